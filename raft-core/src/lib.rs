@@ -1,0 +1,1 @@
+//! A deterministic, sans-I/O Raft consensus state machine, no_std.

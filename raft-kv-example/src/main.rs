@@ -1,0 +1,3 @@
+//! A replicated key-value node that speaks the Redis protocol.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A durable, crash-safe log for raft-core.

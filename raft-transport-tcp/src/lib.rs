@@ -1,0 +1,1 @@
+//! A TCP transport between raft-core peers.

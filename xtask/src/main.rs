@@ -1,0 +1,3 @@
+//! What a maintainer types: codegen, checks, simulation, benchmarks.
+
+fn main() {}
