@@ -1,3 +1,28 @@
-//! What a maintainer types: codegen, checks, simulation, benchmarks.
+//! What a maintainer types: code generation and the checks that make up the gate. One file or
+//! directory per command; this one only reads the command line.
 
-fn main() {}
+mod codegen;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Maintenance commands of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Turn raft-proto/proto/*.proto into the checked-in Rust code
+    Codegen(codegen::Options),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Codegen(options) => codegen::run(&options),
+    }
+}
