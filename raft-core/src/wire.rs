@@ -285,9 +285,6 @@ fn append_from_wire(wire: v1::Append, term: Term) -> Result<Append, MessageError
         (last, last_term) = (entries.last(), batch_term);
         batches.push(entries);
     }
-    if last.get() == u64::MAX {
-        return Err(MessageError::OutOfRange("batches"));
-    }
     Ok(Append { prev, commit: index(wire.commit, "commit")?, round: wire.round, batches })
 }
 

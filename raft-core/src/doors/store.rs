@@ -49,10 +49,6 @@ pub trait LogStore {
     /// # Errors
     ///
     /// If the entries cannot be read back exactly as they were written (F13).
-    fn load(
-        &mut self,
-        first: LogIndex,
-        end: LogIndex,
-        bytes_max: usize,
-    ) -> Result<Vec<Entries>, Self::Error>;
+    fn load(&mut self, first: LogIndex, end: LogIndex, bytes_max: usize)
+    -> Result<Vec<Entries>, Self::Error>;
 }

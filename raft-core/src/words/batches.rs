@@ -36,13 +36,14 @@ impl Batches {
     ///
     /// The batch itself, if it leaves a gap, overlaps, or its term is lower.
     pub fn try_push(&mut self, batch: Entries) -> Result<(), Entries> {
-        match self.iter().next_back() {
-            None => self.head = Some(batch),
-            Some(last) if last.last().next() == batch.first() && last.term() <= batch.term() => {
-                self.more.push(batch);
-            }
-            Some(_) => return Err(batch),
+        let Some(last) = self.iter().next_back() else {
+            self.head = Some(batch);
+            return Ok(());
+        };
+        if last.last().next() != batch.first() || last.term() > batch.term() {
+            return Err(batch);
         }
+        self.more.push(batch);
         Ok(())
     }
 
