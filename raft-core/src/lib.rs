@@ -4,6 +4,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "sim")]
+pub mod conformance;
 mod doors;
 mod wire;
 mod words;
