@@ -2,6 +2,7 @@
 //! runs on real files and on a simulated disk that loses, tears and refuses.
 
 mod real;
+pub mod sim;
 
 use std::fmt::Debug;
 use std::io;
@@ -9,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use real::RealFs;
+pub use sim::SimFs;
 
 /// A directory tree with explicit durability.
 ///

@@ -25,7 +25,8 @@ pub(crate) struct Found {
     links: BTreeMap<SegmentSeq, Link>,
     last: Arc<Segment>,
     last_link: Link,
-    unfinished: Vec<String>,
+    /// What a crash left half-made.
+    pub(crate) unfinished: Vec<String>,
     /// Files that are none of ours, which stay as they are (F16).
     pub(crate) ignored: Vec<String>,
 }
@@ -69,11 +70,9 @@ pub(crate) fn read(dir: &DataDir, owner: &IdentityFile) -> Result<Found, OpenErr
     Ok(Found { segments, links, last, last_link: newest, unfinished, ignored })
 }
 
-/// Removes what a crash left half-made, and segments that the log has left behind.
-pub(crate) fn remove_leftovers(dir: &DataDir, found: &Found) -> Result<(), OpenError> {
-    let dead = found.segments.range(..found.first_live()).map(|(seq, _)| segment_name(*seq));
-    let names: Vec<String> = found.unfinished.iter().cloned().chain(dead).collect();
-    for name in &names {
+/// Removes files.
+pub(crate) fn remove(dir: &DataDir, names: &[String]) -> Result<(), OpenError> {
+    for name in names {
         dir.remove(name)?;
     }
     if !names.is_empty() {
@@ -106,6 +105,11 @@ impl Found {
 
     pub(crate) fn first_live(&self) -> SegmentSeq {
         self.last_link.first_live
+    }
+
+    /// The names of segments that the log has left behind.
+    pub(crate) fn dead(&self) -> Vec<String> {
+        self.segments.range(..self.first_live()).map(|(seq, _)| segment_name(*seq)).collect()
     }
 
     /// Segments behind `seq`, which were made ahead of need and hold nothing.

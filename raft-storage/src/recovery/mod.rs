@@ -70,7 +70,7 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
         ignored_files: found.ignored.clone(),
         ..Recovery::default()
     };
-    directory::remove_leftovers(&dir, &found)?;
+    directory::remove(&dir, &found.unfinished)?;
     let segments = Segments::default();
     for segment in found.live() {
         segments.insert(Arc::clone(segment));
@@ -78,11 +78,13 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     let last_seq = carried.as_ref().map_or(last.segment.seq, carry::Carried::seq);
     let ready: VecDeque<Arc<Segment>> = found.ready_behind(last_seq);
     let logger = options.logger.clone();
-    let mut maker = Maker::new(dir, owner, salts, options.segment_bytes, ready, logger);
+    let mut maker = Maker::new(dir.clone(), owner, salts, options.segment_bytes, ready, logger);
     let position = match carried {
         None => last.position(),
         Some(carried) => carried.write(&last, &mut maker, &segments)?,
     };
+    // Not earlier: the link that says they are dead may only now be durable.
+    directory::remove(&dir, &found.dead())?;
     maker.reserve(position.segment.seq, options.reserved_bytes)?;
     report.segments = segments.all().len();
     let groups = replay.into_groups();
