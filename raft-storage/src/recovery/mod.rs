@@ -110,6 +110,12 @@ impl LastSegment {
     /// durable was acknowledged (F4, F5, F8, F14).
     fn read(found: &Found, mark: &MarkFile) -> Result<Self, OpenError> {
         let segment = Arc::clone(found.last());
+        let (size, capacity) = (segment.byte_count()?, u64::from(segment.capacity));
+        if size < capacity {
+            // It had its full size before it had its name, so no crash made it shorter (F14).
+            let damage = Damage::TooShort { needed_bytes: capacity };
+            return Err(OpenError::Damaged { path: segment.path().clone(), offset: size, damage });
+        }
         let scanned = scan::scan(&segment, None)?;
         let behind = evidence::behind(&scanned, &segment);
         let marked = Self::marked(found, mark, &segment)?;
