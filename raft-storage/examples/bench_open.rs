@@ -21,7 +21,8 @@ const IDENTITY: Identity = Identity { cluster: 1, node: NodeId::new(1) };
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let named = arguments.next().is_some_and(|name| name == "--dir");
-    let dir = arguments.next().filter(|_| named).map_or_else(|| PathBuf::from("target/bench-open"), PathBuf::from);
+    let dir =
+        arguments.next().filter(|_| named).map_or_else(|| PathBuf::from("target/bench-open"), PathBuf::from);
     for batch in [1, 100] {
         let _ = std::fs::remove_dir_all(&dir);
         write(&dir, batch)?;
