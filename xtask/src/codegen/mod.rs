@@ -18,7 +18,7 @@ use crate::workspace;
 const PROTO_DIR: &str = "raft-proto/proto";
 const PROTO_FILE: &str = "raft-proto/proto/raft.proto";
 const PROST_FILE: &str = "raft-proto/src/generated/raft.v1.rs";
-const PROTOBUF_FILE: &str = "raft-proto/tests/generated/raft.rs";
+const PROTOBUF_FILE: &str = "raft-proto/tests/wire/generated/raft.rs";
 
 /// How `cargo xtask codegen` was called.
 #[derive(clap::Args)]
@@ -90,6 +90,8 @@ fn protobuf_code(scratch: &Path) -> Result<Generated> {
         .pure()
         .include(workspace::root().join(PROTO_DIR))
         .input(workspace::root().join(PROTO_FILE))
+        // Reading and writing is all that the tests need; reflection would triple the code.
+        .customize(protobuf_codegen::Customize::default().lite_runtime(true).generate_accessors(false))
         .out_dir(&out_dir)
         .run()
         .context("protobuf-codegen failed")?;
