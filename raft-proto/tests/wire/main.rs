@@ -10,6 +10,6 @@ mod golden;
 mod samples;
 mod twin;
 #[rustfmt::skip]
-#[allow(unreachable_pub)]
+#[allow(unreachable_pub, clippy::all, clippy::pedantic)]
 #[path = "generated/raft.rs"]
 mod twin_types;
