@@ -2,6 +2,7 @@
 //! directory per command; this one only reads the command line.
 
 mod codegen;
+mod tidy;
 mod workspace;
 
 use anyhow::Result;
@@ -19,10 +20,13 @@ struct Cli {
 enum Command {
     /// Turn raft-proto/proto/*.proto into the checked-in Rust code
     Codegen(codegen::Options),
+    /// Check what neither the compiler nor clippy can: sizes, import order, layers, layout
+    Tidy,
 }
 
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Codegen(options) => codegen::run(&options),
+        Command::Tidy => tidy::run(),
     }
 }
