@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -42,4 +43,11 @@ pub(crate) fn entries(directory: &Path) -> Result<Vec<String>> {
     let path = root().join(directory);
     let listing = fs::read_dir(&path).with_context(|| format!("cannot list {}", path.display()))?;
     listing.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// The cargo that runs us, at the root of the workspace.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
 }

@@ -1,7 +1,5 @@
 //! Who may depend on whom in the workspace, and that the core has no dependency from outside.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
@@ -20,9 +18,8 @@ struct Dependency {
 
 /// Checks the manifests as cargo understands them.
 pub(super) fn check_workspace() -> Result<Vec<Finding>> {
-    let output = Command::new(env!("CARGO"))
+    let output = workspace::cargo()
         .args(["metadata", "--format-version", "1", "--no-deps"])
-        .current_dir(workspace::root())
         .output()
         .context("cannot run cargo metadata")?;
     ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
