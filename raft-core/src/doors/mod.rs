@@ -1,0 +1,5 @@
+//! Doors: what users of the crate call and implement.
+
+pub(crate) mod state_machine;
+pub(crate) mod store;
+pub(crate) mod transport;

@@ -1,0 +1,29 @@
+//! The way to the other members as the node needs it.
+
+use crate::words::ids::NodeId;
+use crate::words::message::Message;
+
+/// Carries messages between the members of one group.
+///
+/// Messages may be lost, delayed, duplicated and reordered; they must arrive whole or not at all,
+/// and `Message::from` must be who really sent it.
+pub trait Transport {
+    /// Takes a message for `message.to`. Never waits: what cannot be queued is dropped.
+    fn send(&mut self, message: Message);
+
+    /// The next thing that came from the network, if any; never waits.
+    fn poll(&mut self) -> Option<Arrival>;
+
+    /// Called when the node has nothing more to send for now, so that queued messages may leave
+    /// together.
+    fn flush(&mut self) {}
+}
+
+/// What comes from the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// A message from another member.
+    Message(Message),
+    /// Messages to this member may have been dropped since the last such report.
+    Unreachable(NodeId),
+}

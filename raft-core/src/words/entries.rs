@@ -1,0 +1,368 @@
+//! Entries and the batches they travel in.
+//!
+//! A batch is one contiguous, reference-counted buffer: each payload behind its length as a
+//! varint, nothing else. The same bytes serve in memory, on the wire and on disk, so an entry is
+//! copied once, into its batch, and never handled singly again.
+
+use core::{error, fmt};
+
+use raft_proto::bytes::{BufMut, Bytes, BytesMut};
+
+use super::ids::{LogIndex, Position, Term};
+
+/// What an entry is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// The application's payload.
+    #[default]
+    Command,
+    /// The entry without payload with which a leader opens its term (Raft §8).
+    Empty,
+    /// An encoded [`Membership`](crate::Membership), in force once appended (Raft §6).
+    Membership,
+}
+
+/// One entry, borrowed from its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Where it stands in the log.
+    pub index: LogIndex,
+    /// The term of the leader that made it.
+    pub term: Term,
+    /// What it is for.
+    pub kind: EntryKind,
+    /// The application's bytes, or the encoded membership.
+    pub payload: &'a [u8],
+}
+
+/// A run of consecutive entries of one term and kind, never empty. Cloning shares the buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entries {
+    first: LogIndex,
+    term: Term,
+    count: u32,
+    kind: EntryKind,
+    payloads: Bytes,
+}
+
+/// Why bytes are not a batch of entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntriesError {
+    /// No entry at all.
+    Empty,
+    /// A length is cut short, too long for a `u32`, or reaches past the end.
+    Length,
+    /// More than `u32::MAX` entries, or indexes past `u64::MAX`.
+    Range,
+}
+
+impl fmt::Display for EntriesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "a batch without entries",
+            Self::Length => "an entry's length is malformed or reaches past its batch",
+            Self::Range => "a batch counts past its limits",
+        })
+    }
+}
+
+impl error::Error for EntriesError {}
+
+impl Entries {
+    /// Takes a buffer in batch layout, checking every length.
+    ///
+    /// # Errors
+    ///
+    /// If the buffer is empty, a length does not fit, or an index would pass `u64::MAX - 1`.
+    pub fn parse(
+        first: LogIndex,
+        term: Term,
+        kind: EntryKind,
+        payloads: Bytes,
+    ) -> Result<Self, EntriesError> {
+        let mut rest = &payloads[..];
+        let mut count = 0u32;
+        while !rest.is_empty() {
+            let (length, head) = split_length(rest).ok_or(EntriesError::Length)?;
+            rest = rest.get(head + length..).ok_or(EntriesError::Length)?;
+            count = count.checked_add(1).ok_or(EntriesError::Range)?;
+        }
+        if count == 0 {
+            return Err(EntriesError::Empty);
+        }
+        if first.get().checked_add(u64::from(count)).is_none() {
+            return Err(EntriesError::Range);
+        }
+        Ok(Self { first, term, count, kind, payloads })
+    }
+
+    /// A batch of one.
+    ///
+    /// # Errors
+    ///
+    /// If the payload is longer than `u32::MAX` bytes or `first` is `u64::MAX`.
+    pub fn single(position: Position, kind: EntryKind, payload: &[u8]) -> Result<Self, EntriesError> {
+        let mut builder = EntriesBuilder::default();
+        builder.push(payload).ok_or(EntriesError::Length)?;
+        if position.index.get() == u64::MAX {
+            return Err(EntriesError::Range);
+        }
+        builder.take(position, kind).ok_or(EntriesError::Empty)
+    }
+
+    /// The index of the first entry.
+    #[must_use]
+    pub fn first(&self) -> LogIndex {
+        self.first
+    }
+
+    /// The index of the last entry.
+    #[must_use]
+    pub fn last(&self) -> LogIndex {
+        LogIndex::new(self.first.get() + u64::from(self.count) - 1)
+    }
+
+    /// The position of the last entry.
+    #[must_use]
+    pub fn last_position(&self) -> Position {
+        Position::new(self.term, self.last())
+    }
+
+    /// The term of all entries.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// The kind of all entries.
+    #[must_use]
+    pub fn kind(&self) -> EntryKind {
+        self.kind
+    }
+
+    /// How many entries there are; at least one.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The buffer in batch layout.
+    #[must_use]
+    pub fn payloads(&self) -> &Bytes {
+        &self.payloads
+    }
+
+    /// Gives up the buffer in batch layout.
+    #[must_use]
+    pub fn into_payloads(self) -> Bytes {
+        self.payloads
+    }
+
+    /// The size of the buffer in bytes, lengths included.
+    #[must_use]
+    pub fn byte_count(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// The entries, first to last.
+    #[must_use]
+    pub fn iter(&self) -> EntriesIter<'_> {
+        EntriesIter { index: self.first, term: self.term, kind: self.kind, rest: &self.payloads }
+    }
+
+    /// The part from `index` on; `None` if that is past the end.
+    #[must_use]
+    pub fn suffix_from(&self, index: LogIndex) -> Option<Self> {
+        if index <= self.first {
+            return Some(self.clone());
+        }
+        let skipped = u32::try_from(index.get() - self.first.get()).ok()?;
+        let left = self.count.checked_sub(skipped).filter(|left| *left > 0)?;
+        let payloads = self.payloads.slice(self.offset_of(skipped)..);
+        Some(Self { first: index, count: left, payloads, ..*self })
+    }
+
+    /// The part before `index`; `None` if nothing is before it.
+    #[must_use]
+    pub fn prefix_before(&self, index: LogIndex) -> Option<Self> {
+        if index > self.last() {
+            return Some(self.clone());
+        }
+        let kept = u32::try_from(index.get().checked_sub(self.first.get())?).ok()?;
+        if kept == 0 {
+            return None;
+        }
+        let payloads = self.payloads.slice(..self.offset_of(kept));
+        Some(Self { count: kept, payloads, ..*self })
+    }
+
+    /// The longest prefix of at most `bytes_max` bytes, at least one entry.
+    #[must_use]
+    pub fn prefix_within(&self, bytes_max: usize) -> Self {
+        if self.payloads.len() <= bytes_max {
+            return self.clone();
+        }
+        let (mut end, mut count) = (0, 0);
+        while let Some((length, head)) = split_length(&self.payloads[end..]) {
+            if count > 0 && end + head + length > bytes_max {
+                break;
+            }
+            end += head + length;
+            count += 1;
+        }
+        Self { count, payloads: self.payloads.slice(..end), ..*self }
+    }
+
+    /// Where the `n`-th entry's length begins.
+    fn offset_of(&self, n: u32) -> usize {
+        let mut offset = 0;
+        for _ in 0..n {
+            let (length, head) = split_length(&self.payloads[offset..]).expect("checked when made");
+            offset += head + length;
+        }
+        offset
+    }
+}
+
+impl<'a> IntoIterator for &'a Entries {
+    type Item = Entry<'a>;
+    type IntoIter = EntriesIter<'a>;
+
+    fn into_iter(self) -> EntriesIter<'a> {
+        self.iter()
+    }
+}
+
+/// Walks the entries of one batch.
+#[derive(Clone, Debug)]
+pub struct EntriesIter<'a> {
+    index: LogIndex,
+    term: Term,
+    kind: EntryKind,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for EntriesIter<'a> {
+    type Item = Entry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let (length, head) = split_length(self.rest)?;
+        let (payload, rest) = self.rest[head..].split_at(length);
+        let entry = Entry { index: self.index, term: self.term, kind: self.kind, payload };
+        self.rest = rest;
+        self.index = self.index.next();
+        Some(entry)
+    }
+}
+
+/// Collects payloads into a batch.
+///
+/// Batches taken one after the other are cut from the same allocation while it lasts, so small
+/// batches cost no allocation of their own.
+#[derive(Debug, Default)]
+pub struct EntriesBuilder {
+    buffer: BytesMut,
+    count: u32,
+    /// How much to reserve next; doubles up to [`ARENA_BYTES_MAX`], so idle groups stay small.
+    arena_bytes: usize,
+}
+
+/// The largest allocation that batches are cut from, in bytes, unless one entry needs more.
+const ARENA_BYTES_MAX: usize = 64 << 10;
+const ARENA_BYTES_MIN: usize = 512;
+const LENGTH_BYTES_MAX: usize = 5;
+
+impl EntriesBuilder {
+    /// Copies one payload in; `None`, and nothing changes, if its length is over `u32::MAX` bytes.
+    #[inline]
+    pub fn push(&mut self, payload: &[u8]) -> Option<()> {
+        let mut length = u32::try_from(payload.len()).ok()?;
+        let needed = payload.len() + LENGTH_BYTES_MAX;
+        if self.buffer.capacity() - self.buffer.len() < needed {
+            self.grow(needed);
+        }
+        while length >= 0x80 {
+            self.buffer.put_u8((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        self.buffer.put_u8(length as u8);
+        self.buffer.put_slice(payload);
+        self.count += 1;
+        Some(())
+    }
+
+    /// Whether nothing has been pushed since the last [`take`](Self::take).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// How many payloads wait.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// How many bytes wait, lengths included.
+    #[must_use]
+    pub fn byte_count(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Hands out what was pushed as one batch whose first entry stands at `position`.
+    #[must_use]
+    pub fn take(&mut self, position: Position, kind: EntryKind) -> Option<Entries> {
+        let count = core::mem::take(&mut self.count);
+        let payloads = self.take_payloads();
+        (count > 0).then_some(Entries { first: position.index, term: position.term, count, kind, payloads })
+    }
+
+    /// Hands out what was pushed in batch layout, without a place in the log.
+    #[must_use]
+    pub fn take_payloads(&mut self) -> Bytes {
+        self.count = 0;
+        self.buffer.split().freeze()
+    }
+
+    /// Forgets what was pushed and gives the memory back.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        self.arena_bytes = (self.arena_bytes * 2).clamp(ARENA_BYTES_MIN, ARENA_BYTES_MAX);
+        self.buffer.reserve(needed.max(self.arena_bytes));
+    }
+}
+
+impl Clone for EntriesBuilder {
+    fn clone(&self) -> Self {
+        Self { buffer: BytesMut::from(&self.buffer[..]), count: self.count, arena_bytes: self.arena_bytes }
+    }
+}
+
+/// The length at the head of `bytes`, and how many bytes the length itself takes.
+#[inline]
+fn split_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let first = *bytes.first()?;
+    if first < 0x80 {
+        return Some((usize::from(first), 1));
+    }
+    split_long_length(bytes)
+}
+
+fn split_long_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0u64;
+    for (at, byte) in bytes.iter().take(LENGTH_BYTES_MAX).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if *byte < 0x80 {
+            // One length has one spelling: no trailing zero groups.
+            let canonical = *byte != 0 || at == 0;
+            return (canonical && value <= u64::from(u32::MAX)).then_some((value as usize, at + 1));
+        }
+    }
+    None
+}

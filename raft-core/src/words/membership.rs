@@ -1,0 +1,197 @@
+//! Who belongs to a group, and what each member does in it.
+
+use alloc::vec::Vec;
+use core::{error, fmt};
+
+use raft_proto::bytes::Bytes;
+
+use super::ids::NodeId;
+
+/// What a member does in the configuration that is, or becomes, the only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemberRole {
+    /// Receives the log, counts in no quorum (diss. §4.2.1).
+    Learner,
+    /// Votes, stores and counts.
+    Voter,
+    /// Votes and counts, stores positions but no payloads, cannot lead.
+    Witness,
+    /// Not part of it any more; listed only while it still votes in the outgoing configuration.
+    Leaving,
+}
+
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub id: NodeId,
+    /// Its part in the incoming (or only) configuration.
+    pub role: MemberRole,
+    /// Whether it is a voter of the outgoing configuration of a joint one.
+    pub outgoing_voter: bool,
+    /// The application's own bytes, for instance the member's address.
+    pub context: Bytes,
+    /// The failure domain, for commit rules that span domains; zero is none.
+    pub domain: u64,
+}
+
+impl Member {
+    /// A voter without context.
+    #[must_use]
+    pub fn voter(id: NodeId) -> Self {
+        Self { id, role: MemberRole::Voter, outgoing_voter: false, context: Bytes::new(), domain: 0 }
+    }
+
+    /// The same member with context bytes.
+    #[must_use]
+    pub fn with_context(self, context: Bytes) -> Self {
+        Self { context, ..self }
+    }
+}
+
+/// The members of a group, in the order of their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    members: Vec<Member>,
+    joint: bool,
+    auto_leave: bool,
+}
+
+/// Why a list of members is not a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// Nobody votes (in the outgoing configuration of a joint one, if the flag is set).
+    NoVoters {
+        /// Whether the outgoing configuration is the empty one.
+        outgoing: bool,
+    },
+    /// The same id twice.
+    Duplicate(NodeId),
+    /// Zero and `u64::MAX` are not ids.
+    InvalidId(NodeId),
+    /// Marked as an outgoing voter, or as leaving, outside of a joint configuration.
+    NotJoint(NodeId),
+    /// The bytes are no encoded membership.
+    Malformed,
+}
+
+impl fmt::Display for MembershipError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoVoters { outgoing: false } => f.write_str("a membership without voters"),
+            Self::NoVoters { outgoing: true } => f.write_str("a joint membership without outgoing voters"),
+            Self::Duplicate(id) => write!(f, "member {id} is listed twice"),
+            Self::InvalidId(id) => write!(f, "{id} is no valid node id"),
+            Self::NotJoint(id) => write!(f, "member {id} belongs to an outgoing configuration, but none is"),
+            Self::Malformed => f.write_str("the bytes are no encoded membership"),
+        }
+    }
+}
+
+impl error::Error for MembershipError {}
+
+impl Membership {
+    /// A membership of voters alone, without context.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, one is listed twice, or an id is zero or `u64::MAX`.
+    pub fn of_voters(ids: impl IntoIterator<Item = NodeId>) -> Result<Self, MembershipError> {
+        Self::new(ids.into_iter().map(Member::voter).collect())
+    }
+
+    /// A membership that is not joint.
+    ///
+    /// # Errors
+    ///
+    /// If nobody votes, an id is listed twice, zero or `u64::MAX`, or a member is leaving.
+    pub fn new(members: Vec<Member>) -> Result<Self, MembershipError> {
+        Self::checked(members, false, false)
+    }
+
+    /// Any membership, checked.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); and if it is joint and nobody votes in the outgoing configuration.
+    pub(crate) fn checked(
+        mut members: Vec<Member>,
+        joint: bool,
+        auto_leave: bool,
+    ) -> Result<Self, MembershipError> {
+        members.sort_by_key(|member| member.id);
+        for pair in members.windows(2) {
+            if pair[0].id == pair[1].id {
+                return Err(MembershipError::Duplicate(pair[0].id));
+            }
+        }
+        for member in &members {
+            if member.id == NodeId::ZERO || member.id.get() == u64::MAX {
+                return Err(MembershipError::InvalidId(member.id));
+            }
+            let leaving = member.role == MemberRole::Leaving;
+            if (member.outgoing_voter && !joint) || (leaving && !member.outgoing_voter) {
+                return Err(MembershipError::NotJoint(member.id));
+            }
+        }
+        let membership = Self { members, joint, auto_leave };
+        if membership.voters().next().is_none() {
+            return Err(MembershipError::NoVoters { outgoing: false });
+        }
+        if joint && membership.outgoing_voters().next().is_none() {
+            return Err(MembershipError::NoVoters { outgoing: true });
+        }
+        Ok(membership)
+    }
+
+    /// All members in the order of their ids.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The member with this id.
+    #[must_use]
+    pub fn member(&self, id: NodeId) -> Option<&Member> {
+        let at = self.members.binary_search_by_key(&id, |member| member.id).ok()?;
+        self.members.get(at)
+    }
+
+    /// The voters of the incoming (or only) configuration, witnesses included.
+    pub fn voters(&self) -> impl Iterator<Item = NodeId> {
+        self.members.iter().filter(|member| votes_incoming(member)).map(|member| member.id)
+    }
+
+    /// The voters of the outgoing configuration; none unless joint.
+    pub fn outgoing_voters(&self) -> impl Iterator<Item = NodeId> {
+        self.members.iter().filter(|member| member.outgoing_voter).map(|member| member.id)
+    }
+
+    /// Whether it votes in any active configuration.
+    #[must_use]
+    pub fn is_voter(&self, id: NodeId) -> bool {
+        self.member(id).is_some_and(|member| member.outgoing_voter || votes_incoming(member))
+    }
+
+    /// Whether two configurations are active, each with a veto (Raft §6).
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        self.joint
+    }
+
+    /// Whether the leader leaves the joint configuration by itself.
+    #[must_use]
+    pub fn leaves_by_itself(&self) -> bool {
+        self.auto_leave
+    }
+}
+
+/// Whether the member votes in the incoming (or only) configuration.
+#[must_use]
+pub(crate) fn votes_incoming(member: &Member) -> bool {
+    match member.role {
+        MemberRole::Voter | MemberRole::Witness => true,
+        MemberRole::Learner | MemberRole::Leaving => false,
+    }
+}

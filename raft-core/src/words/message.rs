@@ -1,0 +1,211 @@
+//! What members of a group send each other, after the check at the door.
+//!
+//! `Message::term` is always the sender's current term. A reply repeats what it answers (campaign
+//! or round), so that late and duplicated replies are told apart from fresh ones.
+
+use alloc::boxed::Box;
+
+use raft_proto::bytes::Bytes;
+
+use super::batches::Batches;
+use super::ids::{ForwardId, LogIndex, NodeId, Position, ReadId, Term};
+use super::membership::Membership;
+
+/// One message between two members of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who sent it.
+    pub from: NodeId,
+    /// Whom it is for.
+    pub to: NodeId,
+    /// The sender's current term.
+    pub term: Term,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Asks whether an election in the next term could be won (diss. §9.6).
+    PreVote(VoteRequest),
+    /// Answers [`Body::PreVote`].
+    PreVoteReply(VoteReply),
+    /// Asks for a vote in the sender's term (Raft §5.2).
+    Vote(VoteRequest),
+    /// Answers [`Body::Vote`].
+    VoteReply(VoteReply),
+    /// Replicates entries (Raft §5.3); without entries it only probes.
+    Append(Append),
+    /// Answers [`Body::Append`].
+    AppendReply(AppendReply),
+    /// Keeps followers from campaigning and confirms reads.
+    Heartbeat(Heartbeat),
+    /// Answers [`Body::Heartbeat`].
+    HeartbeatReply(HeartbeatReply),
+    /// One chunk of a snapshot (Raft §7).
+    InstallSnapshot(Box<InstallSnapshot>),
+    /// Answers [`Body::InstallSnapshot`].
+    InstallSnapshotReply(InstallSnapshotReply),
+    /// Tells the receiver to campaign at once (diss. §3.10).
+    TimeoutNow,
+    /// Asks the leader where a linearizable read must wait (diss. §6.4).
+    Read {
+        /// The last read of the sender that this covers.
+        request: ReadId,
+    },
+    /// Answers [`Body::Read`].
+    ReadReply {
+        /// The last read that this covers.
+        request: ReadId,
+        /// Reads see at least everything up to here.
+        result: Result<LogIndex, Refusal>,
+    },
+    /// Proposals of a member that does not lead.
+    Propose {
+        /// The number of the first; the others follow on.
+        request: ForwardId,
+        /// Payloads in batch layout.
+        payloads: Bytes,
+    },
+    /// Answers [`Body::Propose`].
+    ProposeReply {
+        /// The number of the first proposal.
+        request: ForwardId,
+        /// How many proposals this answers.
+        count: u32,
+        /// Where the first one stands in the log; the others follow on.
+        result: Result<Position, Refusal>,
+    },
+}
+
+/// A candidate's case: [`Body::PreVote`] and [`Body::Vote`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VoteRequest {
+    /// Counts the sender's campaigns.
+    pub campaign: u64,
+    /// The end of the candidate's log.
+    pub last: Position,
+    /// Breaks exact ties of logs only; higher wins.
+    pub priority: i64,
+    /// Whether the leader of the term before asked for this election (diss. §3.10).
+    pub transfer: bool,
+}
+
+/// A voter's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VoteReply {
+    /// The campaign it answers.
+    pub campaign: u64,
+    /// Whether the candidate has the vote.
+    pub granted: bool,
+}
+
+/// Entries for a follower: [`Body::Append`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// The position right before the first entry.
+    pub prev: Position,
+    /// The leader's commit index.
+    pub commit: LogIndex,
+    /// The leader's read round at sending.
+    pub round: u64,
+    /// The entries; none in a probe.
+    pub batches: Batches,
+}
+
+/// A follower's answer: [`Body::AppendReply`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendReply {
+    /// Repeats the round of the append.
+    pub round: u64,
+    /// Up to here the follower's log equals the leader's and is durable.
+    pub durable: LogIndex,
+    /// Up to here it equals the leader's, durable or not.
+    pub received: LogIndex,
+    /// Set if the append did not fit.
+    pub conflict: Option<Conflict>,
+}
+
+/// Why an append did not fit, and where the logs may agree (Raft §5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The index of the refused previous position.
+    pub rejected: LogIndex,
+    /// The highest position of the follower's log that may match the leader's.
+    pub hint: Position,
+}
+
+/// A sign of life: [`Body::Heartbeat`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// The leader's commit index.
+    pub commit: LogIndex,
+    /// The read round it confirms.
+    pub round: u64,
+}
+
+/// A follower's answer: [`Body::HeartbeatReply`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeartbeatReply {
+    /// Repeats the round of the heartbeat.
+    pub round: u64,
+    /// As in [`AppendReply::durable`].
+    pub durable: LogIndex,
+    /// As in [`AppendReply::received`].
+    pub received: LogIndex,
+}
+
+/// What a snapshot replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotMeta {
+    /// The last position it replaces.
+    pub last: Position,
+    /// The membership in force there.
+    pub membership: Membership,
+    /// The length of the state in bytes.
+    pub size: u64,
+    /// The CRC32C of the state.
+    pub crc32c: u32,
+}
+
+/// One chunk of a snapshot: [`Body::InstallSnapshot`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstallSnapshot {
+    /// Which snapshot.
+    pub meta: SnapshotMeta,
+    /// The leader's read round at sending.
+    pub round: u64,
+    /// Where the chunk begins, in bytes.
+    pub offset: u64,
+    /// The bytes.
+    pub chunk: Bytes,
+    /// Their CRC32C.
+    pub chunk_crc32c: u32,
+}
+
+/// A follower's answer: [`Body::InstallSnapshotReply`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstallSnapshotReply {
+    /// Repeats the round of the chunk.
+    pub round: u64,
+    /// Which snapshot.
+    pub last: Position,
+    /// How many bytes have arrived without a gap.
+    pub received: u64,
+    /// Whether the snapshot is in force and durable.
+    pub installed: bool,
+}
+
+/// Why a leader did not take what a member sent on. Nothing was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The receiver does not lead.
+    NotLeader,
+    /// A limit on what may wait is reached; try again later.
+    Busy,
+    /// A payload is over the size limit.
+    TooLarge,
+    /// Leadership is being handed over.
+    Transferring,
+}
