@@ -56,11 +56,6 @@ impl SourceFile {
             tokens,
         })
     }
-
-    /// The module below the crate's root that the file belongs to.
-    pub(super) fn top_module(&self) -> Option<&str> {
-        self.module.as_ref()?.first().map(String::as_str)
-    }
 }
 
 fn module_path(inside: &str) -> Option<Vec<String>> {
