@@ -28,8 +28,18 @@ enum Command {
     Codegen(codegen::Options),
     /// List the scenarios of docs/SCENARIOS.md with the tests and docs that cite them
     Scenarios(scenarios::Options),
+    /// Run simulated clusters, one per seed, and check every step
+    #[command(disable_help_flag = true)]
+    Sim(Forwarded),
     /// Check what neither the compiler nor clippy can: sizes, import order, layers, layout
     Tidy,
+}
+
+/// Arguments for a command that is a program of its own.
+#[derive(clap::Args)]
+struct Forwarded {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -47,7 +57,17 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Ci(options) => return ci::run(&options),
         Command::Codegen(options) => codegen::run(&options)?,
         Command::Scenarios(options) => scenarios::run(&options)?,
+        Command::Sim(options) => return drive("sim", &options),
         Command::Tidy => tidy::run()?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a program of this package that drives the other crates. It is built apart from this one, so
+/// that `codegen` works even while the code it generates does not fit the rest.
+fn drive(program: &str, options: &Forwarded) -> Result<ExitCode> {
+    let mut command = workspace::cargo();
+    command.args(["run", "--quiet", "--package", "xtask", "--features", "drive", "--bin", program, "--"]);
+    let status = command.args(&options.arguments).status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

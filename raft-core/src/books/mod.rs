@@ -6,6 +6,7 @@ pub(crate) mod forwards;
 pub(crate) mod inflight;
 pub(crate) mod log;
 pub(crate) mod memberships;
+pub(crate) mod origins;
 pub(crate) mod outbox;
 pub(crate) mod progress;
 pub(crate) mod reads;
@@ -31,6 +32,8 @@ use reads::LocalReads;
 pub(crate) struct Books {
     pub(crate) config: Config,
     pub(crate) rng: Rng,
+    /// Tells this start of the node from earlier ones, in what is asked of a leader.
+    pub(crate) epoch: u64,
     pub(crate) hard: HardState,
     pub(crate) log: Log,
     pub(crate) disk: Disk,

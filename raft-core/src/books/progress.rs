@@ -82,6 +82,13 @@ impl Progress {
         self.loading = None;
     }
 
+    /// The logs meet before `next`; whatever a probe carried behind it is sent again.
+    pub(crate) fn replicate_from(&mut self, next: LogIndex) {
+        self.mode = Mode::Replicate;
+        self.next = next;
+        self.inflight.clear();
+    }
+
     pub(crate) fn status(&self) -> PeerStatus {
         PeerStatus {
             id: self.id,

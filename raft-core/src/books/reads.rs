@@ -15,11 +15,20 @@ pub(crate) struct LocalReads {
     pub(crate) done: ReadId,
 }
 
+/// All reads of one node up to one of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) asker: NodeId,
+    /// Which start of the asker the number belongs to.
+    pub(crate) epoch: u64,
+    pub(crate) up_to: ReadId,
+}
+
 /// Reads a leader answers, its own and other members'.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadQueue {
     /// Asked for and not yet part of a round: the last read of each asker.
-    open: Vec<(NodeId, ReadId)>,
+    open: Vec<Asked>,
     /// Part of a round that no quorum confirmed yet.
     rounds: VecDeque<Round>,
 }
@@ -29,22 +38,25 @@ struct Round {
     number: u64,
     /// The commit index when the round began.
     index: LogIndex,
-    reads: Vec<(NodeId, ReadId)>,
+    reads: Vec<Asked>,
 }
 
 /// Reads that a quorum confirmed.
 #[derive(Clone, Debug)]
 pub(crate) struct Confirmed {
     pub(crate) index: LogIndex,
-    pub(crate) reads: Vec<(NodeId, ReadId)>,
+    pub(crate) reads: Vec<Asked>,
 }
 
 impl ReadQueue {
-    /// All reads of `asker` up to `read` wait for the next round.
-    pub(crate) fn ask(&mut self, asker: NodeId, read: ReadId) {
-        match self.open.iter_mut().find(|(id, _)| *id == asker) {
-            Some((_, last)) => *last = read.max(*last),
-            None => self.open.push((asker, read)),
+    /// These reads wait for the next round.
+    pub(crate) fn ask(&mut self, asked: Asked) {
+        let same = self.open.iter_mut().find(|open| open.asker == asked.asker);
+        match same {
+            Some(open) if open.epoch == asked.epoch => open.up_to = asked.up_to.max(open.up_to),
+            // It restarted: nobody waits for what it asked before.
+            Some(open) => *open = asked,
+            None => self.open.push(asked),
         }
     }
 

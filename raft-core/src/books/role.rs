@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::books::origins::Origins;
 use crate::books::progress::ProgressMap;
 use crate::books::reads::ReadQueue;
 use crate::words::ids::{LogIndex, NodeId, ReadId};
@@ -92,6 +93,8 @@ pub(crate) struct Leader {
     /// The last read round that was begun; every heartbeat begins one.
     pub(crate) round: u64,
     pub(crate) reads: ReadQueue,
+    /// Which forwarded proposals were judged.
+    pub(crate) origins: Origins,
     /// Payload bytes appended in this term and not yet handed out for applying.
     pub(crate) uncommitted_bytes: usize,
     /// Some member may have something to be sent; members before the cursor have been asked.

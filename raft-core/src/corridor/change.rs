@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use crate::books::origins::Origins;
 use crate::books::progress::ProgressMap;
 use crate::books::reads::ReadQueue;
 use crate::books::role::{Campaign, Follower, Leader, Role};
@@ -25,6 +26,8 @@ impl Machine {
         if keeps_role && known == leader {
             return;
         }
+        // A candidacy that is over is not announced any more.
+        self.books.outbox.drop_held();
         self.leave_leader(leader);
         let done = self.books.local_reads.done;
         self.role = Role::Follower(Follower::new(leader, self.books.commit(), done));
@@ -97,6 +100,7 @@ impl Machine {
             term_start: last.next(),
             round: 0,
             reads: ReadQueue::default(),
+            origins: Origins::default(),
             uncommitted_bytes: opening.byte_count(),
             may_send: true,
             cursor: 0,

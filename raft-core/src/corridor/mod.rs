@@ -18,7 +18,7 @@ use crate::books::forwards::Forwards;
 use crate::books::log::Log;
 use crate::books::memberships::Memberships;
 use crate::books::outbox::Outbox;
-use crate::books::reads::LocalReads;
+use crate::books::reads::{Asked, LocalReads};
 use crate::books::role::{Follower, Role};
 use crate::means::config::Config;
 use crate::means::rng::Rng;
@@ -86,8 +86,10 @@ impl Machine {
 
     fn new(config: Config, hard: HardState, log: Log, memberships: Memberships) -> Self {
         let (last, applied) = (log.last().index, log.mark().index);
+        let mut rng = Rng::new(config.seed ^ config.id.get().rotate_left(32));
         let mut books = Books {
-            rng: Rng::new(config.seed ^ config.id.get().rotate_left(32)),
+            epoch: rng.next(),
+            rng,
             config,
             hard,
             disk: Disk::new(last, hard.commit),
@@ -133,7 +135,10 @@ impl Machine {
     pub(crate) fn read(&mut self) -> Result<ReadId, ReadError> {
         let next = self.books.local_reads.asked.next();
         match &mut self.role {
-            Role::Leader(leader) => leader.reads.ask(self.books.config.id, next),
+            Role::Leader(leader) => {
+                let (asker, epoch) = (self.books.config.id, self.books.epoch);
+                leader.reads.ask(Asked { asker, epoch, up_to: next });
+            }
             Role::Follower(Follower { leader: Some(_), .. }) => {}
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
                 return Err(ReadError::NoLeader);

@@ -1,12 +1,14 @@
 //! The door for messages: what is let in, which term it brings, and which room it belongs to.
 
+use crate::books::reads::Asked;
 use crate::books::role::Role;
 use crate::corridor::Machine;
 use crate::means::quorum::Tally;
 use crate::rooms::{election, following, proposing, reading, replication};
-use crate::words::ids::{LogIndex, NodeId, ReadId, Term};
+use crate::words::ids::{ForwardId, LogIndex, NodeId, ReadId, Term};
 use crate::words::message::{Body, Heartbeat, HeartbeatReply, Message, Refusal, VoteReply, VoteRequest};
 use crate::words::notice::{Offence, StepDown};
+use raft_proto::bytes::Bytes;
 
 /// No honest term is this far above ours: it would take longer than any cluster lives (N10).
 const TERM_JUMP_MAX: u64 = 1 << 32;
@@ -112,12 +114,10 @@ impl Machine {
                 let reply = HeartbeatReply { round: 0, durable, received };
                 self.books.send_in_durable_term(from, Body::HeartbeatReply(reply));
             }
-            Body::Read { request } => {
-                let reply = Body::ReadReply { request: *request, result: Err(Refusal::NotLeader) };
+            Body::Read { epoch, request } => {
+                let (epoch, request) = (*epoch, *request);
+                let reply = Body::ReadReply { epoch, request, result: Err(Refusal::NotLeader) };
                 self.books.send(from, reply);
-            }
-            Body::Propose { request, payloads } => {
-                proposing::refuse(&mut self.books, from, *request, payloads.clone());
             }
             Body::PreVote(_)
             | Body::PreVoteReply(_)
@@ -127,6 +127,7 @@ impl Machine {
             | Body::InstallSnapshotReply(_)
             | Body::TimeoutNow
             | Body::ReadReply { .. }
+            | Body::Propose { .. }
             | Body::ProposeReply { .. } => {}
         }
     }
@@ -167,26 +168,15 @@ impl Machine {
                     self.answer_reads();
                 }
             }
-            Body::Read { request } => self.on_read(from, request),
-            Body::ReadReply { request, result } => {
+            Body::Read { epoch, request } => self.on_read(from, epoch, request),
+            Body::ReadReply { epoch, request, result } => {
                 if let Role::Follower(follower) = &mut self.role {
-                    reading::on_reply(&mut self.books, follower, from, request, result);
+                    reading::on_reply(&mut self.books, follower, from, (epoch, request), result);
                 }
             }
-            Body::Propose { request, payloads } => match &mut self.role {
-                Role::Leader(leader) => {
-                    let last = proposing::on_propose(&mut self.books, leader, from, request, payloads);
-                    if let Some(last) = last {
-                        replication::want_commit(&mut self.books, leader, from, last.index);
-                        replication::wake(leader);
-                    }
-                }
-                Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
-                    proposing::refuse(&mut self.books, from, request, payloads);
-                }
-            },
-            Body::ProposeReply { request, count, result } => {
-                proposing::on_reply(&mut self.books, request, count, result);
+            Body::Propose { epoch, request, payloads } => self.on_propose(from, (epoch, request), payloads),
+            Body::ProposeReply { epoch, request, count, result } => {
+                proposing::on_reply(&mut self.books, (epoch, request), count, result);
             }
             Body::InstallSnapshot(_) | Body::InstallSnapshotReply(_) | Body::TimeoutNow => {
                 self.books.offend(from, Offence::Unsupported);
@@ -222,15 +212,26 @@ impl Machine {
         }
     }
 
-    fn on_read(&mut self, from: NodeId, request: ReadId) {
+    fn on_propose(&mut self, from: NodeId, request: (u64, ForwardId), payloads: Bytes) {
+        if !self.is_member(from) {
+            self.books.offend(from, Offence::OutsiderRequest);
+        } else if let Role::Leader(leader) = &mut self.role
+            && let Some(last) = proposing::on_propose(&mut self.books, leader, from, request, payloads)
+        {
+            replication::want_commit(&mut self.books, leader, from, last.index);
+            replication::wake(leader);
+        }
+    }
+
+    fn on_read(&mut self, from: NodeId, epoch: u64, request: ReadId) {
         if let Role::Leader(leader) = &mut self.role {
             if self.books.memberships.current().member(from).is_some() {
-                leader.reads.ask(from, request);
+                leader.reads.ask(Asked { asker: from, epoch, up_to: request });
             } else {
-                self.books.offend(from, Offence::OutsiderReply);
+                self.books.offend(from, Offence::OutsiderRequest);
             }
         } else {
-            self.books.send(from, Body::ReadReply { request, result: Err(Refusal::NotLeader) });
+            self.books.send(from, Body::ReadReply { epoch, request, result: Err(Refusal::NotLeader) });
         }
     }
 

@@ -23,7 +23,9 @@ use crate::words::ids::NodeId;
 pub struct Config {
     /// This node. Not zero, not `u64::MAX`.
     pub id: NodeId,
-    /// Seeds the choice of election timeouts; the id is mixed in. Default 0.
+    /// Seeds the choice of election timeouts and of a number that tells this start of the node
+    /// from earlier ones; the id is mixed in. Draw a new one for each start, or a forwarded
+    /// proposal may be taken for a duplicate of one from before. Default 0.
     pub seed: u64,
     /// A leader sends heartbeats this often. Default 1, at least 1.
     pub heartbeat_ticks: u32,

@@ -55,16 +55,21 @@ pub(crate) fn poll_forward(books: &mut Books, follower: &Follower) {
     if let Some(leader) = follower.leader
         && let Some((request, payloads)) = books.forwards.take_message()
     {
-        books.send(leader, Body::Propose { request, payloads });
+        let epoch = books.epoch;
+        books.send(leader, Body::Propose { epoch, request, payloads });
     }
 }
 
-/// Appends what another member sent on, and tells it where. The last position, if it was taken.
+/// Appends what another member sent on, once, and tells it where. The last position, if it was
+/// taken.
+///
+/// A refusal promises that the proposals will never be applied, so it takes the leader of the very
+/// term in which they were sent to refuse: anybody else may have taken them before it stepped down.
 pub(crate) fn on_propose(
     books: &mut Books,
     leader: &mut Leader,
     from: NodeId,
-    request: ForwardId,
+    (epoch, request): (u64, ForwardId),
     payloads: Bytes,
 ) -> Option<Position> {
     books.log.seal();
@@ -74,25 +79,22 @@ pub(crate) fn on_propose(
         return None;
     };
     let count = batch.count();
+    if !leader.origins.admit(from, epoch, request, count) {
+        return None;
+    }
     let result = take_batch(books, leader, batch);
-    books.send(from, Body::ProposeReply { request, count, result });
+    books.send(from, Body::ProposeReply { epoch, request, count, result });
     result.is_ok().then(|| books.log.last())
 }
 
-/// Says no on behalf of a node that does not lead.
-pub(crate) fn refuse(books: &mut Books, from: NodeId, request: ForwardId, payloads: Bytes) {
-    let Ok(batch) = Entries::parse(books.log.last().index.next(), books.term(), EntryKind::Command, payloads)
-    else {
-        books.offend(from, Offence::MalformedProposal);
-        return;
-    };
-    let result = Err(Refusal::NotLeader);
-    books.send(from, Body::ProposeReply { request, count: batch.count(), result });
-}
-
 /// Takes the leader's answer.
-pub(crate) fn on_reply(books: &mut Books, first: ForwardId, count: u32, result: Result<Position, Refusal>) {
-    if books.forwards.answer(first, count) {
+pub(crate) fn on_reply(
+    books: &mut Books,
+    (epoch, first): (u64, ForwardId),
+    count: u32,
+    result: Result<Position, Refusal>,
+) {
+    if epoch == books.epoch && books.forwards.answer(first, count) {
         let result = match result {
             Ok(position) => ForwardResult::Appended(position),
             Err(refusal) => ForwardResult::Refused(refusal),

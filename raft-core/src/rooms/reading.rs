@@ -1,7 +1,7 @@
 //! Linearizable reads without the log (diss. §6.4).
 
 use crate::books::Books;
-use crate::books::reads::Confirmed;
+use crate::books::reads::{Asked, Confirmed};
 use crate::books::role::{Follower, Leader};
 use crate::words::action::Action;
 use crate::words::ids::{LogIndex, NodeId, ReadId};
@@ -31,11 +31,11 @@ pub(crate) fn answer_confirmed(
 ) {
     let confirmed = leader.progress.confirmed_round();
     while let Some(Confirmed { index, reads }) = leader.reads.confirm(confirmed) {
-        for (asker, request) in reads {
+        for Asked { asker, epoch, up_to } in reads {
             if asker == books.id() {
-                ready(books, request, index);
+                ready(books, up_to, index);
             } else {
-                books.send(asker, Body::ReadReply { request, result: Ok(index) });
+                books.send(asker, Body::ReadReply { epoch, request: up_to, result: Ok(index) });
                 notify(asker, index);
             }
         }
@@ -50,19 +50,24 @@ pub(crate) fn poll_request(books: &mut Books, follower: &mut Follower) {
     {
         follower.reads_sent = asked;
         books.clock.beat_elapsed = 0;
-        books.send(leader, Body::Read { request: asked });
+        books.send(leader, Body::Read { epoch: books.epoch, request: asked });
     }
 }
 
-/// Takes the leader's answer. Only the leader of our own term can give one (S50).
+/// Takes the leader's answer. Only the leader of our own term can give one, and only to what was
+/// asked since this node started (S50).
 pub(crate) fn on_reply(
     books: &mut Books,
     follower: &mut Follower,
     from: NodeId,
-    request: ReadId,
+    (epoch, request): (u64, ReadId),
     result: Result<LogIndex, Refusal>,
 ) {
-    if follower.leader != Some(from) || request > follower.reads_sent || request <= books.local_reads.done {
+    if epoch != books.epoch
+        || follower.leader != Some(from)
+        || request > follower.reads_sent
+        || request <= books.local_reads.done
+    {
         return;
     }
     match result {

@@ -79,8 +79,7 @@ pub(crate) fn on_append_reply(books: &mut Books, leader: &mut Leader, from: Node
     } else if let Mode::Probe { .. } = progress.mode
         && reply.received >= progress.next.prev()
     {
-        progress.mode = Mode::Replicate;
-        progress.next = reply.received.next();
+        progress.replicate_from(reply.received.next());
     }
     wake(leader);
 }
@@ -274,8 +273,7 @@ fn find_losses(progress: &mut Progress, received: LogIndex) {
     match progress.mode {
         Mode::Replicate if received < progress.beat.next.prev() => progress.probe_from(received.next()),
         Mode::Probe { is_sent: true, .. } if received >= progress.next.prev() => {
-            progress.mode = Mode::Replicate;
-            progress.next = received.next();
+            progress.replicate_from(received.next());
         }
         Mode::Probe { is_sent: true, .. } => {
             progress.mode = Mode::Probe { is_sent: false, with_entries: false };

@@ -11,7 +11,7 @@ use super::checker::{Checker, Violation};
 use super::clients::Clients;
 use super::disk::{Disk, SimLog};
 use super::network::{Network, SimTransport};
-use super::plan::{Options, Plan, STEPS_PER_TICK, happens};
+use super::plan::{Chance, Options, Plan, STEPS_PER_TICK, happens};
 use super::report::Report;
 use super::world::{Shared, World};
 use crate::doors::node::{Event, Node};
@@ -68,7 +68,6 @@ pub fn run(seed: u64, options: &Options) -> Result<Report, Failure> {
 /// The state machine under test: tells the checker what it applies.
 #[derive(Debug)]
 struct Watched {
-    node: NodeId,
     world: Shared,
     applied: LogIndex,
 }
@@ -77,7 +76,7 @@ impl StateMachine for Watched {
     type Output = LogIndex;
 
     fn apply(&mut self, entry: &Entry<'_>) -> LogIndex {
-        self.world.borrow_mut().checker.on_apply(self.node, entry);
+        self.world.borrow_mut().checker.on_apply(entry);
         self.applied = entry.index;
         entry.index
     }
@@ -92,6 +91,9 @@ struct Seat {
     /// Steps per tick; clocks are skewed.
     tick_steps: u64,
 }
+
+/// How likely a client asks a node in a step without faults.
+const CALM_CHANCE: Chance = 200;
 
 struct Cluster {
     world: Shared,
@@ -235,7 +237,7 @@ impl Cluster {
         let founders = Membership::of_voters(self.ids.iter().copied()).expect("ids are valid");
         let store = SimLog::open(id, Rc::clone(world));
         let transport = SimTransport::new(id, Rc::clone(world));
-        let machine = Watched { node: id, world: Rc::clone(world), applied: LogIndex::ZERO };
+        let machine = Watched { world: Rc::clone(world), applied: LogIndex::ZERO };
         let opened = Node::open(config, Some(founders), store, transport, machine);
         let world = &mut *self.world.borrow_mut();
         match opened {
@@ -261,11 +263,13 @@ impl Cluster {
     fn load(&mut self, id: NodeId) {
         let (proposes, reads, random) = {
             let world = &mut *self.world.borrow_mut();
-            let proposes = happens(&mut world.rng, world.plan.propose);
-            let reads = happens(&mut world.rng, world.plan.read);
-            // In calm times clients ask seldom, so that the cluster can settle.
-            let is_asked = world.is_hostile || world.rng.between(0, 15) == 0;
-            (proposes && is_asked, reads && is_asked, world.rng.next())
+            let (propose, read) = match world.is_hostile {
+                true => (world.plan.propose, world.plan.read),
+                // In calm times clients ask seldom, so that the cluster can settle.
+                false => (CALM_CHANCE, CALM_CHANCE),
+            };
+            let proposes = happens(&mut world.rng, propose);
+            (proposes, happens(&mut world.rng, read), world.rng.next())
         };
         let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()) else { return };
         if proposes {

@@ -84,6 +84,8 @@ pub enum Offence {
     OutsiderTerm,
     /// A reply from outside of the configuration it counts in (N5).
     OutsiderReply,
+    /// A proposal or a read from outside of the configuration.
+    OutsiderRequest,
     /// A second leader in one term, which cannot be.
     SecondLeader,
     /// Entries that contradict committed ones.
@@ -100,7 +102,7 @@ pub enum Offence {
 
 impl Offence {
     /// How many kinds there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
 }
 
 impl fmt::Display for Offence {
@@ -111,6 +113,7 @@ impl fmt::Display for Offence {
             Self::TermJump => "term jumps by more than 2^32",
             Self::OutsiderTerm => "higher term from outside the configuration while a leader is heard",
             Self::OutsiderReply => "reply from outside the configuration",
+            Self::OutsiderRequest => "proposal or read from outside the configuration",
             Self::SecondLeader => "second leader in one term",
             Self::CommittedConflict => "entries contradict committed ones",
             Self::AckBeyondLog => "acknowledgement of entries that do not exist",

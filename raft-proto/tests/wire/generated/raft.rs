@@ -2142,6 +2142,8 @@ pub struct Read {
     // message fields
     // @@protoc_insertion_point(field:raft.v1.Read.request)
     pub request: u64,
+    // @@protoc_insertion_point(field:raft.v1.Read.epoch)
+    pub epoch: u64,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.Read.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -2172,6 +2174,9 @@ impl ::protobuf::Message for Read {
                 8 => {
                     self.request = is.read_uint64()?;
                 },
+                16 => {
+                    self.epoch = is.read_uint64()?;
+                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -2187,6 +2192,9 @@ impl ::protobuf::Message for Read {
         if self.request != 0 {
             my_size += ::protobuf::rt::uint64_size(1, self.request);
         }
+        if self.epoch != 0 {
+            my_size += ::protobuf::rt::uint64_size(2, self.epoch);
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -2195,6 +2203,9 @@ impl ::protobuf::Message for Read {
     fn write_to_with_cached_sizes(&self, os: &mut ::protobuf::CodedOutputStream<'_>) -> ::protobuf::Result<()> {
         if self.request != 0 {
             os.write_uint64(1, self.request)?;
+        }
+        if self.epoch != 0 {
+            os.write_uint64(2, self.epoch)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -2214,12 +2225,14 @@ impl ::protobuf::Message for Read {
 
     fn clear(&mut self) {
         self.request = 0;
+        self.epoch = 0;
         self.special_fields.clear();
     }
 
     fn default_instance() -> &'static Read {
         static instance: Read = Read {
             request: 0,
+            epoch: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
@@ -2236,6 +2249,8 @@ pub struct ReadReply {
     pub index: u64,
     // @@protoc_insertion_point(field:raft.v1.ReadReply.refusal)
     pub refusal: ::protobuf::EnumOrUnknown<Refusal>,
+    // @@protoc_insertion_point(field:raft.v1.ReadReply.epoch)
+    pub epoch: u64,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.ReadReply.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -2272,6 +2287,9 @@ impl ::protobuf::Message for ReadReply {
                 24 => {
                     self.refusal = is.read_enum_or_unknown()?;
                 },
+                32 => {
+                    self.epoch = is.read_uint64()?;
+                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -2293,6 +2311,9 @@ impl ::protobuf::Message for ReadReply {
         if self.refusal != ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE) {
             my_size += ::protobuf::rt::int32_size(3, self.refusal.value());
         }
+        if self.epoch != 0 {
+            my_size += ::protobuf::rt::uint64_size(4, self.epoch);
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -2307,6 +2328,9 @@ impl ::protobuf::Message for ReadReply {
         }
         if self.refusal != ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE) {
             os.write_enum(3, ::protobuf::EnumOrUnknown::value(&self.refusal))?;
+        }
+        if self.epoch != 0 {
+            os.write_uint64(4, self.epoch)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -2328,6 +2352,7 @@ impl ::protobuf::Message for ReadReply {
         self.request = 0;
         self.index = 0;
         self.refusal = ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE);
+        self.epoch = 0;
         self.special_fields.clear();
     }
 
@@ -2336,6 +2361,7 @@ impl ::protobuf::Message for ReadReply {
             request: 0,
             index: 0,
             refusal: ::protobuf::EnumOrUnknown::from_i32(0),
+            epoch: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
@@ -2350,6 +2376,8 @@ pub struct Propose {
     pub request: u64,
     // @@protoc_insertion_point(field:raft.v1.Propose.payloads)
     pub payloads: ::std::vec::Vec<u8>,
+    // @@protoc_insertion_point(field:raft.v1.Propose.epoch)
+    pub epoch: u64,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.Propose.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -2383,6 +2411,9 @@ impl ::protobuf::Message for Propose {
                 18 => {
                     self.payloads = is.read_bytes()?;
                 },
+                24 => {
+                    self.epoch = is.read_uint64()?;
+                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -2401,6 +2432,9 @@ impl ::protobuf::Message for Propose {
         if !self.payloads.is_empty() {
             my_size += ::protobuf::rt::bytes_size(2, &self.payloads);
         }
+        if self.epoch != 0 {
+            my_size += ::protobuf::rt::uint64_size(3, self.epoch);
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -2412,6 +2446,9 @@ impl ::protobuf::Message for Propose {
         }
         if !self.payloads.is_empty() {
             os.write_bytes(2, &self.payloads)?;
+        }
+        if self.epoch != 0 {
+            os.write_uint64(3, self.epoch)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -2432,6 +2469,7 @@ impl ::protobuf::Message for Propose {
     fn clear(&mut self) {
         self.request = 0;
         self.payloads.clear();
+        self.epoch = 0;
         self.special_fields.clear();
     }
 
@@ -2439,6 +2477,7 @@ impl ::protobuf::Message for Propose {
         static instance: Propose = Propose {
             request: 0,
             payloads: ::std::vec::Vec::new(),
+            epoch: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
@@ -2457,6 +2496,8 @@ pub struct ProposeReply {
     pub first: ::protobuf::MessageField<Position>,
     // @@protoc_insertion_point(field:raft.v1.ProposeReply.refusal)
     pub refusal: ::protobuf::EnumOrUnknown<Refusal>,
+    // @@protoc_insertion_point(field:raft.v1.ProposeReply.epoch)
+    pub epoch: u64,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.ProposeReply.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -2496,6 +2537,9 @@ impl ::protobuf::Message for ProposeReply {
                 32 => {
                     self.refusal = is.read_enum_or_unknown()?;
                 },
+                40 => {
+                    self.epoch = is.read_uint64()?;
+                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -2521,6 +2565,9 @@ impl ::protobuf::Message for ProposeReply {
         if self.refusal != ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE) {
             my_size += ::protobuf::rt::int32_size(4, self.refusal.value());
         }
+        if self.epoch != 0 {
+            my_size += ::protobuf::rt::uint64_size(5, self.epoch);
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -2538,6 +2585,9 @@ impl ::protobuf::Message for ProposeReply {
         }
         if self.refusal != ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE) {
             os.write_enum(4, ::protobuf::EnumOrUnknown::value(&self.refusal))?;
+        }
+        if self.epoch != 0 {
+            os.write_uint64(5, self.epoch)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -2560,6 +2610,7 @@ impl ::protobuf::Message for ProposeReply {
         self.count = 0;
         self.first.clear();
         self.refusal = ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE);
+        self.epoch = 0;
         self.special_fields.clear();
     }
 
@@ -2569,6 +2620,7 @@ impl ::protobuf::Message for ProposeReply {
             count: 0,
             first: ::protobuf::MessageField::none(),
             refusal: ::protobuf::EnumOrUnknown::from_i32(0),
+            epoch: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
