@@ -8,6 +8,8 @@ extern crate std;
 
 mod books;
 mod corridor;
+#[cfg(feature = "sim")]
+pub mod conformance;
 mod doors;
 mod means;
 pub mod mem;

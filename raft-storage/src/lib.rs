@@ -1,1 +1,30 @@
 //! A durable, crash-safe log for raft-core.
+//!
+//! One [`Wal`] serves all Raft groups of a node. [`Wal::group`] gives each of them a [`GroupLog`],
+//! which implements [`raft_core::LogStore`]. The format is described byte by byte in
+//! `docs/FORMAT.md`; which fault gets which reaction, and the test that shows it, in
+//! `docs/FAULTS.md`.
+//!
+//! This crate knows what was asked to be durable and in which order. It does not know who leads, or
+//! what entries mean.
+
+#![deny(unsafe_code)]
+
+mod error;
+mod files;
+mod format;
+pub mod fs;
+mod group;
+mod options;
+mod recovery;
+mod report;
+mod state;
+mod wal;
+mod writer;
+
+pub use error::{Damage, Failure, LogError, OpenError, Operation, OptionsError, RequestRule};
+pub use format::identity::{FORMAT_VERSION, Identity};
+pub use group::log::GroupLog;
+pub use options::{Flushing, Start, WalOptions};
+pub use report::{Recovery, TornTail};
+pub use wal::Wal;

@@ -1,0 +1,58 @@
+//! What every [`LogStore`] must do, as checks that any store's tests can run.
+//!
+//! A store brings a [`Bench`]: a way to open it, to wait for it, and to crash it. Each check panics
+//! with what it expected and what it got.
+//!
+//! Requests are those that a correct core makes: entries follow the log, terms never fall, the hard
+//! state's term covers the last entry's, the commit index is within the log.
+
+mod basics;
+mod model;
+mod random;
+
+pub use basics::{
+    a_mark_starts_the_log_anew, hard_state_is_the_last_one, ids_are_reported_once_and_in_order,
+    load_keeps_to_range_and_budget, new_store_is_empty, reported_requests_survive_a_crash, runs_are_merged,
+    truncated_entries_stay_away, unreported_requests_survive_whole_and_in_order,
+};
+pub use random::random_requests_match_a_plain_list;
+
+use crate::doors::store::LogStore;
+
+/// A place where a store can be opened again and again.
+pub trait Bench {
+    /// The store.
+    type Store: LogStore;
+
+    /// Opens what is there; at first, nothing.
+    fn open(&mut self) -> Self::Store;
+
+    /// Waits until everything persisted so far is durable and can be polled.
+    fn settle(&mut self, store: &mut Self::Store);
+
+    /// Ends the store as a crash or power cut would: what is not durable may be lost.
+    fn crash(&mut self, store: Self::Store);
+}
+
+/// Runs all checks, each in a place of its own.
+///
+/// # Panics
+///
+/// If the store breaks its contract.
+pub fn check_all<B: Bench>(mut new_bench: impl FnMut() -> B) {
+    new_store_is_empty(&mut new_bench());
+    reported_requests_survive_a_crash(&mut new_bench());
+    unreported_requests_survive_whole_and_in_order(&mut new_bench());
+    ids_are_reported_once_and_in_order(&mut new_bench());
+    hard_state_is_the_last_one(&mut new_bench());
+    load_keeps_to_range_and_budget(&mut new_bench());
+    truncated_entries_stay_away(&mut new_bench());
+    runs_are_merged(&mut new_bench());
+    a_mark_starts_the_log_anew(&mut new_bench());
+    for seed in 1..=RANDOM_RUNS {
+        random_requests_match_a_plain_list(&mut new_bench(), seed);
+    }
+}
+
+/// How many random runs [`check_all`] makes.
+const RANDOM_RUNS: u64 = 20;

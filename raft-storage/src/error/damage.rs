@@ -1,0 +1,163 @@
+//! What can be wrong with bytes on the medium.
+
+use std::fmt;
+
+use raft_core::{GroupId, LogIndex, Term};
+
+use crate::format::record::RecordHeaderError;
+
+/// What is wrong with a file, beyond what a crash can have done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The file does not begin like one of ours.
+    Magic,
+    /// The file is shorter than what it must hold.
+    TooShort {
+        /// What it must hold, in bytes.
+        needed_bytes: u64,
+    },
+    /// A checksum does not fit.
+    Checksum {
+        /// What the bytes give.
+        expected: u32,
+        /// What is written beside them.
+        found: u32,
+    },
+    /// There are zeros where a record that was acknowledged must be.
+    Missing,
+    /// A record is longer than the rest of its file.
+    Length {
+        /// What it claims, in bytes.
+        record_bytes: u64,
+    },
+    /// A record does not continue the one before it.
+    Chain {
+        /// The checksum of the record before it.
+        expected: u32,
+        /// The one it names.
+        found: u32,
+    },
+    /// The bytes are intact, but nothing that this version writes.
+    Content,
+    /// The segment is missing although others need it (F15).
+    MissingSegment {
+        /// Its number.
+        seq: u32,
+    },
+    /// The file's name says another number than its head (F16).
+    Misnamed {
+        /// The number in its head.
+        seq: u32,
+    },
+    /// The file is from another life of the directory, or was put here from elsewhere (F7, F23).
+    Foreign,
+    /// There are records, but the file that says whose they are is gone.
+    IdentityMissing,
+    /// The log ends before a place that was durable (F5, F8, F14).
+    EndsBeforeMark {
+        /// Up to where it was durable, in bytes from the start of its segment.
+        durable: u64,
+    },
+    /// A group's entries do not follow each other.
+    Gap {
+        /// The group.
+        group: GroupId,
+        /// Where an entry should be.
+        expected: LogIndex,
+        /// The entry that is there instead.
+        found: LogIndex,
+    },
+    /// A group's last term is above its hard state's (F17).
+    StaleTerm {
+        /// The group.
+        group: GroupId,
+        /// The hard state's term.
+        hard_state: Term,
+        /// The term of the last entry.
+        last: Term,
+    },
+    /// A group knows more to be committed than it has (F17).
+    CommitPastEnd {
+        /// The group.
+        group: GroupId,
+        /// What it knows to be committed.
+        commit: LogIndex,
+        /// Its last entry.
+        last: LogIndex,
+    },
+}
+
+impl Damage {
+    /// What an operator can do about it.
+    #[must_use]
+    pub fn way_out(&self) -> &'static str {
+        match self {
+            Self::Foreign | Self::Misnamed { .. } => {
+                "put the node's own files back as they were when it was last stopped"
+            }
+            Self::Magic
+            | Self::TooShort { .. }
+            | Self::Checksum { .. }
+            | Self::Missing
+            | Self::Length { .. }
+            | Self::Chain { .. }
+            | Self::Content
+            | Self::MissingSegment { .. }
+            | Self::IdentityMissing
+            | Self::EndsBeforeMark { .. }
+            | Self::Gap { .. }
+            | Self::StaleTerm { .. }
+            | Self::CommitPastEnd { .. } => {
+                "acknowledged data is lost here, so remove this node from the cluster and let it join again \
+                 with an empty directory under a new id"
+            }
+        }
+    }
+}
+
+impl From<RecordHeaderError> for Damage {
+    fn from(error: RecordHeaderError) -> Self {
+        match error {
+            RecordHeaderError::Zero => Self::Missing,
+            RecordHeaderError::Checksum { expected, found } => Self::Checksum { expected, found },
+            RecordHeaderError::Unknown => Self::Content,
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Magic => f.write_str("the file does not begin like one of ours"),
+            Self::TooShort { needed_bytes } => write!(f, "the file is shorter than {needed_bytes} bytes"),
+            Self::Checksum { expected, found } => {
+                write!(f, "the bytes give checksum {expected:#010x}, {found:#010x} is written")
+            }
+            Self::Missing => f.write_str("an acknowledged record is missing"),
+            Self::Length { record_bytes } => {
+                write!(f, "a record of {record_bytes} bytes is longer than the rest of its file")
+            }
+            Self::Chain { expected, found } => {
+                write!(f, "a record follows {found:#010x}, but behind {expected:#010x} it stands")
+            }
+            Self::Content => f.write_str("a record is intact but makes no sense"),
+            Self::MissingSegment { seq } => write!(f, "segment {seq:#x} is missing"),
+            Self::Misnamed { seq } => write!(f, "the file is segment {seq:#x} by its head"),
+            Self::Foreign => f.write_str("the file is from another directory"),
+            Self::IdentityMissing => f.write_str("there are records, but no identity file"),
+            Self::EndsBeforeMark { durable } => {
+                write!(f, "the log ends here, but was durable up to byte {durable}")
+            }
+            Self::Gap { group, expected, found } => {
+                write!(f, "group {group} has entry {found} where {expected} should be")
+            }
+            Self::StaleTerm { group, hard_state, last } => {
+                write!(f, "group {group} is in term {hard_state} but has an entry of term {last}")
+            }
+            Self::CommitPastEnd { group, commit, last } => {
+                write!(f, "group {group} has committed {commit} but its last entry is {last}")
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Makes segments ahead of need and removes dead ones, in the background where there is one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use slog::Logger;
+
+use super::dir::DataDir;
+use super::salts::Salts;
+use super::segment::Segment;
+use crate::error::{Failure, Operation};
+use crate::format::identity::IdentityFile;
+use crate::format::segment::{SegmentHeader, SegmentSeq, segment_name};
+
+/// Has the next segments ready when the log needs them.
+#[derive(Debug)]
+pub(crate) struct Maker {
+    dir: DataDir,
+    owner: IdentityFile,
+    salts: Salts,
+    segment_bytes: u32,
+    ready: VecDeque<Arc<Segment>>,
+    background: Option<Background>,
+    logger: Logger,
+}
+
+#[derive(Debug)]
+struct Background {
+    jobs: Sender<Job>,
+    made: Receiver<Result<Arc<Segment>, Failure>>,
+    waiting: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Make(SegmentHeader),
+    Remove(Vec<Arc<Segment>>),
+}
+
+impl Maker {
+    pub(crate) fn new(
+        dir: DataDir,
+        owner: IdentityFile,
+        salts: Salts,
+        segment_bytes: u32,
+        ready: VecDeque<Arc<Segment>>,
+        logger: Logger,
+    ) -> Self {
+        Self { dir, owner, salts, segment_bytes, ready, background: None, logger }
+    }
+
+    /// Does the work on a thread from now on.
+    pub(crate) fn start_thread(&mut self) -> Result<(), Failure> {
+        let (jobs, todo) = unbounded();
+        let (done, made) = unbounded();
+        let (dir, logger) = (self.dir.clone(), self.logger.clone());
+        let thread = Builder::new()
+            .name("wal-maker".to_owned())
+            .spawn(move || run(&dir, &todo, &done, &logger))
+            .map_err(Failure::of(Operation::StartThread, self.dir.path()))?;
+        self.background = Some(Background { jobs, made, waiting: false, thread: Some(thread) });
+        Ok(())
+    }
+
+    /// Asks for the segment after `seq` if there is a thread to make it and none is ready.
+    pub(crate) fn prepare_behind(&mut self, seq: SegmentSeq) {
+        if !self.ready.is_empty() {
+            return;
+        }
+        let header = self.header(seq + 1, 0);
+        if let Some(background) = self.background.as_mut().filter(|background| !background.waiting) {
+            background.waiting = background.jobs.send(Job::Make(header)).is_ok();
+        }
+    }
+
+    /// Makes segments behind `seq` until as many bytes are ready.
+    pub(crate) fn reserve(&mut self, seq: SegmentSeq, bytes: u64) -> Result<(), Failure> {
+        let last = self.ready.back().map_or(seq, |segment| segment.seq);
+        let mut have: u64 = self.ready.iter().map(|segment| u64::from(segment.capacity)).sum();
+        for seq in last + 1.. {
+            if have >= bytes {
+                break;
+            }
+            let header = self.header(seq, self.segment_bytes);
+            self.ready.push_back(Arc::new(Segment::make(&self.dir, &header, &[])?));
+            have += u64::from(header.capacity);
+        }
+        Ok(())
+    }
+
+    /// Hands out segment `seq`, with room for at least `needed` bytes.
+    pub(crate) fn take(&mut self, seq: SegmentSeq, needed: u64) -> Result<Arc<Segment>, Failure> {
+        let ready = match self.ready.pop_front() {
+            Some(segment) => Some(segment),
+            None => self.wait_for_background()?,
+        };
+        let fits = |segment: &Arc<Segment>| segment.seq == seq && u64::from(segment.capacity) >= needed;
+        if let Some(segment) = ready.filter(fits) {
+            return Ok(segment);
+        }
+        // One of this number may exist already; the new one takes its name. Those behind it, if
+        // any, stay: their numbers still follow.
+        self.make_now(seq, needed, |_| Vec::new())
+    }
+
+    /// Makes segment `seq` here and now, beginning with records that need its seed to be encoded.
+    pub(crate) fn make_now(
+        &mut self,
+        seq: SegmentSeq,
+        needed: u64,
+        records: impl FnOnce(u32) -> Vec<u8>,
+    ) -> Result<Arc<Segment>, Failure> {
+        let needed = u32::try_from(needed.next_multiple_of(u64::from(SegmentHeader::BYTES)));
+        let header = self.header(seq, needed.expect("requests are bounded when queued"));
+        let (_, seed) = header.encode();
+        Ok(Arc::new(Segment::make(&self.dir, &header, &records(seed))?))
+    }
+
+    /// Removes files that no longer matter.
+    pub(crate) fn remove(&mut self, dead: Vec<Arc<Segment>>) {
+        match &self.background {
+            Some(background) => {
+                // The thread only ends before us when it panicked; the files are removed at the
+                // next opening then.
+                let _ = background.jobs.send(Job::Remove(dead));
+            }
+            None => remove(&self.dir, &dead, &self.logger),
+        }
+    }
+
+    fn wait_for_background(&mut self) -> Result<Option<Arc<Segment>>, Failure> {
+        let Some(background) = self.background.as_mut().filter(|background| background.waiting) else {
+            return Ok(None);
+        };
+        background.waiting = false;
+        background.made.recv().ok().transpose()
+    }
+
+    /// Early segments are small, so that a small log takes little room.
+    fn header(&mut self, seq: SegmentSeq, needed: u32) -> SegmentHeader {
+        let doublings = seq.saturating_sub(1).min(SegmentSeq::BITS / 2) * 2;
+        let grown = u64::from(FIRST_SEGMENT_BYTES) << doublings;
+        let capacity = u32::try_from(grown).map_or(self.segment_bytes, |grown| grown.min(self.segment_bytes));
+        SegmentHeader { owner: self.owner, seq, salt: self.salts.draw(), capacity: capacity.max(needed) }
+    }
+}
+
+impl Drop for Maker {
+    fn drop(&mut self) {
+        if let Some(Background { jobs, thread, .. }) = self.background.take() {
+            drop(jobs);
+            if let Some(Err(_)) = thread.map(JoinHandle::join) {
+                slog::error!(self.logger, "the thread that makes segments panicked");
+            }
+        }
+    }
+}
+
+fn run(dir: &DataDir, jobs: &Receiver<Job>, made: &Sender<Result<Arc<Segment>, Failure>>, logger: &Logger) {
+    for job in jobs {
+        match job {
+            Job::Make(header) => {
+                if made.send(Segment::make(dir, &header, &[]).map(Arc::new)).is_err() {
+                    return;
+                }
+            }
+            Job::Remove(dead) => remove(dir, &dead, logger),
+        }
+    }
+}
+
+/// A file that cannot be removed is only reported: it takes room, but the log no longer reads it,
+/// and the next opening tries again.
+fn remove(dir: &DataDir, dead: &[Arc<Segment>], logger: &Logger) {
+    let removed = dead.iter().try_for_each(|segment| dir.remove(&segment_name(segment.seq)));
+    if let Err(failure) = removed.and_then(|()| dir.sync()) {
+        slog::warn!(logger, "dead segments stay"; "error" => %failure);
+    }
+}
+
+/// The size of a log's first segment, unless segments are meant to be smaller; each next one is
+/// four times as large until they are full-grown.
+const FIRST_SEGMENT_BYTES: u32 = 4 << 20;

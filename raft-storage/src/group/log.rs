@@ -1,0 +1,326 @@
+//! One group's log as its owner sees it. The owner's view runs ahead of the medium: what was handed
+//! over can be read at once, from memory until the writer says where it is.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use raft_core::{
+    Entries, GroupId, HardState, LogIndex, LogStore, Persist, PersistId, Position, Recovered, SnapshotMark,
+    Term,
+};
+
+use super::load::Loader;
+use crate::error::{LogError, RequestRule};
+use crate::format::batch::{NewMark, Request};
+use crate::format::segment::SegmentSeq;
+use crate::state::group::GroupState;
+use crate::state::index::{RecordPlace, Slot};
+use crate::state::registry::GroupLink;
+use crate::writer::queue::Queued;
+use crate::writer::shared::Shared;
+
+/// The durable log of one group; a [`LogStore`].
+///
+/// It belongs to one thread at a time. The [`Wal`](crate::Wal) it comes from may be dropped or
+/// closed first; every call fails from then on.
+#[derive(Debug)]
+pub struct GroupLog {
+    shared: Arc<Shared>,
+    link: Arc<GroupLink>,
+    /// What has been asked for, less the batches that wait.
+    state: GroupState,
+    /// Batches whose place is not known yet, behind those in the index.
+    waiting: VecDeque<WaitingBatch>,
+    /// Requests that are not known to be durable.
+    requests: VecDeque<WaitingRequest>,
+    /// How many requests are known to be durable.
+    heard_count: u64,
+    /// The newest durable request, until it is asked for.
+    news: Option<PersistId>,
+    /// What waits now will not be in an older segment than this.
+    newest_segment: SegmentSeq,
+    places: Vec<RecordPlace>,
+    failed: Option<LogError>,
+}
+
+#[derive(Debug)]
+struct WaitingBatch {
+    entries: Entries,
+    /// The number of its request, counted from the opening on.
+    request: u64,
+    part: u16,
+}
+
+#[derive(Debug)]
+struct WaitingRequest {
+    /// None for what the owner did not ask for in these words, such as compaction.
+    id: Option<PersistId>,
+    /// Once it is durable, the group needs no older segment than this.
+    frees_before: Option<SegmentSeq>,
+}
+
+impl GroupLog {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        link: Arc<GroupLink>,
+        state: GroupState,
+        newest_segment: SegmentSeq,
+    ) -> Self {
+        Self {
+            shared,
+            link,
+            state,
+            waiting: VecDeque::new(),
+            requests: VecDeque::new(),
+            heard_count: 0,
+            news: None,
+            newest_segment,
+            places: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Which group this is.
+    #[must_use]
+    pub fn id(&self) -> GroupId {
+        self.link.id
+    }
+
+    /// Writes all that waits, of all groups, on this thread, and returns when it is durable.
+    ///
+    /// # Errors
+    ///
+    /// If a write or sync fails or has failed.
+    pub fn flush_now(&mut self) -> Result<(), LogError> {
+        self.sticky(|log| log.shared.flush())
+    }
+
+    /// Lets the log begin behind `mark`, which a snapshot covers; entries behind it stay. Durable
+    /// when the next request is. Segments that no group needs any more are removed when the log
+    /// rolls to its next one.
+    ///
+    /// # Errors
+    ///
+    /// If the position is not in the log, or the log has failed.
+    pub fn compact(&mut self, mark: SnapshotMark) -> Result<(), LogError> {
+        self.sticky(|log| {
+            log.absorb()?;
+            let known = log.term_at(mark.last.index) == Some(mark.last.term);
+            if !known || mark.last.index < log.state.mark_position().index {
+                return Err(log.bad(RequestRule::CompactionWithinLog));
+            }
+            let mark = Some(NewMark { mark, keeps_entries: true });
+            log.submit(None, Request { mark, ..Request::default() })
+        })
+    }
+
+    /// Does what may fail; the first error is every later call's answer.
+    fn sticky<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, LogError>) -> Result<T, LogError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let outcome = work(self);
+        if let Err(error) = &outcome {
+            self.failed = Some(error.clone());
+        }
+        outcome
+    }
+
+    /// Learns where requests went that have become durable.
+    fn absorb(&mut self) -> Result<(), LogError> {
+        self.shared.check()?;
+        if self.link.durable_count() == self.heard_count {
+            return Ok(());
+        }
+        let mut places = std::mem::take(&mut self.places);
+        self.link.take_places(&mut places);
+        for place in places.drain(..) {
+            let request = self.requests.pop_front().expect("completions are of requests");
+            while self.waiting.front().is_some_and(|batch| batch.request == self.heard_count) {
+                self.place_batch(place);
+            }
+            self.heard_count += 1;
+            self.newest_segment = place.segment;
+            if let Some(seq) = request.frees_before {
+                self.link.set_live_from(seq);
+            }
+            self.news = request.id.or(self.news);
+        }
+        self.places = places;
+        Ok(())
+    }
+
+    /// Moves the first waiting batch into the index.
+    fn place_batch(&mut self, place: RecordPlace) {
+        let Some(WaitingBatch { entries, part, .. }) = self.waiting.pop_front() else { return };
+        let slot = Slot { first: entries.first(), term: entries.term(), place, part, kind: entries.kind() };
+        let follows = self.state.index.push(entries.first(), entries.last(), slot);
+        assert!(follows, "group {}: batch at {} leaves a gap", self.link.id, entries.first());
+    }
+
+    /// Checks a request, lets it take effect in memory, and queues it.
+    fn submit(&mut self, id: Option<PersistId>, mut request: Request) -> Result<(), LogError> {
+        self.check_rules(&request)?;
+        let mut frees_before = None;
+        if request.mark.is_some() {
+            // Said again, so that nothing before this record matters to this group any more.
+            request.hard_state = request.hard_state.or(Some(self.state.hard_state));
+        }
+        let record_bytes = request.record_bytes();
+        let limit_bytes = self.shared.limits.record_bytes_max;
+        let batch_count = request.entries.iter().count();
+        if record_bytes > limit_bytes || batch_count > usize::from(u16::MAX) {
+            return Err(LogError::TooLarge { record_bytes, limit_bytes });
+        }
+        if let Some(new) = &request.mark {
+            self.apply_mark(new);
+            let kept = self.state.index.first_slot().map(|slot| slot.place.segment);
+            frees_before = Some(kept.unwrap_or(self.newest_segment));
+        }
+        if let Some(from) = request.truncate_from {
+            self.truncate_from(from);
+        }
+        let number = self.heard_count + self.requests.len() as u64;
+        for (part, entries) in (0..).zip(request.entries.iter()) {
+            self.waiting.push_back(WaitingBatch { entries: entries.clone(), request: number, part });
+        }
+        self.state.hard_state = request.hard_state.unwrap_or(self.state.hard_state);
+        self.requests.push_back(WaitingRequest { id, frees_before });
+        self.shared.submit(Queued { group: Arc::clone(&self.link), request, record_bytes })?;
+        if self.shared.limits.flushes_on_persist { self.shared.flush() } else { Ok(()) }
+    }
+
+    fn apply_mark(&mut self, new: &NewMark) {
+        let index = new.mark.last.index;
+        if new.keeps_entries {
+            self.state.index.drop_to(index);
+            while self.waiting.front().is_some_and(|batch| batch.entries.last() <= index) {
+                self.waiting.pop_front();
+            }
+        } else {
+            self.state.index.clear();
+            self.waiting.clear();
+        }
+        self.state.mark = Some(new.mark.clone());
+    }
+
+    fn truncate_from(&mut self, from: LogIndex) {
+        while let Some(mut batch) = self.waiting.pop_back() {
+            if let Some(kept) = batch.entries.prefix_before(from) {
+                batch.entries = kept;
+                self.waiting.push_back(batch);
+                break;
+            }
+        }
+        self.state.index.truncate_from(from);
+    }
+
+    /// The rules that make recovery's checks (F17) able to tell damage from a strange request.
+    fn check_rules(&self, request: &Request) -> Result<(), LogError> {
+        let (mut mark, mut last) = (self.state.mark_position(), self.last());
+        if let Some(new) = &request.mark {
+            mark = new.mark.last;
+            if !new.keeps_entries || last.index < mark.index {
+                last = mark;
+            }
+        }
+        if let Some(from) = request.truncate_from {
+            if from <= mark.index || from > last.index.next() {
+                return Err(self.bad(RequestRule::TruncationWithinLog));
+            }
+            if from <= last.index {
+                let term =
+                    if from.prev() == mark.index { Some(mark.term) } else { self.term_at(from.prev()) };
+                last = Position::new(term.unwrap_or(Term::ZERO), from.prev());
+            }
+        }
+        for batch in request.entries.iter() {
+            if batch.first() != last.index.next() {
+                return Err(self.bad(RequestRule::EntriesFollowLog));
+            }
+            if batch.term() < last.term {
+                return Err(self.bad(RequestRule::TermsDoNotFall));
+            }
+            last = batch.last_position();
+        }
+        self.check_hard_state(request.hard_state, last)
+    }
+
+    fn check_hard_state(&self, new: Option<HardState>, last: Position) -> Result<(), LogError> {
+        let state = new.unwrap_or(self.state.hard_state);
+        if state.term < self.state.hard_state.term {
+            return Err(self.bad(RequestRule::HardStateDoesNotFall));
+        }
+        if state.term < last.term {
+            return Err(self.bad(RequestRule::HardStateCoversLog));
+        }
+        if state.commit > last.index {
+            return Err(self.bad(RequestRule::CommitWithinLog));
+        }
+        Ok(())
+    }
+
+    fn bad(&self, rule: RequestRule) -> LogError {
+        LogError::BadRequest { group: self.link.id, rule }
+    }
+
+    /// The last entry, waiting ones included, or the mark.
+    fn last(&self) -> Position {
+        self.waiting.back().map_or_else(|| self.state.last(), |batch| batch.entries.last_position())
+    }
+
+    fn term_at(&self, index: LogIndex) -> Option<Term> {
+        let waiting = self.waiting.iter().rev().find(|batch| batch.entries.first() <= index);
+        match waiting {
+            Some(batch) => (index <= batch.entries.last()).then_some(batch.entries.term()),
+            None => self.state.term_at(index),
+        }
+    }
+}
+
+impl LogStore for GroupLog {
+    type Error = LogError;
+
+    fn recover(&mut self) -> Result<Recovered, LogError> {
+        self.sticky(|log| {
+            log.shared.check()?;
+            Ok(log.state.recovered())
+        })
+    }
+
+    fn persist(&mut self, request: Persist) -> Result<(), LogError> {
+        self.sticky(|log| {
+            log.absorb()?;
+            let Persist { id, mark, truncate_from, entries, hard_state } = request;
+            let mark = mark.map(|mark| NewMark { mark, keeps_entries: false });
+            log.submit(Some(id), Request { mark, truncate_from, entries, hard_state })
+        })
+    }
+
+    fn poll_persisted(&mut self) -> Result<Option<PersistId>, LogError> {
+        self.sticky(|log| {
+            // What became durable before a failure is still worth knowing, so look first.
+            let absorbed = log.absorb();
+            match log.news.take() {
+                Some(id) => Ok(Some(id)),
+                None => absorbed.map(|()| None),
+            }
+        })
+    }
+
+    fn load(&mut self, first: LogIndex, end: LogIndex, bytes_max: usize) -> Result<Vec<Entries>, LogError> {
+        self.sticky(|log| {
+            log.absorb()?;
+            let (have_first, have_last) = (log.state.mark_position().index.next(), log.last().index);
+            if first < have_first || first >= end || end > have_last.next() {
+                return Err(LogError::OutOfRange { first, end, have_first, have_last });
+            }
+            let mut loader = Loader::new(&log.shared.segments, first, end, bytes_max);
+            loader.take_from_index(&log.state.index)?;
+            for batch in &log.waiting {
+                loader.take(&batch.entries);
+            }
+            Ok(loader.finish())
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! Moves what is not proven to be durable into a new segment.
+//!
+//! Its records may be in the page cache alone, and the cache may believe that they are on the medium
+//! although a sync of them failed. Written again, to another file, under a link that says where the
+//! log leaves the old one, they are durable or they are not there (F9, F10, F21).
+
+use std::sync::Arc;
+
+use super::LastSegment;
+use super::replay::Replay;
+use super::scan::Record;
+use crate::error::OpenError;
+use crate::files::maker::Maker;
+use crate::files::segment::Segments;
+use crate::format::record::{Link, RecordHeader, RecordKind};
+use crate::format::segment::SegmentSeq;
+use crate::state::index::RecordPlace;
+use crate::writer::{Chain, Kind, Position};
+
+/// The records that move.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    /// Where they move. If not even the link of the last segment is proven to be durable, that
+    /// segment is replaced, otherwise followed.
+    seq: SegmentSeq,
+    /// How many of the last segment's records stay.
+    kept_count: usize,
+    /// How many bytes those take that move.
+    byte_count: u32,
+    record_count: u64,
+}
+
+impl Carried {
+    /// Applies the records that will move as if they had done so.
+    pub(crate) fn replay(
+        last: &LastSegment,
+        kept_count: usize,
+        replay: &mut Replay,
+    ) -> Result<Self, OpenError> {
+        let seq = if kept_count == 0 { last.segment.seq } else { last.segment.seq + 1 };
+        let mut carried = Self { seq, kept_count, byte_count: 0, record_count: 0 };
+        for record in moving(last, kept_count) {
+            let offset = Link::END + carried.byte_count;
+            let place = RecordPlace { segment: seq, offset, byte_count: record.byte_count };
+            replay.apply_at(place, &last.scanned, record).map_err(|damage| OpenError::Damaged {
+                path: last.segment.path().clone(),
+                offset: u64::from(record.offset),
+                damage,
+            })?;
+            carried.byte_count += record.byte_count;
+            carried.record_count += 1;
+        }
+        Ok(carried)
+    }
+
+    /// The segment in which the log will go on.
+    pub(crate) fn seq(&self) -> SegmentSeq {
+        self.seq
+    }
+
+    pub(crate) fn record_count(&self) -> u64 {
+        self.record_count
+    }
+
+    /// Writes the segment. Until it has its name, the log is as it was.
+    pub(crate) fn write(
+        &self,
+        last: &LastSegment,
+        maker: &mut Maker,
+        segments: &Segments,
+    ) -> Result<Position, OpenError> {
+        let offset = Link::END + self.byte_count;
+        let mut link = Link { born_end: offset, ..last.link };
+        let is_replaced = self.seq == last.segment.seq;
+        if !is_replaced {
+            let first_moving = last.scanned.records.get(self.kept_count);
+            link.previous_seq = last.segment.seq;
+            link.previous_end = first_moving.map_or(last.scanned.end, |record| record.offset);
+            link.previous_chain = first_moving.map_or(last.scanned.chain, |record| record.chain_before);
+        }
+        let mut chain = None;
+        let needed = u64::from(offset + RecordHeader::BYTES);
+        let segment = maker.make_now(self.seq, needed, |seed| {
+            let (bytes, end_chain) = self.encode(last, &link, seed);
+            chain = Some(end_chain);
+            bytes
+        })?;
+        segments.insert(Arc::clone(&segment));
+        if !is_replaced {
+            // What stands behind the link's place is dead; only the room it takes is to be given
+            // back.
+            last.segment.cut(link.previous_end)?;
+        }
+        let chain = chain.unwrap_or(segment.seed);
+        Ok(Position { segment, offset, chain, first_live: link.first_live })
+    }
+
+    fn encode(&self, last: &LastSegment, link: &Link, seed: u32) -> (Vec<u8>, u32) {
+        let mut bytes = Vec::new();
+        let mut chain = Chain { seed, previous: seed, durable: Link::OFFSET };
+        let mut offset = Link::OFFSET;
+        let mut push = |body: &[u8], kind: Kind| {
+            let start = bytes.len();
+            bytes.resize(start + RecordHeader::BYTES as usize, 0);
+            bytes.extend_from_slice(body);
+            offset += chain.finish(&mut bytes, start, offset, kind);
+        };
+        push(&link.encode(), Kind { kind: RecordKind::Link, group: 0, parts: 0, batch_count: 0 });
+        for record in moving(last, self.kept_count) {
+            let RecordHeader { kind, group, parts, batch_count, .. } = record.header;
+            push(last.scanned.body(record), Kind { kind, group, parts, batch_count });
+        }
+        (bytes, chain.previous)
+    }
+}
+
+/// The records that move. A link is made anew, and a seal has no meaning any more.
+fn moving(last: &LastSegment, kept_count: usize) -> impl Iterator<Item = &Record> {
+    let behind = last.scanned.records.get(kept_count..).unwrap_or_default();
+    behind.iter().filter(|record| record.header.kind == RecordKind::Batch)
+}

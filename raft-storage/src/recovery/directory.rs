@@ -1,0 +1,192 @@
+//! Which files there are, and which of them make up the log.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::initialise::{IDENTITY_NAME, LOCK_NAME};
+use super::replay::Replay;
+use super::{damaged, scan};
+use crate::error::{Damage, Failure, OpenError, Operation};
+use crate::files::dir::{DataDir, UNFINISHED_SUFFIX};
+use crate::files::mark_file::MarkFile;
+use crate::files::segment::Segment;
+use crate::format::identity::{FORMAT_VERSION, IdentityFile};
+use crate::format::record::Link;
+use crate::format::segment::{
+    HEADER_BYTES, SegmentHeader, SegmentHeaderError, SegmentSeq, parse_segment_name, segment_name,
+};
+use crate::fs::read_up_to;
+
+/// The segments of a directory.
+#[derive(Debug)]
+pub(crate) struct Found {
+    segments: BTreeMap<SegmentSeq, Arc<Segment>>,
+    /// The links of those that are part of the log, without a gap.
+    links: BTreeMap<SegmentSeq, Link>,
+    last: Arc<Segment>,
+    last_link: Link,
+    /// What a crash left half-made.
+    pub(crate) unfinished: Vec<String>,
+    /// Files that are none of ours, which stay as they are (F16).
+    pub(crate) ignored: Vec<String>,
+}
+
+/// Opens all segments and finds out which of them hold the log.
+pub(crate) fn read(dir: &DataDir, owner: &IdentityFile) -> Result<Found, OpenError> {
+    let mut segments = BTreeMap::new();
+    let (mut unfinished, mut ignored) = (Vec::new(), Vec::new());
+    for name in dir.list()? {
+        if let Some(seq) = parse_segment_name(&name) {
+            segments.insert(seq, Arc::new(open_segment(dir, seq, owner)?));
+        } else if is_unfinished(&name) {
+            unfinished.push(name);
+        } else if ![IDENTITY_NAME, LOCK_NAME, MarkFile::NAME].contains(&name.as_str()) {
+            ignored.push(name);
+        }
+    }
+    let nothing = |seq| OpenError::Damaged {
+        path: dir.path_of(&segment_name(seq)),
+        offset: 0,
+        damage: Damage::MissingSegment { seq },
+    };
+    let (last, newest) = newest_linked(&segments)?.ok_or_else(|| nothing(1))?;
+    let mut links = BTreeMap::new();
+    for seq in newest.first_live..=last.seq {
+        let segment = segments.get(&seq).ok_or_else(|| nothing(seq))?;
+        let link = scan::read_link(segment)?.map_err(|damage| damaged(segment, damage))?;
+        if link.previous_seq.checked_add(1) != Some(seq) {
+            return Err(damaged(segment, Damage::Content));
+        }
+        links.insert(seq, link);
+    }
+    let highest = segments.keys().next_back().copied().unwrap_or(last.seq);
+    if let Some(gap) = (last.seq..=highest).find(|seq| !segments.contains_key(seq)) {
+        return Err(nothing(gap));
+    }
+    if links.is_empty() {
+        // The last segment itself is always among those that matter.
+        return Err(damaged(&last, Damage::Content));
+    }
+    Ok(Found { segments, links, last, last_link: newest, unfinished, ignored })
+}
+
+/// Removes files.
+pub(crate) fn remove(dir: &DataDir, names: &[String]) -> Result<(), OpenError> {
+    for name in names {
+        dir.remove(name)?;
+    }
+    if !names.is_empty() {
+        dir.sync()?;
+    }
+    Ok(())
+}
+
+impl Found {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.segments.values()
+    }
+
+    /// Those that hold the log, in order.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.links.keys().filter_map(|seq| self.segments.get(seq))
+    }
+
+    pub(crate) fn last(&self) -> &Arc<Segment> {
+        &self.last
+    }
+
+    pub(crate) fn find(&self, seq: SegmentSeq) -> Option<&Arc<Segment>> {
+        self.segments.get(&seq)
+    }
+
+    pub(crate) fn last_link(&self) -> &Link {
+        &self.last_link
+    }
+
+    pub(crate) fn first_live(&self) -> SegmentSeq {
+        self.last_link.first_live
+    }
+
+    /// The names of segments that the log has left behind.
+    pub(crate) fn dead(&self) -> Vec<String> {
+        self.segments.range(..self.first_live()).map(|(seq, _)| segment_name(*seq)).collect()
+    }
+
+    /// Segments behind `seq`, which were made ahead of need and hold nothing.
+    pub(crate) fn ready_behind(&self, seq: SegmentSeq) -> VecDeque<Arc<Segment>> {
+        let behind = self.segments.range(seq + 1..).map(|(_, segment)| segment);
+        let whole = |segment: &&Arc<Segment>| {
+            segment.byte_count().is_ok_and(|bytes| bytes >= u64::from(segment.capacity))
+        };
+        behind.take_while(whole).cloned().collect()
+    }
+
+    /// Applies all segments but the last one. Each must be whole up to where the next one says the
+    /// log leaves it: all of that was durable before the next one was begun.
+    pub(crate) fn replay_sealed(&self, replay: &mut Replay) -> Result<(), OpenError> {
+        for (segment, link) in self.live().zip(self.links.values().skip(1)) {
+            let scanned = scan::scan(segment, Some(link.previous_end))?;
+            let broken = scanned.broken.or_else(|| {
+                let (expected, found) = (link.previous_chain, scanned.chain);
+                (scanned.end != link.previous_end || expected != found)
+                    .then_some(Damage::Chain { expected, found })
+            });
+            if let Some(damage) = broken {
+                let offset = u64::from(scanned.end);
+                return Err(OpenError::Damaged { path: segment.path().clone(), offset, damage });
+            }
+            for record in &scanned.records {
+                replay.apply(segment, &scanned, record)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last segment that is part of the log. Those behind it are not begun, or nothing in them was
+/// ever durable.
+fn newest_linked(
+    segments: &BTreeMap<SegmentSeq, Arc<Segment>>,
+) -> Result<Option<(Arc<Segment>, Link)>, OpenError> {
+    for segment in segments.values().rev() {
+        if let Ok(link) = scan::read_link(segment)? {
+            return Ok(Some((Arc::clone(segment), link)));
+        }
+    }
+    Ok(None)
+}
+
+fn open_segment(dir: &DataDir, seq: SegmentSeq, owner: &IdentityFile) -> Result<Segment, OpenError> {
+    let name = segment_name(seq);
+    let (file, path) = (dir.open(&name)?, dir.path_of(&name));
+    let mut bytes = [0; HEADER_BYTES];
+    let count = read_up_to(&*file, &mut bytes, 0).map_err(Failure::of(Operation::Read, &path))?;
+    let refuse = |damage| OpenError::Damaged { path: path.clone(), offset: 0, damage };
+    if count < bytes.len() {
+        return Err(refuse(Damage::TooShort { needed_bytes: bytes.len() as u64 }));
+    }
+    let (header, seed) = SegmentHeader::decode(&bytes).map_err(|error| match error {
+        SegmentHeaderError::Magic => refuse(Damage::Magic),
+        SegmentHeaderError::Checksum { expected, found } => refuse(Damage::Checksum { expected, found }),
+        SegmentHeaderError::Version(found) => {
+            OpenError::Version { path: path.clone(), found, supported: FORMAT_VERSION }
+        }
+    })?;
+    if header.owner.identity != owner.identity {
+        let (expected, found) = (owner.identity, header.owner.identity);
+        return Err(OpenError::OtherIdentity { path, expected, found });
+    }
+    if header.owner.incarnation != owner.incarnation {
+        return Err(refuse(Damage::Foreign));
+    }
+    if header.seq != seq {
+        return Err(refuse(Damage::Misnamed { seq: header.seq }));
+    }
+    Ok(Segment::new(&header, seed, path, file))
+}
+
+/// Whether the file is one that we were making when we were stopped.
+fn is_unfinished(name: &str) -> bool {
+    let made = name.strip_suffix(UNFINISHED_SUFFIX);
+    made.is_some_and(|made| made == IDENTITY_NAME || parse_segment_name(made).is_some())
+}

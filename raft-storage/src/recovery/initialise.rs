@@ -1,0 +1,129 @@
+//! The first things about a directory: who may open it, and whose it is.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::error::{Damage, Failure, OpenError, Operation};
+use crate::files::dir::{DataDir, UNFINISHED_SUFFIX};
+use crate::files::mark_file::MarkFile;
+use crate::files::salts::Salts;
+use crate::files::segment::Segment;
+use crate::format::identity::{FORMAT_VERSION, IDENTITY_BYTES, IdentityFile, IdentityFileError};
+use crate::format::record::{Link, RecordHeader, RecordKind};
+use crate::format::segment::{SegmentHeader, parse_segment_name};
+use crate::fs::{LockGuard, LockOutcome, read_up_to, write_all_at};
+use crate::options::{Start, WalOptions};
+use crate::writer::{Chain, Kind};
+
+pub(crate) const IDENTITY_NAME: &str = "identity";
+pub(crate) const LOCK_NAME: &str = "lock";
+
+/// Takes the directory's lock, before anything in it is read (F22).
+pub(crate) fn lock(dir: &DataDir, start: Start) -> Result<Box<dyn LockGuard>, OpenError> {
+    match start {
+        Start::Existing => {}
+        Start::Initialise | Start::InitialiseIfMissing => {
+            let create = dir.fs().create_dir_all(dir.path());
+            create.map_err(Failure::of(Operation::CreateDirectory, dir.path()))?;
+            let parent = dir.path().parent().filter(|parent| *parent != Path::new(""));
+            let parent = parent.unwrap_or(Path::new("."));
+            dir.fs().sync_dir(parent).map_err(Failure::of(Operation::SyncDirectory, parent))?;
+        }
+    }
+    let path = dir.path_of(LOCK_NAME);
+    match dir.fs().try_lock(&path, &format!("process {}", std::process::id())) {
+        Ok(LockOutcome::Taken(guard)) => Ok(guard),
+        Ok(LockOutcome::Held(holder)) => Err(OpenError::Locked { path, holder }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(OpenError::NotInitialised { dir: dir.path().to_owned() })
+        }
+        Err(error) => Err(Failure::new(Operation::Lock, &path, error).into()),
+    }
+}
+
+/// Finds out whose directory it is, and makes it ours if that is asked for. The second part tells
+/// whether it was made now.
+pub(crate) fn identify(
+    dir: &DataDir,
+    options: &WalOptions,
+    salts: &mut Salts,
+) -> Result<(IdentityFile, bool), OpenError> {
+    let names = dir.list()?;
+    if names.iter().any(|name| name == IDENTITY_NAME) {
+        if options.start == Start::Initialise {
+            return Err(OpenError::AlreadyInitialised { dir: dir.path().to_owned() });
+        }
+        return read_identity(dir, options).map(|owner| (owner, false));
+    }
+    refuse_orphans(dir, &names)?;
+    match options.start {
+        Start::Existing => Err(OpenError::NotInitialised { dir: dir.path().to_owned() }),
+        Start::Initialise | Start::InitialiseIfMissing => {
+            initialise(dir, options, salts).map(|owner| (owner, true))
+        }
+    }
+}
+
+fn read_identity(dir: &DataDir, options: &WalOptions) -> Result<IdentityFile, OpenError> {
+    let (file, path) = (dir.open(IDENTITY_NAME)?, dir.path_of(IDENTITY_NAME));
+    let mut bytes = [0; IDENTITY_BYTES];
+    let count = read_up_to(&*file, &mut bytes, 0).map_err(Failure::of(Operation::Read, &path))?;
+    let refuse = |damage| OpenError::Damaged { path: path.clone(), offset: 0, damage };
+    if count < bytes.len() {
+        return Err(refuse(Damage::TooShort { needed_bytes: bytes.len() as u64 }));
+    }
+    let owner = IdentityFile::decode(&bytes).map_err(|error| match error {
+        IdentityFileError::Magic => refuse(Damage::Magic),
+        IdentityFileError::Checksum { expected, found } => refuse(Damage::Checksum { expected, found }),
+        IdentityFileError::Version(found) => {
+            OpenError::Version { path: path.clone(), found, supported: FORMAT_VERSION }
+        }
+    })?;
+    if owner.identity != options.identity {
+        let (expected, found) = (options.identity, owner.identity);
+        return Err(OpenError::OtherIdentity { path, expected, found });
+    }
+    Ok(owner)
+}
+
+/// Without an identity file, there may only be what an interrupted initialisation leaves: the first
+/// segment with nothing in it. Anything else was a node's log (F21).
+fn refuse_orphans(dir: &DataDir, names: &[String]) -> Result<(), OpenError> {
+    for name in names {
+        let Some(seq) = parse_segment_name(name) else { continue };
+        let (file, path) = (dir.open(name)?, dir.path_of(name));
+        let mut behind_link = [0; RecordHeader::BYTES as usize];
+        read_up_to(&*file, &mut behind_link, u64::from(Link::END))
+            .map_err(Failure::of(Operation::Read, &path))?;
+        if seq > 1 || behind_link.iter().any(|byte| *byte != 0) {
+            return Err(OpenError::Damaged { path, offset: 0, damage: Damage::IdentityMissing });
+        }
+    }
+    Ok(())
+}
+
+/// Makes an empty log. The identity file comes last: without it, nothing was made.
+fn initialise(dir: &DataDir, options: &WalOptions, salts: &mut Salts) -> Result<IdentityFile, OpenError> {
+    let owner = IdentityFile { identity: options.identity, incarnation: salts.draw() };
+    let capacity = options.segment_bytes.min(FIRST_SEGMENT_BYTES);
+    let header = SegmentHeader { owner, seq: 1, salt: salts.draw(), capacity };
+    let (_, seed) = header.encode();
+    let mut record = vec![0; RecordHeader::BYTES as usize];
+    record.extend_from_slice(&Link { first_live: 1, born_end: Link::END, ..Link::default() }.encode());
+    let link = Kind { kind: RecordKind::Link, group: 0, parts: 0, batch_count: 0 };
+    Chain { seed, previous: seed, durable: Link::OFFSET }.finish(&mut record, 0, Link::OFFSET, link);
+    Segment::make(dir, &header, &record)?;
+    MarkFile::create(dir)?;
+    let unfinished = format!("{IDENTITY_NAME}{UNFINISHED_SUFFIX}");
+    let (file, path) = (dir.create(&unfinished)?, dir.path_of(&unfinished));
+    write_all_at(&*file, &owner.encode(), 0).map_err(Failure::of(Operation::Write, &path))?;
+    file.sync_data().map_err(Failure::of(Operation::Sync, &path))?;
+    // The mark's file must have its name for good before the identity has.
+    dir.sync()?;
+    dir.rename(&unfinished, IDENTITY_NAME)?;
+    dir.sync()?;
+    Ok(owner)
+}
+
+/// The size of a log's first segment, unless segments are meant to be smaller.
+const FIRST_SEGMENT_BYTES: u32 = 4 << 20;

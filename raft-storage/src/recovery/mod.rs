@@ -1,0 +1,198 @@
+//! Opening a directory: lock, identity, segments, records, and what a crash left behind.
+//!
+//! Nothing on the medium is changed before all of it has been found whole.
+
+mod carry;
+mod directory;
+mod evidence;
+mod initialise;
+mod replay;
+mod scan;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use raft_core::GroupId;
+
+use crate::error::{Damage, OpenError};
+use crate::files::dir::DataDir;
+use crate::files::maker::Maker;
+use crate::files::mark_file::MarkFile;
+use crate::files::salts::Salts;
+use crate::files::segment::{Segment, Segments};
+use crate::format::identity::IdentityFile;
+use crate::format::record::Link;
+use crate::fs::LockGuard;
+use crate::options::WalOptions;
+use crate::report::{Recovery, TornTail};
+use crate::state::group::GroupState;
+use crate::writer::Position;
+use directory::Found;
+use scan::Scanned;
+
+/// A directory that is ready to be written to.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) owner: IdentityFile,
+    pub(crate) position: Position,
+    pub(crate) segments: Segments,
+    pub(crate) groups: BTreeMap<GroupId, GroupState>,
+    pub(crate) maker: Maker,
+    pub(crate) mark: MarkFile,
+    pub(crate) lock: Box<dyn LockGuard>,
+    pub(crate) report: Recovery,
+}
+
+/// Opens the directory that the options name.
+pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
+    options.check().map_err(OpenError::Options)?;
+    let dir = DataDir::new(Arc::clone(&options.fs), options.dir.clone());
+    let mut salts = Salts::new(options.seed);
+    let lock = initialise::lock(&dir, options.start)?;
+    let (owner, initialised) = initialise::identify(&dir, options, &mut salts)?;
+    let mark = MarkFile::open(&dir)?;
+    let found = directory::read(&dir, &owner)?;
+    for segment in found.all() {
+        salts.absorb(segment.salt);
+    }
+    let last = LastSegment::read(&found, &mark)?;
+    let mut replay = replay::Replay::new(found.first_live() > 1);
+    found.replay_sealed(&mut replay)?;
+    let carried = last.replay(&mut replay)?;
+    replay.check().map_err(|damage| last.damaged(damage))?;
+
+    // From here on the medium is changed.
+    let mut report = Recovery {
+        initialised,
+        records: replay.records(),
+        torn_tail: last.torn_tail.clone(),
+        carried_records: carried.as_ref().map_or(0, carry::Carried::record_count),
+        ignored_files: found.ignored.clone(),
+        ..Recovery::default()
+    };
+    directory::remove(&dir, &found.unfinished)?;
+    let segments = Segments::default();
+    for segment in found.live() {
+        segments.insert(Arc::clone(segment));
+    }
+    let last_seq = carried.as_ref().map_or(last.segment.seq, carry::Carried::seq);
+    let ready: VecDeque<Arc<Segment>> = found.ready_behind(last_seq);
+    let logger = options.logger.clone();
+    let mut maker = Maker::new(dir.clone(), owner, salts, options.segment_bytes, ready, logger);
+    let position = match carried {
+        None => last.position(),
+        Some(carried) => carried.write(&last, &mut maker, &segments)?,
+    };
+    // Not earlier: the link that says they are dead may only now be durable.
+    directory::remove(&dir, &found.dead())?;
+    maker.reserve(position.segment.seq, options.reserved_bytes)?;
+    report.segments = segments.all().len();
+    let groups = replay.into_groups();
+    report.groups = groups.len();
+    Ok(Opened { owner, position, segments, groups, maker, mark, lock, report })
+}
+
+/// The segment in which the log ends, and what is known about its end.
+#[derive(Debug)]
+pub(crate) struct LastSegment {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) link: Link,
+    pub(crate) scanned: Scanned,
+    /// Everything before this offset is proven to have been durable.
+    pub(crate) proven: u32,
+    /// Whether there are records behind the end, which must never come to life again.
+    has_stray_records: bool,
+    torn_tail: Option<TornTail>,
+}
+
+impl LastSegment {
+    /// Reads it, and tells torn from corrupt: what is missing or broken but proven to have been
+    /// durable was acknowledged (F4, F5, F8, F14).
+    fn read(found: &Found, mark: &MarkFile) -> Result<Self, OpenError> {
+        let segment = Arc::clone(found.last());
+        let scanned = scan::scan(&segment, None)?;
+        let behind = evidence::behind(&scanned, &segment);
+        let marked = Self::marked(found, mark, &segment)?;
+        let noted = scanned.records.iter().map(|record| record.header.durable).max().unwrap_or(0);
+        let link = *found.last_link();
+        let proven = noted.max(marked).max(behind.durable).max(link.born_end);
+        let has_stray_records = behind.has_records;
+        let mut last = Self { segment, link, scanned, proven, has_stray_records, torn_tail: None };
+        let end = last.scanned.end;
+        if proven > end {
+            let unexplained = Damage::EndsBeforeMark { durable: u64::from(proven) };
+            return Err(last.damaged(last.scanned.broken.unwrap_or(unexplained)));
+        }
+        if let Some(damage) = last.scanned.broken.filter(|_| behind.byte_count > 0) {
+            let path = last.segment.path().clone();
+            last.torn_tail = Some(TornTail { path, offset: end, byte_count: behind.byte_count, damage });
+        }
+        if last.scanned.is_sealed {
+            last.check_successor(found)?;
+        }
+        Ok(last)
+    }
+
+    /// What the sync mark says about this segment.
+    fn marked(found: &Found, mark: &MarkFile, segment: &Segment) -> Result<u32, OpenError> {
+        let newest = mark.newest();
+        if newest.seq > segment.seq {
+            // It says that records in a later segment were durable, but none is readable there.
+            return Err(match found.find(newest.seq) {
+                Some(later) => damaged(later, Damage::EndsBeforeMark { durable: u64::from(newest.offset) }),
+                None => damaged(segment, Damage::MissingSegment { seq: newest.seq }),
+            });
+        }
+        if let Some(marked) = found.find(newest.seq).filter(|marked| marked.seed != newest.seed) {
+            return Err(damaged(marked, Damage::Foreign));
+        }
+        Ok(if newest.seq == segment.seq { newest.offset } else { 0 })
+    }
+
+    /// The next segment was there before this one was sealed, and nothing in it was durable.
+    fn check_successor(&self, found: &Found) -> Result<(), OpenError> {
+        let seq = self.segment.seq + 1;
+        let Some(next) = found.find(seq) else {
+            return Err(self.damaged(Damage::MissingSegment { seq }));
+        };
+        let scanned = scan::scan(next, None)?;
+        if evidence::behind(&scanned, next).durable > scanned.end {
+            return Err(damaged(next, scanned.broken.unwrap_or(Damage::Missing)));
+        }
+        Ok(())
+    }
+
+    /// Applies its records. What is not proven to be durable goes to a new segment, because a sync
+    /// of pages that an earlier sync failed to write proves nothing (F9, F10); so does the log if
+    /// the rest of this one holds anything that must stay dead, or if it is sealed.
+    fn replay(&self, replay: &mut replay::Replay) -> Result<Option<carry::Carried>, OpenError> {
+        let records = &self.scanned.records;
+        let proven_count = records.iter().take_while(|record| record.end() <= self.proven).count();
+        for record in &records[..proven_count] {
+            replay.apply(&self.segment, &self.scanned, record)?;
+        }
+        let is_whole = proven_count == records.len();
+        if is_whole && !self.has_stray_records && !self.scanned.is_sealed {
+            return Ok(None);
+        }
+        carry::Carried::replay(self, proven_count, replay).map(Some)
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            segment: Arc::clone(&self.segment),
+            offset: self.scanned.end,
+            chain: self.scanned.chain,
+            first_live: self.link.first_live,
+        }
+    }
+
+    fn damaged(&self, damage: Damage) -> OpenError {
+        OpenError::Damaged { path: self.segment.path().clone(), offset: u64::from(self.scanned.end), damage }
+    }
+}
+
+/// A segment of which nothing can be read.
+fn damaged(segment: &Segment, damage: Damage) -> OpenError {
+    OpenError::Damaged { path: segment.path().clone(), offset: u64::from(Link::OFFSET), damage }
+}

@@ -1,0 +1,39 @@
+//! What opening a log found and did (W8).
+
+use std::path::PathBuf;
+
+use crate::error::Damage;
+
+/// What opening a log found and did. Worth logging at every start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Whether the directory was made a node's just now.
+    pub initialised: bool,
+    /// How many segments hold the log.
+    pub segments: usize,
+    /// How many groups have something in it.
+    pub groups: usize,
+    /// How many requests were read.
+    pub records: u64,
+    /// How many of these were not proven to be durable and were written again.
+    pub carried_records: u64,
+    /// What was cut off: a write that a crash interrupted, of which nothing was acknowledged.
+    pub torn_tail: Option<TornTail>,
+    /// Files in the directory that are none of the log's.
+    pub ignored_files: Vec<String>,
+}
+
+/// The rest of a write that a crash interrupted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TornTail {
+    /// The segment's file.
+    pub path: PathBuf,
+    /// Where the log ends.
+    pub offset: u32,
+    /// How many bytes were cut off, up to the last that was not zero.
+    pub byte_count: u64,
+    /// Why they are no record.
+    pub damage: Damage,
+}

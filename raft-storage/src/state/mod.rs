@@ -1,0 +1,5 @@
+//! What is known about the groups: where their entries are, what recovery found, what is durable.
+
+pub(crate) mod group;
+pub(crate) mod index;
+pub(crate) mod registry;

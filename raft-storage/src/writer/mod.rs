@@ -1,0 +1,250 @@
+//! The log's single writer: encodes requests, writes, syncs, rolls. Plain data without threads; the
+//! flusher thread and `flush_now` are two shells around it.
+
+pub(crate) mod queue;
+pub(crate) mod shared;
+
+use std::sync::Arc;
+
+use slog::Logger;
+
+use crate::error::Failure;
+use crate::files::maker::Maker;
+use crate::files::mark_file::MarkFile;
+use crate::files::segment::{Segment, Segments};
+use crate::format::batch::Request;
+use crate::format::record::{Link, RecordHeader, RecordKind, record_bytes};
+use crate::format::segment::{SegmentHeader, SegmentSeq};
+use crate::fs::LockGuard;
+use crate::state::index::RecordPlace;
+use crate::state::registry::{GroupLink, Registry};
+use queue::Queued;
+
+/// Where a log goes on.
+#[derive(Debug)]
+pub(crate) struct Position {
+    pub(crate) segment: Arc<Segment>,
+    /// Where the next record goes. Everything before it is durable.
+    pub(crate) offset: u32,
+    /// The checksum of the last record header, or the segment's seed.
+    pub(crate) chain: u32,
+    /// The oldest segment that recovery needs.
+    pub(crate) first_live: SegmentSeq,
+}
+
+/// Writes the log.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    segment: Arc<Segment>,
+    /// Where the next record goes; the buffer holds what comes before it and is not written yet.
+    offset: u32,
+    chain: u32,
+    /// Everything in this segment before this offset is durable.
+    durable: u32,
+    buffer: Vec<u8>,
+    /// Requests in the buffer, to be reported once it is durable.
+    unreported: Vec<(Arc<GroupLink>, RecordPlace)>,
+    first_live: SegmentSeq,
+    segments: Segments,
+    registry: Arc<Registry>,
+    maker: Maker,
+    mark: MarkFile,
+    logger: Logger,
+    /// Held as long as anybody may write.
+    _lock: Box<dyn LockGuard>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        at: Position,
+        segments: Segments,
+        registry: Arc<Registry>,
+        maker: Maker,
+        mark: MarkFile,
+        lock: Box<dyn LockGuard>,
+        logger: Logger,
+    ) -> Self {
+        Self {
+            segment: at.segment,
+            offset: at.offset,
+            chain: at.chain,
+            durable: at.offset,
+            buffer: Vec::new(),
+            unreported: Vec::new(),
+            first_live: at.first_live,
+            segments,
+            registry,
+            maker,
+            mark,
+            logger,
+            _lock: lock,
+        }
+    }
+
+    /// Has segments made in the background from now on.
+    pub(crate) fn start_maker(&mut self) -> Result<(), Failure> {
+        self.maker.start_thread()?;
+        self.maker.prepare_behind(self.segment.seq);
+        Ok(())
+    }
+
+    /// Writes all requests, makes them durable, reports them to their groups.
+    ///
+    /// After an error nothing may be written any more.
+    pub(crate) fn flush(&mut self, requests: &mut Vec<Queued>) -> Result<(), Failure> {
+        for queued in requests.drain(..) {
+            if !self.has_room(queued.record_bytes) {
+                self.roll(queued.record_bytes)?;
+            }
+            let place = self.append(RecordKind::Batch, queued.group.id.get(), &queued.request);
+            self.unreported.push((queued.group, place));
+            if self.buffer.len() >= BUFFER_BYTES_MAX {
+                self.commit()?;
+            }
+        }
+        self.commit()
+    }
+
+    /// Notes in the mark's file that all of it is durable, so later damage is recognised as such.
+    pub(crate) fn write_sync_mark(&mut self) -> Result<(), Failure> {
+        self.mark.write(self.segment.seq, self.segment.seed, self.durable)
+    }
+
+    /// Writes and syncs what is in the buffer, then reports it.
+    fn commit(&mut self) -> Result<(), Failure> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.segment.write(&self.buffer, self.durable)?;
+        self.segment.sync()?;
+        self.durable = self.offset;
+        self.buffer.clear();
+        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
+        for (group, place) in self.unreported.drain(..) {
+            group.complete(place);
+        }
+        Ok(())
+    }
+
+    /// Seals the segment and goes on in the next one, which will have room for such a record.
+    ///
+    /// The next segment is there before the seal, and the seal is durable before anything is written
+    /// to the next segment. So a sealed segment has a successor, a segment with a readable link has
+    /// complete predecessors, and one whose predecessor is not sealed is unused.
+    fn roll(&mut self, record_bytes: u64) -> Result<(), Failure> {
+        let next = self.segment.seq + 1;
+        let needed = u64::from(Link::END) + record_bytes + SEAL_BYTES;
+        let segment = self.maker.take(next, needed)?;
+        self.append(RecordKind::Seal, 0, &Request::default());
+        self.commit()?;
+        let link = Link {
+            previous_seq: self.segment.seq,
+            previous_end: self.offset,
+            previous_chain: self.chain,
+            first_live: self.registry.live_from(self.segment.seq),
+            born_end: 0,
+        };
+        self.segments.insert(Arc::clone(&segment));
+        self.segment = segment;
+        self.offset = SegmentHeader::BYTES;
+        self.durable = self.offset;
+        self.chain = self.segment.seed;
+        self.append_link(&link);
+        self.maker.prepare_behind(next);
+        if link.first_live > self.first_live {
+            // What the link says must be durable before the files go: recovery would miss them.
+            self.commit()?;
+            self.first_live = link.first_live;
+            self.maker.remove(self.segments.take_before(link.first_live));
+        }
+        slog::debug!(self.logger, "rolled to the next segment"; "segment" => next, "oldest" => self.first_live);
+        Ok(())
+    }
+
+    /// Whether the record fits and leaves room for the seal.
+    fn has_room(&self, record_bytes: u64) -> bool {
+        u64::from(self.offset) + record_bytes + SEAL_BYTES <= u64::from(self.segment.capacity)
+    }
+
+    fn append(&mut self, kind: RecordKind, group: u64, request: &Request) -> RecordPlace {
+        let start = self.buffer.len();
+        self.buffer.resize(start + RecordHeader::BYTES as usize, 0);
+        let (parts, batch_count) = request.encode_body(&mut self.buffer);
+        self.finish_record(start, kind, group, parts, batch_count)
+    }
+
+    fn append_link(&mut self, link: &Link) {
+        let start = self.buffer.len();
+        self.buffer.resize(start + RecordHeader::BYTES as usize, 0);
+        self.buffer.extend_from_slice(&link.encode());
+        self.finish_record(start, RecordKind::Link, 0, 0, 0);
+    }
+
+    /// Fills in the header of the record whose body has just been appended to the buffer.
+    fn finish_record(
+        &mut self,
+        start: usize,
+        kind: RecordKind,
+        group: u64,
+        parts: u8,
+        batch_count: u16,
+    ) -> RecordPlace {
+        let mut chain = Chain { seed: self.segment.seed, previous: self.chain, durable: self.durable };
+        let byte_count =
+            chain.finish(&mut self.buffer, start, self.offset, Kind { kind, group, parts, batch_count });
+        let place = RecordPlace { segment: self.segment.seq, offset: self.offset, byte_count };
+        self.chain = chain.previous;
+        self.offset += byte_count;
+        place
+    }
+}
+
+/// What a record header says beside its body's length and checksum.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    pub(crate) kind: RecordKind,
+    pub(crate) group: u64,
+    pub(crate) parts: u8,
+    pub(crate) batch_count: u16,
+}
+
+/// What ties a record to its segment and to the record before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chain {
+    pub(crate) seed: u32,
+    pub(crate) previous: u32,
+    pub(crate) durable: u32,
+}
+
+impl Chain {
+    /// Fills in the header of the record that begins at `start` of the buffer, with room for the
+    /// header, and reaches to the buffer's end; pads it. Returns its size in bytes.
+    pub(crate) fn finish(&mut self, buffer: &mut Vec<u8>, start: usize, offset: u32, kind: Kind) -> u32 {
+        let body = start + RecordHeader::BYTES as usize;
+        let body_bytes = buffer.len() - body;
+        let total = record_bytes(body_bytes as u64);
+        let header = RecordHeader {
+            kind: kind.kind,
+            parts: kind.parts,
+            batch_count: kind.batch_count,
+            group: kind.group,
+            body_bytes: u32::try_from(body_bytes).expect("requests are bounded when queued"),
+            body_crc: crc32c::crc32c(&buffer[body..]),
+            previous: self.previous,
+            durable: self.durable,
+        };
+        let (bytes, crc) = header.encode(self.seed, offset);
+        buffer[start..body].copy_from_slice(&bytes);
+        let total = u32::try_from(total).expect("requests are bounded when queued");
+        buffer.resize(start + total as usize, 0);
+        self.previous = crc;
+        total
+    }
+}
+
+/// The room a seal takes.
+const SEAL_BYTES: u64 = RecordHeader::BYTES as u64;
+/// So much is written and synced at once, plus one request.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
+/// The buffer's memory is given back down to this after an unusually large flush.
+const BUFFER_BYTES_KEPT: usize = 8 << 20;

@@ -1,0 +1,143 @@
+//! The writer as several callers share it: the queue in front, the first failure behind.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use slog::Logger;
+
+use super::Writer;
+use super::queue::{Queue, Queued, Refused, Woken};
+use crate::error::{Failure, LogError};
+use crate::files::segment::Segments;
+use crate::state::registry::Registry;
+
+/// Called when something that groups wait for has happened, from the thread that made it happen.
+pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// What all handles of one log share.
+pub(crate) struct Shared {
+    pub(crate) segments: Segments,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) queue: Queue,
+    pub(crate) limits: Limits,
+    writer: Mutex<Inner>,
+    failure: OnceLock<Failure>,
+    wake: Wake,
+    logger: Logger,
+}
+
+/// The limits that every request keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) queue_bytes_max: usize,
+    pub(crate) record_bytes_max: u64,
+    /// Whether `persist` writes by itself.
+    pub(crate) flushes_on_persist: bool,
+}
+
+struct Inner {
+    /// Gone once the log is closed.
+    writer: Option<Writer>,
+    /// An empty list to swap with the queue's, so neither allocates.
+    spare: Vec<Queued>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        writer: Writer,
+        segments: Segments,
+        registry: Arc<Registry>,
+        limits: Limits,
+        wake: Wake,
+        logger: Logger,
+    ) -> Self {
+        let writer = Mutex::new(Inner { writer: Some(writer), spare: Vec::new() });
+        let queue = Queue::default();
+        Self { segments, registry, queue, limits, writer, failure: OnceLock::new(), wake, logger }
+    }
+
+    /// Queues a request.
+    pub(crate) fn submit(&self, queued: Queued) -> Result<(), LogError> {
+        self.check()?;
+        self.queue.push(queued, self.limits.queue_bytes_max).map_err(|refused| match refused {
+            Refused::Closed => LogError::Closed,
+            Refused::Full { waiting_bytes } => LogError::QueueFull {
+                waiting_bytes: usize::try_from(waiting_bytes).unwrap_or(usize::MAX),
+                limit_bytes: self.limits.queue_bytes_max,
+            },
+        })
+    }
+
+    /// Whether the log still works.
+    pub(crate) fn check(&self) -> Result<(), LogError> {
+        self.failure.get().map_or(Ok(()), |failure| Err(LogError::Failed(failure.clone())))
+    }
+
+    /// Writes all that waits, on this thread.
+    pub(crate) fn flush(&self) -> Result<(), LogError> {
+        self.with_writer(|writer, spare| {
+            self.queue.take_into(spare);
+            writer.flush(spare)
+        })
+    }
+
+    /// Notes how far the log is durable.
+    pub(crate) fn write_sync_mark(&self) -> Result<(), LogError> {
+        self.with_writer(|writer, _| writer.write_sync_mark())
+    }
+
+    /// Writes all that waits and lets go of the files.
+    pub(crate) fn close(&self) -> Result<(), LogError> {
+        self.queue.close();
+        let flushed = self.flush().and_then(|()| self.write_sync_mark());
+        self.writer.lock().writer = None;
+        flushed
+    }
+
+    /// What the flusher thread does: until the queue is closed or the medium fails.
+    pub(crate) fn run_flusher(&self, sync_mark_idle: Duration) {
+        let mut is_noted = true;
+        loop {
+            let outcome = match self.queue.wait((!is_noted).then_some(sync_mark_idle)) {
+                Woken::Closed => return,
+                Woken::Requests => {
+                    is_noted = false;
+                    let flushed = self.flush();
+                    // Right behind the sync: whoever waits for it has been told by now.
+                    (self.wake)();
+                    flushed
+                }
+                Woken::Timeout => {
+                    is_noted = true;
+                    self.write_sync_mark()
+                }
+            };
+            if outcome.is_err() {
+                (self.wake)();
+                return;
+            }
+        }
+    }
+
+    /// The first failure ends it for all: what is on the medium is unknown from then on (W6).
+    fn with_writer(
+        &self,
+        work: impl FnOnce(&mut Writer, &mut Vec<Queued>) -> Result<(), Failure>,
+    ) -> Result<(), LogError> {
+        let mut inner = self.writer.lock();
+        let Inner { writer, spare } = &mut *inner;
+        self.check()?;
+        let Some(open) = writer else { return Err(LogError::Closed) };
+        work(open, spare).map_err(|failure| {
+            slog::crit!(self.logger, "the log stops"; "error" => %failure);
+            LogError::Failed(self.failure.get_or_init(|| failure).clone())
+        })
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("segments", &self.segments).field("failure", &self.failure).finish()
+    }
+}

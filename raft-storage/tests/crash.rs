@@ -1,0 +1,189 @@
+//! A workload is cut off at every call that changes the disk, and of what was not synced every class
+//! of subset is kept, torn at sectors and bytes. Whatever a power cut leaves, opening finds a first
+//! part of the requests that has all that was acknowledged, and the log goes on from there
+//! (F1, F2, F10, F18, F20, F21, S59, S60, S61).
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use common::{History, Models, Step, hard_state, initialise, open, read_all, request, run, workload};
+use raft_core::{GroupId, HardState, LogStore, Persist, PersistId, Term};
+use raft_storage::fs::SimFs;
+use raft_storage::fs::sim::{Kept, Unsynced};
+
+/// What a power cut keeps of unsynced changes, as one function per class and member.
+fn images(fs: &SimFs) -> Vec<SimFs> {
+    let unsynced = fs.unsynced();
+    let count = unsynced.len();
+    let mut images = vec![fs.after_process_death()];
+    let mut cut = |keep: &mut dyn FnMut(usize, &Unsynced) -> Kept| images.push(fs.after_power_cut(keep));
+    let either = |kept: bool| if kept { Kept::Everything } else { Kept::Nothing };
+    cut(&mut |_, _| Kept::Nothing);
+    if count == 0 {
+        return images;
+    }
+    cut(&mut |_, _| Kept::Everything);
+    for at in 0..count {
+        cut(&mut |i, _| either(i <= at));
+        cut(&mut |i, _| either(i == at));
+        cut(&mut |i, _| either(i != at));
+        let Unsynced::Write { byte_count, .. } = unsynced[at] else { continue };
+        // Zeros that were to be overwritten later anyway tear only where they begin.
+        let bytes: Vec<usize> = match byte_count {
+            0..=200 => (1..byte_count).collect(),
+            201..=20_000 => (1..byte_count).step_by(61).chain(byte_count - 9..byte_count).collect(),
+            _ => vec![1, 600, 5000],
+        };
+        for bytes in bytes {
+            cut(&mut |i, _| if i == at { Kept::FirstBytes(bytes) } else { either(i < at) });
+        }
+        for mask in masks(byte_count) {
+            cut(&mut |i, _| if i == at { Kept::Sectors(mask) } else { Kept::Everything });
+        }
+    }
+    let mut random = count as u64;
+    for _ in 0..6 {
+        cut(&mut |_, _| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Kept::Sectors(random >> 7 ^ random << 31)
+        });
+    }
+    images
+}
+
+/// Each sector missing, each sector alone, every other one.
+fn masks(byte_count: usize) -> Vec<u64> {
+    let sectors = (byte_count / 512 + 1).min(12);
+    let single = (0..sectors).flat_map(|sector| [1 << sector, !(1 << sector)]);
+    single.chain([0x5555_5555_5555_5555, 0xaaaa_aaaa_aaaa_aaaa]).collect()
+}
+
+/// Opens an image and compares it with what may have survived. Returns what did.
+fn check_image(image: &SimFs, history: &History, place: &str) -> Models {
+    let wal = match if history.was_open { open(image) } else { initialise(image) } {
+        Ok(wal) => wal,
+        Err(error) => panic!("{place}: {error}"),
+    };
+    let found = read_all(&wal).unwrap_or_else(|error| panic!("{place}: {error}"));
+    let survived = history.states.iter().rposition(|state| *state == found);
+    let Some(survived) = survived else {
+        panic!("{place}: recovered {found:#?}, which no first part of the requests leaves behind");
+    };
+    assert!(
+        survived >= history.acknowledged,
+        "{place}: {} requests were acknowledged, {survived} survived",
+        history.acknowledged
+    );
+    found
+}
+
+/// What was recovered is durable, and stays so when more is written (F10).
+fn check_goes_on(image: &SimFs, found: &Models, place: &str) {
+    {
+        let wal = open(image).unwrap_or_else(|error| panic!("{place}: reopening: {error}"));
+        assert_eq!(&read_all(&wal).unwrap(), found, "{place}: reopened");
+    }
+    let mut expected = found.clone();
+    {
+        let wal = open(image).unwrap();
+        let group = GroupId::new(1);
+        let model = expected.entry(group).or_default();
+        let new = Persist { hard_state: hard_state(9, 9, model.last().get()), ..request(1) };
+        model.apply(&new);
+        let mut log = wal.group(group).unwrap();
+        log.recover().unwrap();
+        log.persist(new).unwrap();
+        log.flush_now().unwrap();
+        assert_eq!(log.poll_persisted().unwrap(), Some(PersistId::new(1)));
+        image.stop_after(0);
+    }
+    let after = image.after_power_cut(|_, _| Kept::Nothing);
+    let wal = open(&after).unwrap_or_else(|error| panic!("{place}: after going on: {error}"));
+    assert_eq!(read_all(&wal).unwrap(), expected, "{place}: after going on");
+}
+
+#[test]
+fn a_power_cut_at_any_call_keeps_all_that_was_acknowledged() {
+    let steps = workload();
+    let whole = SimFs::new();
+    let history = run(&whole, &steps);
+    assert_eq!(history.acknowledged, history.states.len() - 1, "the workload runs to its end");
+    let mut count = 0;
+    for changes in 0..=whole.changes() {
+        let fs = SimFs::new();
+        fs.stop_after(changes);
+        let history = run(&fs, &steps);
+        for (at, image) in images(&fs).iter().enumerate() {
+            let place = format!("stopped after {changes} changes, image {at}");
+            let found = check_image(image, &history, &place);
+            count += 1;
+            if count % 17 == 0 {
+                check_goes_on(image, &found, &place);
+            }
+        }
+    }
+    println!("{count} images of {} calls", whole.changes());
+    assert!(count > 3_000, "only {count} images");
+}
+
+/// The second crash hits recovery itself, at every call that changes the disk (S60).
+#[test]
+fn a_power_cut_during_recovery_loses_nothing() {
+    let steps = workload();
+    let whole = SimFs::new();
+    run(&whole, &steps);
+    let mut count = 0;
+    for changes in (0..=whole.changes()).step_by(3) {
+        let fs = SimFs::new();
+        fs.stop_after(changes);
+        let history = run(&fs, &steps);
+        for (at, image) in images(&fs).iter().enumerate().step_by(13) {
+            let whole = image.after_process_death();
+            let before = whole.changes();
+            drop(initialise(&whole).unwrap());
+            for second in 0..whole.changes() - before {
+                let again = image.after_process_death();
+                again.stop_after(second);
+                let was_open = initialise(&again).is_ok() || history.was_open;
+                let history = History { was_open, ..history.clone() };
+                for (third, image) in images(&again).iter().enumerate().step_by(5) {
+                    let place = format!("after {changes} changes, image {at}, {second} more, image {third}");
+                    check_image(image, &history, &place);
+                    count += 1;
+                }
+            }
+        }
+    }
+    println!("{count} images");
+    assert!(count > 2_000, "only {count} images");
+}
+
+/// A process that dies leaves its writes in the page cache. Whoever opens next must not vouch for
+/// them before they are on the medium (F10, S61).
+#[test]
+fn what_a_dead_process_left_in_the_page_cache_is_made_durable_before_it_is_reported() {
+    let steps = [
+        Step::Persist(1, Persist { hard_state: hard_state(1, 1, 0), ..request(1) }),
+        Step::Flush,
+        Step::Persist(1, Persist { hard_state: hard_state(2, 1, 0), ..request(2) }),
+        Step::Flush,
+    ];
+    let whole = SimFs::new();
+    run(&whole, &steps);
+    let mut seen = 0;
+    for changes in 0..=whole.changes() {
+        let fs = SimFs::new();
+        fs.stop_after(changes);
+        if !run(&fs, &steps).was_open {
+            continue;
+        }
+        let dead = fs.after_process_death();
+        let found = read_all(&open(&dead).unwrap()).unwrap();
+        let after = dead.after_power_cut(|_, _| Kept::Nothing);
+        assert_eq!(read_all(&open(&after).unwrap()).unwrap(), found, "stopped after {changes} changes");
+        let term = found.get(&GroupId::new(1)).map_or(Term::ZERO, |model| model.hard_state.term);
+        seen |= 1 << HardState { term, ..HardState::default() }.term.get();
+    }
+    assert_eq!(seen, 0b111, "each of the three states was found");
+}
