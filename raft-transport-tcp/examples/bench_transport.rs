@@ -26,6 +26,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const GROUP: GroupId = GroupId::new(1);
 const PING: NodeId = NodeId::new(1);
 const ECHO: NodeId = NodeId::new(2);
+/// What may be on its way, in bytes; well below the limit of the queue.
+const WINDOW_BYTES: u64 = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> Outcome<()> {
@@ -175,7 +177,7 @@ fn floor(rounds: usize, bytes: usize) -> Outcome<Vec<Duration>> {
 
 fn one_way(entries: u32, per_flush: u32) -> Outcome<()> {
     const DURATION: Duration = Duration::from_secs(1);
-    const WINDOW: u64 = 4096;
+    let window = 4096.min(WINDOW_BYTES / (256 * u64::from(entries)));
     let (mut sender, mut receiver) = (Node::new(PING)?, Node::new(ECHO)?);
     sender.transport.set_peer(ECHO, receiver.transport.local_address().to_string())?;
     let body = append(entries)?;
@@ -185,7 +187,7 @@ fn one_way(entries: u32, per_flush: u32) -> Outcome<()> {
         while let Ok(message) = receiver.message() {
             let Body::Append(_) = message.body else { break };
             count += 1;
-            if count.is_multiple_of(256) {
+            if count.is_multiple_of(16) {
                 let _ = report.send(count);
             }
         }
@@ -199,7 +201,7 @@ fn one_way(entries: u32, per_flush: u32) -> Outcome<()> {
         sender.group.flush();
         sent += u64::from(per_flush);
         // As a leader's window does, so that nothing is dropped.
-        while sent - arrived > WINDOW {
+        while sent - arrived > window {
             arrived = heard.recv_timeout(PATIENCE)?;
         }
     }
@@ -232,6 +234,6 @@ fn append(entries: u32) -> Outcome<Append> {
 
 fn report(what: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
-    let at = |part: f64| times[(times.len() as f64 * part) as usize].as_secs_f64() * 1e6;
-    println!("round trip, {what}: p50 {:.1} µs, p99 {:.1} µs", at(0.5), at(0.99));
+    let at = |percent: usize| times[times.len() * percent / 100].as_secs_f64() * 1e6;
+    println!("round trip, {what}: p50 {:.1} µs, p99 {:.1} µs", at(50), at(99));
 }

@@ -103,7 +103,7 @@ enum Writer {
 /// Whom to tell that messages may be lost. Telling calls foreign code, so no lock may be held.
 #[must_use]
 #[derive(Debug, Default)]
-struct Losers(Vec<(GroupId, Arc<Inbox>)>);
+pub(crate) struct Losers(Vec<(GroupId, Arc<Inbox>)>);
 
 impl Peer {
     pub(crate) fn new(id: NodeId, limits: &Limits, log: &Logger) -> Self {
@@ -255,18 +255,17 @@ impl Peer {
     }
 
     /// Sets where to find the peer; a connection of ours to another address is closed.
-    pub(crate) fn set_address(&self, address: String) {
+    pub(crate) fn set_address(&self, address: String) -> Losers {
         let mut state = self.state.lock();
         if state.address.as_ref() == Some(&address) {
-            return;
+            return Losers::default();
         }
         state.address = Some(address);
         state.dial_now = true;
         let stale = state.ours.clone();
         let losers = stale.map(|link| self.detach_locked(&mut state, &link)).unwrap_or_default();
         self.changed.notify_one();
-        drop(state);
-        losers.tell(self.id);
+        losers
     }
 
     /// Whether this is the life of the peer's data that we know; the first one seen counts (D13).
@@ -411,7 +410,8 @@ impl State {
 }
 
 impl Losers {
-    fn tell(self, peer: NodeId) {
+    /// Reports that messages to `peer` may be lost.
+    pub(crate) fn tell(self, peer: NodeId) {
         for (_, inbox) in self.0 {
             inbox.push_unreachable(peer);
         }

@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use raft_core::{Arrival, Body, GroupId, Message, NodeId, Term, Transport};
+use raft_transport_tcp::{GroupTransport, TcpTransport};
 use support::{Node, beat, blob, cluster, options, round, until};
 
 #[test]
@@ -178,4 +180,48 @@ fn shutdown_is_prompt_whatever_the_connections_do() {
     nodes[0].transport.shutdown();
     let refused = nodes[0].transport.set_peer(to, "127.0.0.1:1");
     assert!(refused.is_err(), "nothing begins after the end");
+}
+
+/// The node may be driven from the thread that read, which saves a thread switch.
+#[test]
+fn wake_may_call_back_into_the_transport() {
+    let handle = Arc::new(OnceLock::<TcpTransport>::new());
+    let (report, heard) = crossbeam_channel::unbounded();
+    let inner = Arc::clone(&handle);
+    let group = Arc::new(Mutex::new(None::<GroupTransport>));
+    let inner_group = Arc::clone(&group);
+    let transport = TcpTransport::bind(options(1), move || {
+        let transport = inner.wait();
+        transport.set_peer(NodeId::new(77), "127.0.0.1:1").unwrap();
+        transport.remove_peer(NodeId::new(77));
+        assert!(transport.counters().over_limit == 0);
+        // Busy if this thread caused the report itself while it polls or sends.
+        let Ok(mut group) = inner_group.try_lock() else { return };
+        let Some(group) = group.as_mut() else { return };
+        while let Some(arrival) = group.poll() {
+            if let Arrival::Message(Message { from, to, term, body }) = arrival {
+                group.send(Message { from: to, to: from, term, body });
+                group.flush();
+            }
+            report.send(()).unwrap();
+        }
+    })
+    .unwrap();
+    *group.lock().unwrap() = Some(transport.group(support::GROUP));
+    handle.set(transport).unwrap();
+    let transport = handle.wait();
+    let mut other = Node::new(options(2));
+    let old = Node::new(options(3));
+    transport.set_peer(other.id, other.address()).unwrap();
+    transport.set_peer(old.id, old.address()).unwrap();
+    other.transport.set_peer(NodeId::new(1), transport.local_address().to_string()).unwrap();
+    for number in 0..100 {
+        other.send_beat(NodeId::new(1), number);
+        assert_eq!(round(&other.message()), number);
+    }
+    // A changed address ends a connection, and the loss is reported to who has sent.
+    transport.set_peer(other.id, old.address()).unwrap();
+    for _ in 0..101 {
+        heard.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
 }
