@@ -225,3 +225,47 @@ fn wake_may_call_back_into_the_transport() {
         heard.recv_timeout(Duration::from_secs(10)).unwrap();
     }
 }
+
+/// Threads of several groups flush into the same connection: no frame is cut in two by another.
+#[test]
+fn groups_that_send_at_the_same_time_do_not_disturb_each_other() {
+    const GROUPS: u64 = 4;
+    const COUNT: u64 = 20_000;
+    let node = |id| {
+        let mut settings = options(id);
+        settings.limits.queue_messages_max = (GROUPS * COUNT) as usize;
+        settings.limits.inbox_messages_max = (GROUPS * COUNT) as usize;
+        Node::new(settings)
+    };
+    let (one, two) = (node(1), node(2));
+    one.knows(&two);
+    let (from, to) = (one.id, two.id);
+    let mut receivers: Vec<_> = (0..GROUPS).map(|id| two.transport.group(GroupId::new(100 + id))).collect();
+    std::thread::scope(|scope| {
+        for id in 0..GROUPS {
+            let mut group = one.transport.group(GroupId::new(100 + id));
+            scope.spawn(move || {
+                for number in 0..COUNT {
+                    group.send(Message { from, to, term: Term::new(1), body: beat(number) });
+                    if number % (id + 1) == 0 {
+                        group.flush();
+                    }
+                }
+                group.flush();
+            });
+        }
+        for receiver in &mut receivers {
+            let mut expected = 0;
+            until("all messages of the group arrive", || {
+                while let Some(arrival) = receiver.poll() {
+                    let Arrival::Message(message) = arrival else { panic!("{arrival:?}") };
+                    assert_eq!(round(&message), expected);
+                    expected += 1;
+                }
+                expected == COUNT
+            });
+        }
+    });
+    let counters = one.counters(to);
+    assert_eq!((counters.sent_messages, counters.dropped_messages), (GROUPS * COUNT, 0));
+}

@@ -11,7 +11,7 @@ use raft_proto::bytes::Buf;
 use raft_proto::framing::FRAME_HEADER_BYTES;
 use raft_proto::v1;
 use support::{
-    Node, Raw, beat, beat_frame, blob, cluster, hello, hello_frame, message_frame, options, raw_frame, round,
+    Node, Raw, beat_frame, blob, cluster, hello, hello_frame, message_frame, options, raw_frame, round,
     until, wire_frame,
 };
 
@@ -285,5 +285,4 @@ fn replayed_session_repeats_messages_and_harms_nothing_else() {
         })
     });
     replay.assert_closed();
-    let _ = beat(0);
 }

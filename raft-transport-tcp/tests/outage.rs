@@ -182,3 +182,44 @@ fn node_that_never_polls_drops_what_its_inbox_cannot_hold() {
     one.send_beat(two.id, 5000);
     assert_eq!(round(&two.message()), 5000);
 }
+
+/// Every message is either handed to the kernel or counted as dropped, whatever happens meanwhile.
+#[test]
+fn flapping_peer_leaves_no_message_uncounted() {
+    let mut one = Node::new(options(1));
+    let two_id = NodeId::new(2);
+    let mut two = Node::new(options(2));
+    let address = two.transport.local_address();
+    one.knows(&two);
+    two.knows(&one);
+    let mut total = 0;
+    for life in 1..=20 {
+        until("connected in this life", || {
+            for _ in 0..50 {
+                one.send(two_id, blob(500));
+                total += 1;
+            }
+            one.group.flush();
+            two.group.poll().is_some()
+        });
+        // Strangers and replaced connections at the same time.
+        let _usurper = support::Raw::introduced(&one, 2);
+        let mut settings = options(2);
+        settings.listen = address;
+        drop(two);
+        for _ in 0..life {
+            one.send(two_id, blob(500));
+            total += 1;
+        }
+        one.group.flush();
+        two = Node::new(settings);
+        two.knows(&one);
+    }
+    until("each message is accounted for", || {
+        one.group.flush();
+        let counters = one.counters(two_id);
+        counters.sent_messages + counters.dropped_messages == total
+    });
+    let counters = one.counters(two_id);
+    assert!(counters.connects > 20 && counters.disconnects >= counters.connects - 2, "{counters:?}");
+}
