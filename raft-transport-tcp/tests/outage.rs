@@ -223,3 +223,23 @@ fn flapping_peer_leaves_no_message_uncounted() {
     let counters = one.counters(two_id);
     assert!(counters.connects > 20 && counters.disconnects >= counters.connects - 2, "{counters:?}");
 }
+
+/// A back-off spares a peer that is away; one that shows itself, or has moved, is not away.
+#[test]
+fn sign_of_life_and_new_address_cut_the_back_off_short() {
+    let mut settings = options(1);
+    settings.limits.backoff_min = Duration::from_secs(3600);
+    settings.limits.backoff_max = Duration::from_secs(3600);
+    let one = Node::new(settings);
+    let peer = RawNode::new(2);
+    one.transport.set_peer(peer.id, peer.address()).unwrap();
+    drop(peer.accept());
+    until("the first attempt has failed", || one.counters(peer.id).failed_attempts == 1);
+    let _sign_of_life = support::Raw::introduced(&one, 2);
+    drop(peer.accept());
+    until("the second attempt has failed", || one.counters(peer.id).failed_attempts == 2);
+    let moved = RawNode::new(2);
+    one.transport.set_peer(moved.id, moved.address()).unwrap();
+    let _connection = moved.welcome();
+    until("connected at the new address", || one.counters(moved.id).connects == 2);
+}
