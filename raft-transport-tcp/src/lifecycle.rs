@@ -41,7 +41,7 @@ impl Lifecycle {
             return Err(io::Error::other("the transport is shut down"));
         }
         let lifecycle = Arc::clone(self);
-        let thread = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || {
+        let thread = thread::Builder::new().name(name).spawn(move || {
             body();
             // A thread that ends by itself needs no joining; its handle would only pile up.
             lifecycle.alive.lock().threads.remove(&thread::current().id());
@@ -110,6 +110,3 @@ impl Drop for Watched {
         self.lifecycle.alive.lock().streams.remove(&self.number);
     }
 }
-
-/// Our threads call little; a small stack keeps many connections cheap.
-const STACK_BYTES: usize = 512 << 10;

@@ -5,6 +5,7 @@
 //! own thread take over, until it has emptied the queue. Nobody waits for the kernel with the lock
 //! held.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{io, mem};
@@ -79,10 +80,11 @@ struct State {
     /// The connection the peer opened.
     theirs: Option<Arc<Link>>,
     /// Groups that have sent something since losses were last reported.
-    senders: Vec<Arc<Inbox>>,
-    /// Counts the times that groups have to enter themselves in `senders` again.
+    senders: Vec<(GroupId, Arc<Inbox>)>,
+    /// Counts the times `senders` was emptied, so that each group enters itself once.
     generation: u64,
-    reported: bool,
+    /// Groups that know of the outage that lasts.
+    told: HashSet<GroupId>,
     address: Option<String>,
     dial_now: bool,
     incarnation: Option<u64>,
@@ -101,7 +103,7 @@ enum Writer {
 /// Whom to tell that messages may be lost. Telling calls foreign code, so no lock may be held.
 #[must_use]
 #[derive(Debug, Default)]
-struct Losers(Vec<Arc<Inbox>>);
+pub(crate) struct Losers(Vec<(GroupId, Arc<Inbox>)>);
 
 impl Peer {
     pub(crate) fn new(id: NodeId, limits: &Limits, log: &Logger) -> Self {
@@ -112,7 +114,7 @@ impl Peer {
             theirs: None,
             senders: Vec::new(),
             generation: 1,
-            reported: false,
+            told: HashSet::new(),
             address: None,
             dial_now: false,
             incarnation: None,
@@ -129,7 +131,7 @@ impl Peer {
             Ok(()) => {
                 if ticket.generation != state.generation {
                     ticket.generation = state.generation;
-                    state.senders.push(Arc::clone(inbox));
+                    state.senders.push((group, Arc::clone(inbox)));
                 }
                 if state.queue.waiting_bytes() >= FLUSH_BYTES {
                     self.flush_locked(state);
@@ -174,7 +176,7 @@ impl Peer {
             }
         };
         self.counters.connects.add(1);
-        state.renew();
+        state.told.clear();
         if state.ours.is_none() {
             // The peer is evidently there: no need to sit out the back-off.
             state.dial_now = true;
@@ -253,18 +255,17 @@ impl Peer {
     }
 
     /// Sets where to find the peer; a connection of ours to another address is closed.
-    pub(crate) fn set_address(&self, address: String) {
+    pub(crate) fn set_address(&self, address: String) -> Losers {
         let mut state = self.state.lock();
         if state.address.as_ref() == Some(&address) {
-            return;
+            return Losers::default();
         }
         state.address = Some(address);
         state.dial_now = true;
         let stale = state.ours.clone();
         let losers = stale.map(|link| self.detach_locked(&mut state, &link)).unwrap_or_default();
         self.changed.notify_one();
-        drop(state);
-        losers.tell(self.id);
+        losers
     }
 
     /// Whether this is the life of the peer's data that we know; the first one seen counts (D13).
@@ -356,22 +357,21 @@ impl Peer {
         if !was_current {
             return Losers::default();
         }
-        if state.current().is_none() {
-            return self.give_up(state);
-        }
-        let losers = state.take_losers();
-        state.renew();
-        losers
+        if state.current().is_none() { self.give_up(state) } else { state.take_losers() }
     }
 
-    /// Nobody can say when the peer comes back, so what waits is stale by then.
+    /// Nobody can say when the peer comes back, so what waits is stale by then. Each group is told
+    /// once, however often this happens until there is a connection again.
     fn give_up(&self, state: &mut State) -> Losers {
         let dropped = state.queue.clear();
         if dropped > 0 {
             self.counters.dropped_messages.add(dropped);
             debug!(self.log, "messages dropped, the peer is out of reach"; "count" => dropped);
         }
-        state.take_losers()
+        state.generation += 1;
+        let mut senders = mem::take(&mut state.senders);
+        senders.retain(|(group, _)| state.told.insert(*group));
+        Losers(senders)
     }
 }
 
@@ -404,21 +404,15 @@ impl State {
     }
 
     fn take_losers(&mut self) -> Losers {
-        self.reported = true;
+        self.generation += 1;
         Losers(mem::take(&mut self.senders))
-    }
-
-    /// With a connection again, what is sent from now on can be lost anew.
-    fn renew(&mut self) {
-        if mem::take(&mut self.reported) {
-            self.generation += 1;
-        }
     }
 }
 
 impl Losers {
-    fn tell(self, peer: NodeId) {
-        for inbox in self.0 {
+    /// Reports that messages to `peer` may be lost.
+    pub(crate) fn tell(self, peer: NodeId) {
+        for (_, inbox) in self.0 {
             inbox.push_unreachable(peer);
         }
     }

@@ -93,7 +93,7 @@ fn report(peer: &Peer, link: &Link, error: &LinkError) {
             return;
         }
         LinkError::Frame(_) | LinkError::UnexpectedHello | LinkError::Protobuf(_) | LinkError::Message(_) => {
-            peer.counters.malformed.add(1)
+            peer.counters.malformed.add(1);
         }
         LinkError::WrongSender(_) | LinkError::WrongReceiver(_) => peer.counters.impersonations.add(1),
     }

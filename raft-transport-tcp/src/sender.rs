@@ -37,9 +37,9 @@ pub(crate) fn adopt(hub: &Arc<Hub>, id: NodeId, address: Option<String>) -> io::
         }
     };
     // Under the lock, or the peer could be forgotten before it has its address.
-    if let Some(address) = address {
-        peer.set_address(address);
-    }
+    let losers = address.map(|address| peer.set_address(address)).unwrap_or_default();
+    drop(peers);
+    losers.tell(id);
     Ok(peer)
 }
 

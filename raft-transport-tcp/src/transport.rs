@@ -26,9 +26,10 @@ pub struct TcpTransport {
 impl TcpTransport {
     /// Listens, and lets others connect.
     ///
-    /// `wake` is called from the transport's threads, and from threads that send, when something
-    /// arrived for a group whose inbox was empty. It must not block; ringing a bell that is rung
-    /// already is the whole of its job.
+    /// `wake` is called when something arrived for a group whose inbox was empty: from the thread
+    /// that read it, and for reports of losses also from a thread that sends or changes peers. No
+    /// lock is held meanwhile, so it may call back into the transport; while it runs, nothing more
+    /// is read from that connection. Usually it just rings a bell.
     ///
     /// # Errors
     ///

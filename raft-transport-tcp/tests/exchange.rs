@@ -1,10 +1,14 @@
 //! Messages between nodes that behave: what is sent arrives, in order, in its own group.
 
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
 mod support;
 
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use raft_core::{Arrival, Body, GroupId, Message, NodeId, Term, Transport};
+use raft_transport_tcp::{GroupTransport, TcpTransport};
 use support::{Node, beat, blob, cluster, options, round, until};
 
 #[test]
@@ -176,4 +180,92 @@ fn shutdown_is_prompt_whatever_the_connections_do() {
     nodes[0].transport.shutdown();
     let refused = nodes[0].transport.set_peer(to, "127.0.0.1:1");
     assert!(refused.is_err(), "nothing begins after the end");
+}
+
+/// The node may be driven from the thread that read, which saves a thread switch.
+#[test]
+fn wake_may_call_back_into_the_transport() {
+    let handle = Arc::new(OnceLock::<TcpTransport>::new());
+    let (report, heard) = crossbeam_channel::unbounded();
+    let inner = Arc::clone(&handle);
+    let group = Arc::new(Mutex::new(None::<GroupTransport>));
+    let inner_group = Arc::clone(&group);
+    let transport = TcpTransport::bind(options(1), move || {
+        let transport = inner.wait();
+        transport.set_peer(NodeId::new(77), "127.0.0.1:1").unwrap();
+        transport.remove_peer(NodeId::new(77));
+        assert!(transport.counters().over_limit == 0);
+        // Busy if this thread caused the report itself while it polls or sends.
+        let Ok(mut group) = inner_group.try_lock() else { return };
+        let Some(group) = group.as_mut() else { return };
+        while let Some(arrival) = group.poll() {
+            if let Arrival::Message(Message { from, to, term, body }) = arrival {
+                group.send(Message { from: to, to: from, term, body });
+                group.flush();
+            }
+            report.send(()).unwrap();
+        }
+    })
+    .unwrap();
+    *group.lock().unwrap() = Some(transport.group(support::GROUP));
+    handle.set(transport).unwrap();
+    let transport = handle.wait();
+    let mut other = Node::new(options(2));
+    let old = Node::new(options(3));
+    transport.set_peer(other.id, other.address()).unwrap();
+    transport.set_peer(old.id, old.address()).unwrap();
+    other.transport.set_peer(NodeId::new(1), transport.local_address().to_string()).unwrap();
+    for number in 0..100 {
+        other.send_beat(NodeId::new(1), number);
+        assert_eq!(round(&other.message()), number);
+    }
+    // A changed address ends a connection, and the loss is reported to who has sent.
+    transport.set_peer(other.id, old.address()).unwrap();
+    for _ in 0..101 {
+        heard.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+}
+
+/// Threads of several groups flush into the same connection: no frame is cut in two by another.
+#[test]
+fn groups_that_send_at_the_same_time_do_not_disturb_each_other() {
+    const GROUPS: u64 = 4;
+    const COUNT: u64 = 20_000;
+    let node = |id| {
+        let mut settings = options(id);
+        settings.limits.queue_messages_max = (GROUPS * COUNT) as usize;
+        settings.limits.inbox_messages_max = (GROUPS * COUNT) as usize;
+        Node::new(settings)
+    };
+    let (one, two) = (node(1), node(2));
+    one.knows(&two);
+    let (from, to) = (one.id, two.id);
+    let mut receivers: Vec<_> = (0..GROUPS).map(|id| two.transport.group(GroupId::new(100 + id))).collect();
+    std::thread::scope(|scope| {
+        for id in 0..GROUPS {
+            let mut group = one.transport.group(GroupId::new(100 + id));
+            scope.spawn(move || {
+                for number in 0..COUNT {
+                    group.send(Message { from, to, term: Term::new(1), body: beat(number) });
+                    if number % (id + 1) == 0 {
+                        group.flush();
+                    }
+                }
+                group.flush();
+            });
+        }
+        for receiver in &mut receivers {
+            let mut expected = 0;
+            until("all messages of the group arrive", || {
+                while let Some(arrival) = receiver.poll() {
+                    let Arrival::Message(message) = arrival else { panic!("{arrival:?}") };
+                    assert_eq!(round(&message), expected);
+                    expected += 1;
+                }
+                expected == COUNT
+            });
+        }
+    });
+    let counters = one.counters(to);
+    assert_eq!((counters.sent_messages, counters.dropped_messages), (GROUPS * COUNT, 0));
 }

@@ -2,13 +2,17 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use raft_core::{Arrival, Body, ForwardId, GroupId, Heartbeat, LogIndex, Message, NodeId, Term, Transport};
 use raft_proto::bytes::BytesMut;
-use raft_proto::framing::{FrameDecoder, FrameKind, encode_frame};
+use raft_proto::crc32c;
+use raft_proto::framing::{
+    FRAME_HEADER_BYTES, FRAME_MAGIC, FRAME_VERSION, FrameDecoder, FrameKind, encode_frame,
+};
 use raft_proto::prost::Message as _;
 use raft_proto::v1::{self, Hello};
 use raft_transport_tcp::{GroupTransport, Options, PeerCounters, TcpTransport};
@@ -36,7 +40,10 @@ impl Node {
     pub fn new(options: Options) -> Self {
         let id = options.id;
         let (ring, bell) = crossbeam_channel::bounded(1);
-        let transport = TcpTransport::bind(options, move || drop(ring.try_send(()))).unwrap();
+        let transport = TcpTransport::bind(options, move || {
+            let _ = ring.try_send(());
+        })
+        .unwrap();
         let group = transport.group(GROUP);
         Self { id, transport, group, bell }
     }
@@ -148,7 +155,15 @@ pub struct Raw {
 }
 
 pub fn hello(from: u64, to: u64) -> Hello {
-    Hello { version_min: 1, version_max: 1, cluster: CLUSTER, from, to, incarnation: 1000 + from, refusal: 0 }
+    Hello {
+        version_min: 1,
+        version_max: 1,
+        cluster: CLUSTER,
+        from,
+        to,
+        incarnation: from.wrapping_add(1000),
+        refusal: 0,
+    }
 }
 
 pub fn hello_frame(hello: &Hello) -> BytesMut {
@@ -165,6 +180,20 @@ pub fn wire_frame(message: &v1::Message) -> BytesMut {
     let mut bytes = BytesMut::new();
     encode_frame(FrameKind::Message, GROUP.get(), message, 1 << 20, &mut bytes).unwrap();
     bytes
+}
+
+/// A frame around any payload, its checksum in order.
+pub fn raw_frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0; FRAME_HEADER_BYTES];
+    frame[..4].copy_from_slice(&FRAME_MAGIC);
+    frame[8] = FRAME_VERSION;
+    frame[9] = kind;
+    frame[12..16].copy_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+    frame[16..24].copy_from_slice(&GROUP.get().to_le_bytes());
+    frame.extend_from_slice(payload);
+    let checksum = crc32c(&frame[8..]);
+    frame[4..8].copy_from_slice(&checksum.to_le_bytes());
+    frame
 }
 
 pub fn beat_frame(from: u64, to: u64, round: u64) -> BytesMut {
@@ -194,6 +223,27 @@ impl Raw {
 
     pub fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Writes, though the other end may have closed already.
+    pub fn write_or_closed(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Takes bytes that were read from the stream elsewhere.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.decoder.extend(bytes);
+    }
+
+    /// Whether the other end has closed; reads nothing otherwise.
+    pub fn is_closed(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let result = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        match result {
+            Ok(peeked) => peeked == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
     }
 
     /// The next frame; `None` if the other end closed.
@@ -227,5 +277,72 @@ impl Raw {
     #[track_caller]
     pub fn assert_closed(&mut self) {
         while self.frame().is_some() {}
+    }
+}
+
+/// Collects what is logged, one line per record.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub fn logger(&self) -> slog::Logger {
+        slog::Logger::root(self.clone(), slog::o!())
+    }
+
+    /// Whether some record holds all of the given words.
+    pub fn has(&self, words: &[&str]) -> bool {
+        self.0.lock().unwrap().iter().any(|line| words.iter().all(|word| line.contains(word)))
+    }
+}
+
+impl slog::Drain for Log {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, record: &slog::Record<'_>, values: &slog::OwnedKVList) -> Result<(), slog::Never> {
+        let mut line = Line(format!("{}", record.msg()));
+        slog::KV::serialize(&record.kv(), record, &mut line).unwrap();
+        slog::KV::serialize(values, record, &mut line).unwrap();
+        self.0.lock().unwrap().push(line.0);
+        Ok(())
+    }
+}
+
+struct Line(String);
+
+impl slog::Serializer for Line {
+    fn emit_arguments(&mut self, key: slog::Key, value: &std::fmt::Arguments<'_>) -> slog::Result {
+        self.0.push_str(&format!(" {key}={value}"));
+        Ok(())
+    }
+}
+
+/// A listener that plays a node which other nodes connect to.
+pub struct RawNode {
+    pub id: NodeId,
+    pub listener: TcpListener,
+}
+
+impl RawNode {
+    pub fn new(id: u64) -> Self {
+        Self { id: NodeId::new(id), listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+    }
+
+    pub fn address(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    /// Accepts a connection and hears the other `Hello`.
+    pub fn accept(&self) -> (Raw, Hello) {
+        let mut raw = Raw::over(self.listener.accept().unwrap().0);
+        let hello = raw.hello().expect("who connects, speaks first");
+        (raw, hello)
+    }
+
+    /// Accepts a connection and shakes hands.
+    pub fn welcome(&self) -> Raw {
+        let (mut raw, theirs) = self.accept();
+        raw.write(&hello_frame(&hello(self.id.get(), theirs.from)));
+        raw
     }
 }
