@@ -1,4 +1,7 @@
 //! A replicated key-value node that speaks the Redis protocol: its parts as a library.
 #![forbid(unsafe_code)]
 
+pub mod command;
 pub mod kv;
+pub mod resp;
+pub mod server;
