@@ -1,8 +1,12 @@
 //! What a maintainer types: code generation and the checks that make up the gate. One file or
 //! directory per command; this one only reads the command line.
 
+mod ci;
 mod codegen;
+mod tidy;
 mod workspace;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -17,12 +21,29 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run all checks of the gate, one step after the other
+    Ci(ci::Options),
     /// Turn raft-proto/proto/*.proto into the checked-in Rust code
     Codegen(codegen::Options),
+    /// Check what neither the compiler nor clippy can: sizes, import order, layers, layout
+    Tidy,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().command {
-        Command::Codegen(options) => codegen::run(&options),
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Ci(options) => return ci::run(&options),
+        Command::Codegen(options) => codegen::run(&options)?,
+        Command::Tidy => tidy::run()?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
