@@ -12,6 +12,8 @@ mod doors;
 mod means;
 pub mod mem;
 mod rooms;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod wire;
 mod words;
 

@@ -78,6 +78,9 @@ mod tests {
         drop(first);
         let _fourth = admission.admit(one).unwrap();
         drop(third);
-        assert!(!admission.open.lock().per_ip.contains_key(&two), "addresses without connections are forgotten");
+        assert!(
+            !admission.open.lock().per_ip.contains_key(&two),
+            "addresses without connections are forgotten"
+        );
     }
 }

@@ -11,9 +11,7 @@ use std::time::Instant;
 
 use raft_core::NodeId;
 use raft_proto::bytes::{Bytes, BytesMut};
-use raft_proto::framing::{
-    FRAME_HEADER_BYTES, Frame, FrameDecoder, FrameHeader, FrameKind, encode_frame,
-};
+use raft_proto::framing::{FRAME_HEADER_BYTES, Frame, FrameDecoder, FrameHeader, FrameKind, encode_frame};
 use raft_proto::prost::Message as _;
 use raft_proto::v1::{Hello, HelloRefusal};
 
@@ -100,7 +98,9 @@ pub(crate) fn introduce(
         Err(_) => Err(HandshakeError::RefusedUnknown(theirs.refusal)),
         Ok(HelloRefusal::None) => identity
             .judge(&theirs)
-            .and_then(|version| if theirs.from == peer.get() { Ok(version) } else { Err(HelloRefusal::Receiver) })
+            .and_then(
+                |version| if theirs.from == peer.get() { Ok(version) } else { Err(HelloRefusal::Receiver) },
+            )
             .map(|version| Introduction { peer, incarnation: theirs.incarnation, version })
             .map_err(HandshakeError::Refused),
         Ok(reason) => Err(HandshakeError::RefusedByPeer(reason)),
@@ -171,10 +171,8 @@ mod tests {
     use super::*;
 
     fn identity(versions: std::ops::RangeInclusive<u32>) -> Identity {
-        let options = Options {
-            versions,
-            ..Options::new(7, NodeId::new(2), 9, "127.0.0.1:0".parse().unwrap())
-        };
+        let options =
+            Options { versions, ..Options::new(7, NodeId::new(2), 9, "127.0.0.1:0".parse().unwrap()) };
         Identity::new(&options)
     }
 

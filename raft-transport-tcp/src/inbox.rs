@@ -127,7 +127,8 @@ mod tests {
         let wake: Wake = Arc::new(move || {
             bell.fetch_add(1, Ordering::Relaxed);
         });
-        let limits = Limits { inbox_messages_max: messages_max, inbox_bytes_max: bytes_max, ..Limits::default() };
+        let limits =
+            Limits { inbox_messages_max: messages_max, inbox_bytes_max: bytes_max, ..Limits::default() };
         (Inbox::new(wake, &limits), rings)
     }
 

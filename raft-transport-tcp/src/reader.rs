@@ -92,10 +92,9 @@ fn report(peer: &Peer, link: &Link, error: &LinkError) {
             info!(peer.log, "connection ended"; "opened_by" => ?opened_by, "reason" => %error);
             return;
         }
-        LinkError::Frame(_)
-        | LinkError::UnexpectedHello
-        | LinkError::Protobuf(_)
-        | LinkError::Message(_) => peer.counters.malformed.add(1),
+        LinkError::Frame(_) | LinkError::UnexpectedHello | LinkError::Protobuf(_) | LinkError::Message(_) => {
+            peer.counters.malformed.add(1)
+        }
         LinkError::WrongSender(_) | LinkError::WrongReceiver(_) => peer.counters.impersonations.add(1),
     }
     warn!(peer.log, "connection closed for an offence"; "opened_by" => ?opened_by, "offence" => %error);

@@ -65,7 +65,8 @@ fn many_groups_share_the_connections_and_get_only_their_own() {
     const GROUPS: u64 = 500;
     let nodes = cluster(2);
     let (one, two) = (&nodes[0], &nodes[1]);
-    let open = |node: &Node| (0..GROUPS).map(|id| node.transport.group(GroupId::new(1000 + id))).collect::<Vec<_>>();
+    let open =
+        |node: &Node| (0..GROUPS).map(|id| node.transport.group(GroupId::new(1000 + id))).collect::<Vec<_>>();
     let (mut senders, mut receivers) = (open(one), open(two));
     for (number, sender) in senders.iter_mut().enumerate() {
         let term = Term::new(number as u64);

@@ -3,6 +3,7 @@
 
 mod ci;
 mod codegen;
+mod scenarios;
 mod tidy;
 mod workspace;
 
@@ -25,6 +26,8 @@ enum Command {
     Ci(ci::Options),
     /// Turn raft-proto/proto/*.proto into the checked-in Rust code
     Codegen(codegen::Options),
+    /// List the scenarios of docs/SCENARIOS.md with the tests and docs that cite them
+    Scenarios(scenarios::Options),
     /// Check what neither the compiler nor clippy can: sizes, import order, layers, layout
     Tidy,
 }
@@ -43,6 +46,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Ci(options) => return ci::run(&options),
         Command::Codegen(options) => codegen::run(&options)?,
+        Command::Scenarios(options) => scenarios::run(&options)?,
         Command::Tidy => tidy::run()?,
     }
     Ok(ExitCode::SUCCESS)

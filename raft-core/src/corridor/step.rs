@@ -110,7 +110,7 @@ impl Machine {
                 // Only the term matters to it; what else the answer says is of no term it leads.
                 let (durable, received) = (LogIndex::ZERO, LogIndex::ZERO);
                 let reply = HeartbeatReply { round: 0, durable, received };
-                self.books.send(from, Body::HeartbeatReply(reply));
+                self.books.send_in_durable_term(from, Body::HeartbeatReply(reply));
             }
             Body::Read { request } => {
                 let reply = Body::ReadReply { request: *request, result: Err(Refusal::NotLeader) };

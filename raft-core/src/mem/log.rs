@@ -5,7 +5,7 @@ use core::{error, fmt};
 
 use crate::doors::store::LogStore;
 use crate::words::entries::Entries;
-use crate::words::ids::{LogIndex, PersistId};
+use crate::words::ids::{LogIndex, PersistId, Term};
 use crate::words::persist::{HardState, Persist, Recovered, Run, SnapshotMark};
 
 /// A [`LogStore`] in memory.
@@ -53,7 +53,25 @@ impl MemLog {
         Self::default()
     }
 
-    fn last(&self) -> LogIndex {
+    /// The hard state.
+    #[must_use]
+    pub fn hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
+    /// The term of the entry (or the mark) at `index`, if it is there.
+    #[must_use]
+    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
+        let at = self.batches.partition_point(|batch| batch.last() < index);
+        match self.batches.get(at).filter(|batch| batch.first() <= index) {
+            Some(batch) => Some(batch.term()),
+            None => self.mark.as_ref().filter(|mark| mark.last.index == index).map(|mark| mark.last.term),
+        }
+    }
+
+    /// The index of the last entry, or of the mark if there is none.
+    #[must_use]
+    pub fn last(&self) -> LogIndex {
         match self.batches.last() {
             Some(batch) => batch.last(),
             None => self.mark.as_ref().map_or(LogIndex::ZERO, |mark| mark.last.index),

@@ -92,7 +92,8 @@ impl Machine {
     }
 
     fn apply_at(&mut self, index: u64, batch: &[u8]) -> Replies {
-        let is_sound = || Operations::decode(batch).is_ok_and(|mut operations| operations.all(|op| op.is_ok()));
+        let is_sound =
+            || Operations::decode(batch).is_ok_and(|mut operations| operations.all(|op| op.is_ok()));
         if self.fault.is_some() || !is_sound() {
             self.fault.get_or_insert(Fault { index });
             return Replies::default();

@@ -41,7 +41,9 @@ impl fmt::Display for KvError {
             Self::NotAnInteger => "value is not an integer or out of range",
             Self::Overflow => "increment or decrement would overflow",
             Self::ValueTooLong => "string exceeds maximum allowed size",
-            Self::AnswerTooLong => "the replies of one pipeline with writes are too long, ask for less at once",
+            Self::AnswerTooLong => {
+                "the replies of one pipeline with writes are too long, ask for less at once"
+            }
         })
     }
 }

@@ -32,7 +32,12 @@ fn floats(tokens: TokenStream, path: &str, findings: &mut Vec<Finding>) {
             TokenTree::Group(group) => floats(group.stream(), path, findings),
             TokenTree::Literal(literal) => {
                 let text = literal.to_string();
-                if text.starts_with(|first: char| first.is_ascii_digit()) && text.contains('.') {
+                let is_float = match syn::parse_str(&text) {
+                    Ok(syn::Lit::Float(_)) => true,
+                    Ok(syn::Lit::Int(integer)) => integer.suffix().starts_with('f'),
+                    _ => false,
+                };
+                if is_float {
                     let message = format!("float `{text}` in the core: floats round differently");
                     findings.push(Finding::new(path, literal.span().start().line, message));
                 }
@@ -61,7 +66,10 @@ mod tests {
             assert!(messages("raft-core/src/a.rs", &text).contains(&found), "{forbidden}");
         }
         assert_eq!(messages("raft-core/src/a.rs", "use std::{fmt, time};").len(), 1);
-        assert_eq!(messages("raft-core/src/a.rs", "const A: u8 = (1.5) as u8;").len(), 1);
+        for float in ["1.5", "1e5", "2f64"] {
+            let text = format!("const A: u8 = ({float}) as u8;");
+            assert_eq!(messages("raft-core/src/a.rs", &text).len(), 1, "{float}");
+        }
     }
 
     #[test]
