@@ -1,7 +1,7 @@
 //! The loop: waits for sockets, takes chunks, drives the replica, answers.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -85,7 +85,6 @@ pub struct Server {
     poll: Poll,
     wake: Wake,
     listener: TcpListener,
-    port: u16,
     limits: Limits,
     tick: Duration,
     stop: Stop,
@@ -93,25 +92,32 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes over a listening socket. A tick of the replica lasts `tick`.
+    /// Listens for clients. A tick of the replica lasts `tick`.
     ///
     /// # Errors
     ///
-    /// If the kernel refuses to watch it.
-    pub fn new(
-        listener: StdListener,
+    /// If the address cannot be listened on.
+    pub fn bind(
+        address: SocketAddr,
         tick: Duration,
         limits: Limits,
         stop: Stop,
         log: Logger,
     ) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let port = listener.local_addr().as_ref().map_or(0, SocketAddr::port);
         let poll = Poll::new()?;
         let wake = Wake::new(poll.registry(), WAKE)?;
-        let mut listener = TcpListener::from_std(listener);
+        let mut listener = TcpListener::bind(address)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        Ok(Self { poll, wake, listener, port, limits, tick, stop, log })
+        Ok(Self { poll, wake, listener, limits, tick, stop, log })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not tell.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 
     /// Wakes the loop when the replica has something to do.
@@ -316,7 +322,7 @@ impl<R: Replica> Floor<R> {
             let (replica, server, started, now) = (&self.replica, &self.server, self.started, self.now);
             let commands_total = self.intake.commands_total();
             let facts = || Facts {
-                port: server.port,
+                port: server.local_address().as_ref().map_or(0, SocketAddr::port),
                 uptime: now - started,
                 clients,
                 clients_max: server.limits.clients_max,
