@@ -155,10 +155,10 @@ impl ServeArgs {
         let own = members.iter().find(|(id, _)| id.get() == self.id);
         let own = own.map(|(_, address)| address.clone()).ok_or(SettingsError::OwnId(self.id))?;
         let peers = members.into_iter().filter(|(id, _)| id.get() != self.id).collect();
-        let (config, limits) = (self.config()?, self.limits()?);
-        let entry_bytes_max = u32::try_from(limits.entry_bytes_max()).unwrap_or(u32::MAX);
+        let (mut config, limits) = (self.config()?, self.limits()?);
+        config.entry_bytes_max = u32::try_from(limits.entry_bytes_max()).unwrap_or(u32::MAX);
         Ok(Settings {
-            config: Config { entry_bytes_max, ..config },
+            config,
             founders,
             peers,
             cluster: self.cluster,
