@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::demo::{self, DemoArgs};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::node::explain;
 use crate::run;
@@ -30,6 +31,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         log_format: LogFormat,
     },
+    /// Run three nodes on this machine and watch them
+    Demo(DemoArgs),
 }
 
 /// Does what the command line says.
@@ -37,6 +40,10 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve { args, log_level, log_format } => serve(*args, log_level, log_format),
+        Command::Demo(args) => match demo::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => refuse(&error),
+        },
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod cli;
 pub mod command;
+pub mod demo;
 pub mod kv;
 pub mod logging;
 pub mod node;

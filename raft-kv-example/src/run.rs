@@ -109,6 +109,9 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), RunError> {
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, stop.flag()).map_err(RunError::Signals)?;
     }
+    if settings.is_until_stdin_ends {
+        stop_with_stdin(stop.clone());
+    }
     let address = resolve("--listen", &settings.listen)?;
     let server = Server::bind(address, settings.tick, settings.limits.clone(), stop, log.clone())
         .map_err(|source| RunError::Listen { address, source })?;
@@ -155,6 +158,15 @@ fn open_transport(
         transport.set_peer(*id, address).map_err(RunError::Peer)?;
     }
     Ok(transport)
+}
+
+/// Asks for the end when whoever holds the other end of standard input closes it or dies.
+fn stop_with_stdin(stop: Stop) {
+    std::thread::spawn(move || {
+        // An error says as much as the end: nobody is there any more.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        stop.stop();
+    });
 }
 
 fn resolve(option: &'static str, address: &str) -> Result<SocketAddr, RunError> {

@@ -55,6 +55,9 @@ pub struct ServeArgs {
     /// How long a write waits for its outcome before it is answered as unknown, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     pub answer_ms: u32,
+    /// Stop when standard input ends: for whoever starts nodes and must not leave them behind
+    #[arg(long)]
+    pub until_stdin_ends: bool,
 }
 
 /// The settings of one node.
@@ -78,6 +81,8 @@ pub struct Settings {
     pub tick: Duration,
     /// What clients may use.
     pub limits: Limits,
+    /// Whether the end of standard input ends the node.
+    pub is_until_stdin_ends: bool,
 }
 
 /// Which setting cannot be, and what to do about it.
@@ -167,6 +172,7 @@ impl ServeArgs {
             tick: Duration::from_millis(self.tick_ms.into()),
             data: self.data,
             limits,
+            is_until_stdin_ends: self.until_stdin_ends,
         })
     }
 
