@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod command;
 pub mod demo;
+pub mod free_ports;
 pub mod kv;
 pub mod logging;
 pub mod node;

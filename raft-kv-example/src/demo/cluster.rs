@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::free_ports;
 
 /// Three node processes on loopback. They end when this is dropped, and, because they watch their
 /// standard input, also when this process is killed.
@@ -35,7 +36,7 @@ pub(super) struct ProcessState {
 impl Cluster {
     /// Starts the nodes with their data under the directory.
     pub(super) fn start(dir: &Path) -> io::Result<Self> {
-        let free = free_ports::<{ NODES * 2 }>()?;
+        let free = free_ports::find(NODES * 2)?;
         let (mut ports, mut peers) = ([0; NODES], Vec::new());
         for (at, port) in ports.iter_mut().enumerate() {
             *port = free[at];
@@ -109,18 +110,6 @@ impl Drop for Cluster {
             let _ = node.child.wait();
         }
     }
-}
-
-/// Ports that nobody uses now. All are held until all are found, so they differ.
-fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
-    let mut ports = [0; N];
-    let mut held = Vec::new();
-    for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
 }
 
 /// How many nodes there are.

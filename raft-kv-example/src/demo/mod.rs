@@ -167,7 +167,7 @@ impl Demo {
     /// Ends the load, compares what it knows with what the cluster has, and says so.
     fn finish(self) -> Result<(), DemoError> {
         let report = self.load.map(Load::finish);
-        let operations = count_operations(&self.watch.look());
+        let operations = count_operations(&self.watch.ask_now());
         let summary = view::summary(self.started.elapsed(), operations, self.leader_changes, report.as_ref());
         print(&summary)?;
         match report {

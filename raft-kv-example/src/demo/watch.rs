@@ -14,6 +14,7 @@ pub(super) type Statuses = [Option<NodeStatus>; NODES];
 /// Threads that ask the nodes; they end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Watch {
+    ports: [u16; NODES],
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -32,11 +33,16 @@ impl Watch {
             std::thread::spawn(move || shared.ask(at, port))
         };
         let threads = ports.into_iter().enumerate().map(watch).collect();
-        Self { shared, threads }
+        Self { ports, shared, threads }
     }
 
     pub(super) fn look(&self) -> Statuses {
         self.shared.statuses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks all nodes once and waits for their answers.
+    pub(super) fn ask_now(&self) -> Statuses {
+        self.ports.map(|port| Link::open(port, PATIENCE).and_then(|mut link| link.status()).ok())
     }
 }
 
