@@ -154,6 +154,12 @@ impl Batch {
         self.string(pattern);
     }
 
+    /// Adds all operations of another batch.
+    pub fn extend(&mut self, other: &Self) {
+        self.bytes.extend_from_slice(&other.bytes[1..]);
+        self.operations += other.operations;
+    }
+
     fn open(&mut self, opcode: u8) {
         self.operations += 1;
         self.bytes.push(opcode);

@@ -26,6 +26,7 @@ use super::store::Store;
 #[derive(Clone, Debug)]
 pub struct Machine {
     store: Store,
+    applied_operations: u64,
     fault: Option<Fault>,
 }
 
@@ -54,7 +55,7 @@ impl Machine {
     /// An empty store. The seed spreads the keys; all nodes of a cluster share it.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { store: Store::new(seed), fault: None }
+        Self { store: Store::new(seed), applied_operations: 0, fault: None }
     }
 
     /// Applies one batch, all of it before anything else.
@@ -78,6 +79,12 @@ impl Machine {
         &self.store
     }
 
+    /// How many operations have come through the log.
+    #[must_use]
+    pub fn applied_operations(&self) -> u64 {
+        self.applied_operations
+    }
+
     /// Why the machine stopped, if it did.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
@@ -94,6 +101,7 @@ impl Machine {
         let mut replies = Replies::with_capacity(REPLIES_GUESS);
         for operation in Operations::decode(batch).into_iter().flatten().flatten() {
             apply::apply(&mut self.store, operation, &mut replies);
+            self.applied_operations += 1;
         }
         replies
     }
