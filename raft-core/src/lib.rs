@@ -7,9 +7,9 @@ extern crate alloc;
 extern crate std;
 
 mod books;
-mod corridor;
 #[cfg(feature = "sim")]
 pub mod conformance;
+mod corridor;
 mod doors;
 mod means;
 pub mod mem;

@@ -261,14 +261,18 @@ fn body_from_wire(wire: v1::message::Body, term: Term) -> Result<Body, MessageEr
             request: ForwardId::new(bounded(propose.request, "request")?),
             payloads: propose.payloads,
         },
-        Wire::ProposeReply(reply) => Body::ProposeReply {
-            epoch: reply.epoch,
-            request: ForwardId::new(bounded(reply.request, "request")?),
-            count: reply.count,
-            result: match refusal(reply.refusal)? {
-                None => Ok(position(reply.first, "first")?),
-                Some(refusal) => Err(refusal),
-            },
+        Wire::ProposeReply(reply) => propose_reply_from_wire(&reply)?,
+    })
+}
+
+fn propose_reply_from_wire(wire: &v1::ProposeReply) -> Result<Body, MessageError> {
+    Ok(Body::ProposeReply {
+        epoch: wire.epoch,
+        request: ForwardId::new(bounded(wire.request, "request")?),
+        count: wire.count,
+        result: match refusal(wire.refusal)? {
+            None => Ok(position(wire.first, "first")?),
+            Some(refusal) => Err(refusal),
         },
     })
 }

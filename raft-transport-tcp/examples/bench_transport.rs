@@ -103,7 +103,10 @@ impl Node {
         let mut times = Vec::with_capacity(rounds);
         for round in 0..rounds + rounds / 10 {
             let begin = Instant::now();
-            self.send(ECHO, Body::Propose { request: ForwardId::new(1), payloads: payloads.clone() });
+            self.send(
+                ECHO,
+                Body::Propose { epoch: 1, request: ForwardId::new(1), payloads: payloads.clone() },
+            );
             self.group.flush();
             self.message()?;
             if round >= rounds / 10 {

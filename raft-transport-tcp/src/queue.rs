@@ -152,7 +152,8 @@ mod tests {
     const GROUP: GroupId = GroupId::new(1);
 
     fn message(payload_bytes: usize) -> Message {
-        let body = Body::Propose { request: ForwardId::new(1), payloads: vec![1; payload_bytes].into() };
+        let body =
+            Body::Propose { epoch: 0, request: ForwardId::new(1), payloads: vec![1; payload_bytes].into() };
         Message { from: NodeId::new(1), to: NodeId::new(2), term: Term::new(1), body }
     }
 

@@ -19,7 +19,7 @@ impl Machine {
         loop {
             if let Some(action) = self.books.outbox.poll() {
                 match action {
-                    Action::Send(message) if message.to == self.books.id() => self.receive_own(message),
+                    Action::Send(message) if message.to == self.books.id() => self.receive_own(&message),
                     action => return Some(action),
                 }
                 continue;

@@ -40,7 +40,7 @@ impl Machine {
     }
 
     /// A vote that this node gave to itself and that is durable now.
-    pub(super) fn receive_own(&mut self, message: Message) {
+    pub(super) fn receive_own(&mut self, message: &Message) {
         if message.term != self.books.term() {
             return;
         }

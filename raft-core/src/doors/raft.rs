@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::books::progress::Progress;
 use crate::books::role::Role;
 use crate::corridor::Machine;
 use crate::means::config::{Config, ConfigError};
@@ -244,7 +245,7 @@ impl Raft {
     pub fn status(&self) -> Status {
         let books = &self.0.books;
         let peers: Vec<PeerStatus> = match &self.0.role {
-            Role::Leader(leader) => leader.progress.iter().map(|progress| progress.status()).collect(),
+            Role::Leader(leader) => leader.progress.iter().map(Progress::status).collect(),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
         };
         Status {

@@ -28,7 +28,7 @@ impl Clients {
     pub(super) fn next_payload(&mut self, random: u64) -> Vec<u8> {
         self.proposed += 1;
         let mut payload = self.proposed.to_le_bytes().to_vec();
-        payload.resize(8 + (random % 40) as usize, (random >> 8) as u8);
+        payload.resize(8 + (random % 40) as usize, random.to_le_bytes()[1]);
         payload
     }
 

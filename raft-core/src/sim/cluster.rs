@@ -9,8 +9,9 @@ use core::{error, fmt};
 
 use super::checker::{Checker, Violation};
 use super::clients::Clients;
-use super::disk::{Disk, SimLog};
-use super::network::{Network, SimTransport};
+use super::disk::Disk;
+use super::ends::{SimLog, SimTransport};
+use super::network::Network;
 use super::plan::{Chance, Options, Plan, STEPS_PER_TICK, happens};
 use super::report::Report;
 use super::world::{Shared, World};
@@ -252,7 +253,7 @@ impl Cluster {
     fn tick(&mut self, id: NodeId) {
         let now = self.world.borrow().now;
         let seat = self.seats.get_mut(&id).expect("every node has a seat");
-        let is_due = now % seat.tick_steps == 0 && now >= seat.paused_until;
+        let is_due = now.is_multiple_of(seat.tick_steps) && now >= seat.paused_until;
         if let Some(node) = seat.node.as_mut().filter(|_| is_due) {
             node.tick();
             self.world.borrow_mut().report.ticks += 1;
@@ -364,7 +365,7 @@ fn on_event(clients: &mut Clients, world: &mut World, id: NodeId, applied: LogIn
     let (checker, report) = (&mut world.checker, &mut world.report);
     match event {
         Event::Proposed { id: proposal, outcome } => {
-            clients.on_outcome(id, proposal, &outcome, checker, report)
+            clients.on_outcome(id, proposal, &outcome, checker, report);
         }
         Event::ReadReady { up_to } => clients.on_reads_served(id, up_to, applied, checker, report),
         Event::ReadRefused { up_to } => clients.on_reads_refused(id, up_to, report),

@@ -4,15 +4,11 @@
 //! What a node finds after a crash is built from what it asked to persist, never from its memory.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
-use super::plan::happens;
-use super::world::Shared;
 use crate::doors::store::LogStore;
-use crate::mem::{MemLog, MemLogError};
-use crate::words::entries::Entries;
-use crate::words::ids::{LogIndex, NodeId, PersistId, Position};
-use crate::words::persist::{HardState, Persist, Recovered};
+use crate::mem::MemLog;
+use crate::words::ids::{LogIndex, PersistId, Position};
+use crate::words::persist::{HardState, Persist};
 
 /// One node's disk.
 #[derive(Debug, Default)]
@@ -51,6 +47,17 @@ impl Disk {
         self.cuts = 0;
     }
 
+    /// What survives a crash now.
+    pub(super) fn durable(&self) -> MemLog {
+        self.durable.clone()
+    }
+
+    /// A request is on its way, and arrives at step `due`.
+    pub(super) fn write(&mut self, due: u64, request: Persist) {
+        self.cuts += u64::from(request.truncate_from.is_some());
+        self.queue.push_back((due, request));
+    }
+
     /// How many requests are not durable.
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
@@ -66,7 +73,8 @@ impl Disk {
         self.stalled_until = 0;
     }
 
-    fn settle(&mut self, now: u64) -> Option<PersistId> {
+    /// The newest request that is durable, if that is news.
+    pub(super) fn settle(&mut self, now: u64) -> Option<PersistId> {
         if now < self.stalled_until {
             return None;
         }
@@ -74,59 +82,5 @@ impl Disk {
             self.durable.persist(request).expect("requests follow each other");
         }
         self.durable.poll_persisted().expect("memory does not fail")
-    }
-}
-
-/// One node's store: what it wrote is readable at once, and durable when the disk says so.
-#[derive(Debug)]
-pub(super) struct SimLog {
-    id: NodeId,
-    world: Shared,
-    written: MemLog,
-}
-
-impl SimLog {
-    pub(super) fn open(id: NodeId, world: Shared) -> Self {
-        let written = world.borrow().disks[&id].durable.clone();
-        Self { id, world, written }
-    }
-}
-
-impl LogStore for SimLog {
-    type Error = MemLogError;
-
-    fn recover(&mut self) -> Result<Recovered, MemLogError> {
-        self.written.recover()
-    }
-
-    fn persist(&mut self, request: Persist) -> Result<(), MemLogError> {
-        self.written.persist(request.clone())?;
-        let world = &mut *self.world.borrow_mut();
-        world.checker.on_persist(self.id, &request, &self.written);
-        let steps = u64::from(world.rng.between(0, world.plan.disk_steps_max));
-        let disk = world.disks.get_mut(&self.id).expect("every node has a disk");
-        disk.cuts += u64::from(request.truncate_from.is_some());
-        if world.is_hostile && happens(&mut world.rng, world.plan.disk_stall) {
-            disk.stall(world.now + u64::from(world.rng.between(10, 600)));
-            world.report.note("disk stall");
-        }
-        disk.queue.push_back((world.now + steps, request));
-        Ok(())
-    }
-
-    fn poll_persisted(&mut self) -> Result<Option<PersistId>, MemLogError> {
-        let world = &mut *self.world.borrow_mut();
-        let now = world.now;
-        Ok(world.disks.get_mut(&self.id).expect("every node has a disk").settle(now))
-    }
-
-    fn load(
-        &mut self,
-        first: LogIndex,
-        end: LogIndex,
-        bytes_max: usize,
-    ) -> Result<Vec<Entries>, MemLogError> {
-        self.world.borrow_mut().report.note("load");
-        self.written.load(first, end, bytes_max)
     }
 }

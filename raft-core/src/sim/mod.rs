@@ -16,6 +16,7 @@ mod checker;
 mod clients;
 mod cluster;
 mod disk;
+mod ends;
 mod network;
 mod plan;
 mod report;

@@ -3,12 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use raft_proto::prost::Message as _;
-use raft_proto::v1;
-
-use super::plan::happens;
-use super::world::{Shared, World};
-use crate::doors::transport::{Arrival, Transport};
+use crate::doors::transport::Arrival;
 use crate::means::rng::Rng;
 use crate::words::ids::NodeId;
 use crate::words::message::Message;
@@ -28,6 +23,7 @@ pub(super) struct Network {
 
 /// How many old messages are remembered.
 const MEMORY: usize = 32;
+const MEMORY_LAST: u32 = 31;
 
 impl Network {
     /// Cuts a random set of links.
@@ -72,84 +68,29 @@ impl Network {
         self.inboxes.remove(&node);
     }
 
-    fn fly(&mut self, arrival: u64, message: Message) {
+    /// The next thing that arrived for a node.
+    pub(super) fn poll(&mut self, node: NodeId) -> Option<Arrival> {
+        self.inboxes.get_mut(&node)?.pop_front()
+    }
+
+    /// Remembers a message, in place of an older one.
+    pub(super) fn remember(&mut self, message: Message, rng: &mut Rng) {
+        if self.memory.len() < MEMORY {
+            self.memory.push(message);
+        } else if rng.between(0, 63) == 0 {
+            self.memory[rng.between(0, MEMORY_LAST) as usize] = message;
+        }
+    }
+
+    /// A message that was sent before.
+    pub(super) fn recall(&self, rng: &mut Rng) -> Option<Message> {
+        let last = u32::try_from(self.memory.len().checked_sub(1)?).expect("a few messages");
+        self.memory.get(rng.between(0, last) as usize).cloned()
+    }
+
+    /// A message is on its way.
+    pub(super) fn fly(&mut self, arrival: u64, message: Message) {
         self.sent += 1;
         self.flying.insert((arrival, self.sent), message);
     }
-}
-
-impl World {
-    fn send(&mut self, message: Message) {
-        self.checker.on_send(&message, &self.disks);
-        let message = through_the_wire(message);
-        let (mut copies, mut delay) = (1, 1);
-        if self.is_hostile {
-            if happens(&mut self.rng, self.plan.loss) {
-                self.report.note("message lost");
-                copies = 0;
-            }
-            if happens(&mut self.rng, self.plan.duplicate) {
-                self.report.note("message duplicated");
-                copies += self.rng.between(1, 3);
-            }
-            if happens(&mut self.rng, self.plan.replay) {
-                self.replay();
-            }
-        }
-        for _ in 0..copies {
-            if self.is_hostile && happens(&mut self.rng, self.plan.delay) {
-                self.report.note("message delayed");
-                delay = u64::from(self.rng.between(1, self.plan.delay_steps_max));
-            }
-            self.network.fly(self.now + delay, message.clone());
-        }
-        let memory = &mut self.network.memory;
-        if memory.len() < MEMORY {
-            memory.push(message);
-        } else if self.rng.between(0, 63) == 0 {
-            memory[self.rng.between(0, 31) as usize] = message;
-        }
-    }
-
-    fn replay(&mut self) {
-        let count = u32::try_from(self.network.memory.len()).expect("a few");
-        if count > 0 {
-            self.report.note("message replayed");
-            let at = self.rng.between(0, count - 1) as usize;
-            let message = self.network.memory[at].clone();
-            self.network.fly(self.now + 1, message);
-        }
-    }
-}
-
-/// One node's end of the network.
-#[derive(Debug)]
-pub(super) struct SimTransport {
-    id: NodeId,
-    world: Shared,
-}
-
-impl SimTransport {
-    pub(super) fn new(id: NodeId, world: Shared) -> Self {
-        Self { id, world }
-    }
-}
-
-impl Transport for SimTransport {
-    fn send(&mut self, message: Message) {
-        self.world.borrow_mut().send(message);
-    }
-
-    fn poll(&mut self) -> Option<Arrival> {
-        self.world.borrow_mut().network.inboxes.get_mut(&self.id)?.pop_front()
-    }
-}
-
-/// Every message survives the wire as it is.
-fn through_the_wire(message: Message) -> Message {
-    let bytes = v1::Message::from(message.clone()).encode_to_vec();
-    let wire = v1::Message::decode(&bytes[..]).expect("what was encoded can be decoded");
-    let decoded = Message::try_from(wire).expect("what a node sends is well formed");
-    assert_eq!(decoded, message, "a message changed on the wire");
-    decoded
 }

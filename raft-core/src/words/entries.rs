@@ -287,7 +287,7 @@ impl EntriesBuilder {
             self.buffer.put_u8((length & 0x7f) as u8 | 0x80);
             length >>= 7;
         }
-        self.buffer.put_u8(length as u8);
+        self.buffer.put_u8((length & 0x7f) as u8);
         self.buffer.put_slice(payload);
         self.count += 1;
         Some(())
@@ -360,8 +360,8 @@ fn split_long_length(bytes: &[u8]) -> Option<(usize, usize)> {
         value |= u64::from(byte & 0x7f) << (7 * at);
         if *byte < 0x80 {
             // One length has one spelling: no trailing zero groups.
-            let canonical = *byte != 0 || at == 0;
-            return (canonical && value <= u64::from(u32::MAX)).then_some((value as usize, at + 1));
+            let length = u32::try_from(value).ok().filter(|_| *byte != 0)?;
+            return Some((usize::try_from(length).ok()?, at + 1));
         }
     }
     None

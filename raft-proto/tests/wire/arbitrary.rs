@@ -137,16 +137,20 @@ fn snapshot_body() -> BoxedStrategy<Body> {
 
 fn client_body() -> BoxedStrategy<Body> {
     prop_oneof![
-        number().prop_map(|request| Body::Read(Read { request })),
-        (number(), number(), code(5)).prop_map(|(request, index, refusal)| Body::ReadReply(ReadReply {
-            request,
-            index,
-            refusal
-        })),
-        (number(), bytes()).prop_map(|(request, payloads)| Body::Propose(Propose { request, payloads })),
-        (number(), any::<u32>(), position(), code(5)).prop_map(|(request, count, first, refusal)| {
-            Body::ProposeReply(ProposeReply { request, count, first, refusal })
+        (number(), number()).prop_map(|(request, epoch)| Body::Read(Read { request, epoch })),
+        (number(), number(), code(5), number()).prop_map(|(request, index, refusal, epoch)| {
+            Body::ReadReply(ReadReply { request, index, refusal, epoch })
         }),
+        (number(), bytes(), number()).prop_map(|(request, payloads, epoch)| Body::Propose(Propose {
+            request,
+            payloads,
+            epoch
+        })),
+        (number(), any::<u32>(), position(), code(5), number()).prop_map(
+            |(request, count, first, refusal, epoch)| {
+                Body::ProposeReply(ProposeReply { request, count, first, refusal, epoch })
+            }
+        ),
     ]
     .boxed()
 }

@@ -174,7 +174,7 @@ fn the_first_error_is_final() {
 #[test]
 fn a_message_over_the_limit_is_not_sent() {
     let mut out = BytesMut::from(&b"before"[..]);
-    let propose = Propose { request: 1, payloads: vec![0; 996].into() };
+    let propose = Propose { request: 1, payloads: vec![0; 996].into(), epoch: 0 };
     let refusal = encode_frame(FrameKind::Message, 1, &propose, MAX, &mut out).unwrap_err();
     assert_eq!((refusal.payload_bytes, refusal.payload_bytes_max), (1001, MAX));
     assert_eq!(out, &b"before"[..]);
@@ -227,7 +227,7 @@ proptest! {
         read_bytes in prop::collection::vec(1..20_000_usize, 1..20),
     ) {
         let mut stream = BytesMut::new();
-        let message = |bytes| Propose { request: 1, payloads: vec![1; bytes].into() };
+        let message = |bytes| Propose { request: 1, payloads: vec![1; bytes].into(), epoch: 0 };
         for (group, &bytes) in (0..).zip(&payload_bytes) {
             encode_frame(FrameKind::Message, group, &message(bytes), 4000, &mut stream).unwrap();
         }

@@ -89,9 +89,12 @@ pub(crate) fn bodies() -> Vec<(&'static str, Body)> {
             }),
         ),
         ("timeout_now", Body::TimeoutNow(TimeoutNow {})),
-        ("read", Body::Read(Read { request: 6 })),
-        ("read_reply", Body::ReadReply(ReadReply { request: 6, index: 300, refusal })),
-        ("propose", Body::Propose(Propose { request: 6, payloads: Bytes::from_static(b"\x02ab") })),
-        ("propose_reply", Body::ProposeReply(ProposeReply { request: 6, count: 1, first: LAST, refusal })),
+        ("read", Body::Read(Read { request: 6, epoch: 9 })),
+        ("read_reply", Body::ReadReply(ReadReply { request: 6, index: 300, refusal, epoch: 9 })),
+        ("propose", Body::Propose(Propose { request: 6, payloads: Bytes::from_static(b"\x02ab"), epoch: 9 })),
+        (
+            "propose_reply",
+            Body::ProposeReply(ProposeReply { request: 6, count: 1, first: LAST, refusal, epoch: 9 }),
+        ),
     ]
 }

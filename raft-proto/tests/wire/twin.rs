@@ -241,7 +241,7 @@ impl Twin for v1::Read {
     type Other = twin::Read;
 
     fn twin(&self) -> Self::Other {
-        twin::Read { request: self.request, ..Default::default() }
+        twin::Read { request: self.request, epoch: self.epoch, ..Default::default() }
     }
 }
 
@@ -250,6 +250,7 @@ impl Twin for v1::ReadReply {
 
     fn twin(&self) -> Self::Other {
         twin::ReadReply {
+            epoch: self.epoch,
             request: self.request,
             index: self.index,
             refusal: code(self.refusal),
@@ -262,7 +263,12 @@ impl Twin for v1::Propose {
     type Other = twin::Propose;
 
     fn twin(&self) -> Self::Other {
-        twin::Propose { request: self.request, payloads: self.payloads.to_vec(), ..Default::default() }
+        twin::Propose {
+            request: self.request,
+            epoch: self.epoch,
+            payloads: self.payloads.to_vec(),
+            ..Default::default()
+        }
     }
 }
 
@@ -271,6 +277,7 @@ impl Twin for v1::ProposeReply {
 
     fn twin(&self) -> Self::Other {
         twin::ProposeReply {
+            epoch: self.epoch,
             request: self.request,
             count: self.count,
             first: field(self.first.as_ref()),

@@ -130,7 +130,7 @@ pub fn round(message: &Message) -> u64 {
 }
 
 pub fn blob(bytes: usize) -> Body {
-    Body::Propose { request: ForwardId::new(1), payloads: vec![7; bytes].into() }
+    Body::Propose { epoch: 0, request: ForwardId::new(1), payloads: vec![7; bytes].into() }
 }
 
 /// Waits until the condition holds.
