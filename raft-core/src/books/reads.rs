@@ -71,6 +71,12 @@ impl ReadQueue {
         self.rounds.push_back(Round { number, index, reads });
     }
 
+    /// Whether a round waits to be confirmed.
+    #[inline]
+    pub(crate) fn has_round(&self) -> bool {
+        !self.rounds.is_empty()
+    }
+
     /// The next round that is confirmed by `number` being confirmed.
     pub(crate) fn confirm(&mut self, number: u64) -> Option<Confirmed> {
         let round = self.rounds.pop_front_if(|round| round.number <= number)?;

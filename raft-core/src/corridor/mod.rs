@@ -224,7 +224,9 @@ impl Machine {
     /// Reads that a quorum confirmed are answered; whoever asked from afar is told the commit
     /// index as well.
     fn answer_reads(&mut self) {
-        if let Role::Leader(leader) = &mut self.role {
+        if let Role::Leader(leader) = &mut self.role
+            && leader.reads.has_round()
+        {
             let mut waiting = Vec::new();
             reading::answer_confirmed(&mut self.books, leader, |peer, index| waiting.push((peer, index)));
             for (peer, index) in waiting {

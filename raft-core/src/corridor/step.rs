@@ -156,15 +156,17 @@ impl Machine {
             Body::Heartbeat(beat) => self.on_heartbeat(from, beat),
             Body::AppendReply(reply) => {
                 if let Role::Leader(leader) = &mut self.role {
-                    replication::on_append_reply(&mut self.books, leader, from, reply);
-                    replication::advance_commit(&mut self.books, leader);
+                    if replication::on_append_reply(&mut self.books, leader, from, reply) {
+                        replication::advance_commit(&mut self.books, leader);
+                    }
                     self.answer_reads();
                 }
             }
             Body::HeartbeatReply(reply) => {
                 if let Role::Leader(leader) = &mut self.role {
-                    replication::on_heartbeat_reply(&mut self.books, leader, from, reply);
-                    replication::advance_commit(&mut self.books, leader);
+                    if replication::on_heartbeat_reply(&mut self.books, leader, from, reply) {
+                        replication::advance_commit(&mut self.books, leader);
+                    }
                     self.answer_reads();
                 }
             }

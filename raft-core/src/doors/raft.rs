@@ -47,7 +47,11 @@ use crate::words::status::{CommitStatus, PeerStatus, RoleName, Status};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Raft(Machine);
+pub struct Raft {
+    machine: Machine,
+    /// Something came in since the last action was drained.
+    has_news: bool,
+}
 
 impl Raft {
     /// A founding member of a new group. All founding members start with the same membership.
@@ -57,7 +61,7 @@ impl Raft {
     /// If a setting is out of its bounds.
     pub fn found(config: Config, membership: Membership) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self(Machine::found(config, membership)))
+        Ok(Self { machine: Machine::found(config, membership), has_news: true })
     }
 
     /// A node with a past, from what its store recovered.
@@ -74,12 +78,13 @@ impl Raft {
         memberships: Vec<(LogIndex, Membership)>,
     ) -> Result<Self, StartError> {
         config.validate().map_err(StartError::Config)?;
-        Machine::restore(config, recovered, memberships).map(Self).map_err(StartError::Restore)
+        let machine = Machine::restore(config, recovered, memberships).map_err(StartError::Restore)?;
+        Ok(Self { machine, has_news: true })
     }
 
     /// Time passes: one tick.
     pub fn tick(&mut self) {
-        self.0.tick();
+        self.input().tick();
     }
 
     /// Takes a message from another member.
@@ -87,7 +92,7 @@ impl Raft {
     /// Nothing a message says can make this panic, lower the term, the commit index or the log, or
     /// make it allocate more than the message's size and the limits of [`Config`].
     pub fn receive(&mut self, message: Message) {
-        self.0.receive(message);
+        self.input().receive(message);
     }
 
     /// Appends a command, if this node leads; says where it stands.
@@ -99,7 +104,7 @@ impl Raft {
     ///
     /// If it was not appended, and why. Then it will never be applied.
     pub fn propose(&mut self, payload: &[u8]) -> Result<Position, ProposeError> {
-        self.0.propose(payload)
+        self.input().propose(payload)
     }
 
     /// Sends a command on to the leader, if another node leads; [`Action::Forwarded`] tells the
@@ -109,7 +114,7 @@ impl Raft {
     ///
     /// If it was not taken, and why. Then it will never be applied.
     pub fn forward(&mut self, payload: &[u8]) -> Result<ForwardId, ProposeError> {
-        self.0.forward(payload)
+        self.input().forward(payload)
     }
 
     /// Asks for a linearizable read on any member (diss. §6.4); [`Action::ReadReady`] or
@@ -119,7 +124,7 @@ impl Raft {
     ///
     /// If no leader is known.
     pub fn read(&mut self) -> Result<ReadId, ReadError> {
-        self.0.read()
+        self.input().read()
     }
 
     /// Campaigns at once instead of waiting for the election timeout.
@@ -128,17 +133,17 @@ impl Raft {
     ///
     /// If this node leads, does not vote, or its disk does not answer.
     pub fn campaign(&mut self) -> Result<(), CampaignError> {
-        self.0.try_campaign()
+        self.input().try_campaign()
     }
 
     /// Everything up to this request is durable.
     pub fn persisted(&mut self, id: PersistId) {
-        self.0.persisted(id);
+        self.input().persisted(id);
     }
 
     /// Entries up to this index are applied.
     pub fn applied(&mut self, index: LogIndex) {
-        self.0.applied(index);
+        self.input().applied(index);
     }
 
     /// The entries that [`Action::Load`] asked for.
@@ -147,35 +152,40 @@ impl Raft {
     ///
     /// If they are not what the log has there. The store is not to be trusted then; stop.
     pub fn loaded(&mut self, id: LoadId, batches: &[Entries]) -> Result<(), LoadError> {
-        self.0.loaded(id, batches)
+        self.input().loaded(id, batches)
     }
 
     /// Messages to this member may have been lost.
     pub fn unreachable(&mut self, peer: NodeId) {
-        self.0.unreachable(peer);
+        self.input().unreachable(peer);
     }
 
     /// The next thing to do; `None` if there is nothing until the next input.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.0.poll_action()
+        if !self.has_news {
+            return None;
+        }
+        let action = self.machine.poll_action();
+        self.has_news = action.is_some();
+        action
     }
 
     /// This node.
     #[must_use]
     pub fn id(&self) -> NodeId {
-        self.0.books.id()
+        self.machine.books.id()
     }
 
     /// Its term.
     #[must_use]
     pub fn term(&self) -> Term {
-        self.0.books.term()
+        self.machine.books.term()
     }
 
     /// Its role.
     #[must_use]
     pub fn role(&self) -> RoleName {
-        self.0.role.name()
+        self.machine.role.name()
     }
 
     /// Whether it leads.
@@ -187,49 +197,49 @@ impl Raft {
     /// Who leads, as far as it knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
-        self.0.leader()
+        self.machine.leader()
     }
 
     /// Its commit index.
     #[must_use]
     pub fn commit(&self) -> LogIndex {
-        self.0.books.commit()
+        self.machine.books.commit()
     }
 
     /// The end of its log.
     #[must_use]
     pub fn last(&self) -> Position {
-        self.0.books.log.last()
+        self.machine.books.log.last()
     }
 
     /// The term of the entry at `index`; `None` outside of the retained log.
     #[must_use]
     pub fn term_at(&self, index: LogIndex) -> Option<Term> {
-        self.0.books.log.term_at(index)
+        self.machine.books.log.term_at(index)
     }
 
     /// The membership in force.
     #[must_use]
     pub fn membership(&self) -> &Membership {
-        self.0.books.memberships.current()
+        self.machine.books.memberships.current()
     }
 
     /// The settings.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.0.books.config
+        &self.machine.books.config
     }
 
     /// How many messages broke this rule.
     #[must_use]
     pub fn offence_count(&self, offence: Offence) -> u64 {
-        self.0.books.outbox.offence_count(offence)
+        self.machine.books.outbox.offence_count(offence)
     }
 
     /// What became of an entry, as far as this node's log tells.
     #[must_use]
     pub fn commit_status(&self, position: Position) -> CommitStatus {
-        let books = &self.0.books;
+        let books = &self.machine.books;
         let is_there = books.log.matches(position);
         let is_retained = position.index > books.log.mark().index;
         match (position.index <= books.commit(), is_there) {
@@ -243,8 +253,8 @@ impl Raft {
     /// A picture of the node. Costs an allocation or two.
     #[must_use]
     pub fn status(&self) -> Status {
-        let books = &self.0.books;
-        let peers: Vec<PeerStatus> = match &self.0.role {
+        let books = &self.machine.books;
+        let peers: Vec<PeerStatus> = match &self.machine.role {
             Role::Leader(leader) => leader.progress.iter().map(Progress::status).collect(),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
         };
@@ -262,6 +272,15 @@ impl Raft {
             membership: books.memberships.current().clone(),
             peers,
         }
+    }
+}
+
+impl Raft {
+    /// The machine, about to change.
+    #[inline]
+    fn input(&mut self) -> &mut Machine {
+        self.has_news = true;
+        &mut self.machine
     }
 }
 

@@ -27,7 +27,7 @@ impl Tally {
 /// The highest value that a majority has reached or passed; `u64::MAX` without voters, so that an
 /// absent outgoing configuration never binds.
 pub(crate) fn reached(values: impl Iterator<Item = u64>) -> u64 {
-    const INLINE: usize = 16;
+    const INLINE: usize = 8;
     let mut inline = [0u64; INLINE];
     let mut spilled = Vec::new();
     let mut count = 0;

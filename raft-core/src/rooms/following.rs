@@ -82,7 +82,7 @@ fn take_new(books: &mut Books, batches: Batches) -> bool {
             if first <= books.log.last().index {
                 books.truncate(first);
             }
-            batch.suffix_from(first).expect("the mismatch is within the batch")
+            batch.into_suffix_from(first).expect("the mismatch is within the batch")
         };
         is_new = true;
         append(books, batch);
@@ -129,7 +129,7 @@ fn contradicts_committed(books: &Books, append: &Append) -> bool {
 fn behind(batches: Batches, index: LogIndex) -> Batches {
     let mut rest = Batches::new();
     for batch in batches {
-        if let Some(batch) = batch.suffix_from(index.next()) {
+        if let Some(batch) = batch.into_suffix_from(index.next()) {
             rest.push(batch);
         }
     }

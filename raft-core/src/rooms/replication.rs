@@ -67,13 +67,18 @@ pub(crate) fn broadcast_heartbeat(books: &mut Books, leader: &mut Leader) {
     }
 }
 
-/// Takes a follower's answer to an append.
-pub(crate) fn on_append_reply(books: &mut Books, leader: &mut Leader, from: NodeId, reply: AppendReply) {
+/// Takes a follower's answer to an append; whether more of its log is known to be durable.
+pub(crate) fn on_append_reply(
+    books: &mut Books,
+    leader: &mut Leader,
+    from: NodeId,
+    reply: AppendReply,
+) -> bool {
     let round = leader.round;
     let Some(progress) = accept(books, leader, from, reply.round, reply.durable, reply.received) else {
-        return;
+        return false;
     };
-    acknowledge(progress, round, reply.durable, reply.received);
+    let has_risen = acknowledge(progress, round, reply.durable, reply.received);
     if let Some(conflict) = reply.conflict {
         back_off(books, progress, conflict, reply.round);
     } else if let Mode::Probe { .. } = progress.mode
@@ -82,25 +87,28 @@ pub(crate) fn on_append_reply(books: &mut Books, leader: &mut Leader, from: Node
         progress.replicate_from(reply.received.next());
     }
     wake(leader);
+    has_risen
 }
 
-/// Takes a follower's answer to a heartbeat, which also tells what got lost before it.
+/// Takes a follower's answer to a heartbeat, which also tells what got lost before it; whether more
+/// of its log is known to be durable.
 pub(crate) fn on_heartbeat_reply(
     books: &mut Books,
     leader: &mut Leader,
     from: NodeId,
     reply: HeartbeatReply,
-) {
+) -> bool {
     let round = leader.round;
     let Some(progress) = accept(books, leader, from, reply.round, reply.durable, reply.received) else {
-        return;
+        return false;
     };
-    acknowledge(progress, round, reply.durable, reply.received);
+    let has_risen = acknowledge(progress, round, reply.durable, reply.received);
     if progress.beat.is_open && reply.round >= progress.beat.round {
         progress.beat.is_open = false;
         find_losses(progress, reply.received);
     }
     wake(leader);
+    has_risen
 }
 
 /// Commits what a quorum of every active configuration has made durable, if an entry of our own
@@ -232,14 +240,17 @@ fn accept<'a>(
     None
 }
 
-/// Progress only goes forward: replies can be late, duplicated and reordered (S13).
-fn acknowledge(progress: &mut Progress, round: u64, durable: LogIndex, received: LogIndex) {
-    if durable > progress.matched {
+/// Progress only goes forward: replies can be late, duplicated and reordered (S13). Whether more is
+/// known to be durable.
+fn acknowledge(progress: &mut Progress, round: u64, durable: LogIndex, received: LogIndex) -> bool {
+    let has_risen = durable > progress.matched;
+    if has_risen {
         progress.matched = durable;
         progress.matched_round = round;
     }
     progress.next = progress.next.max(received.next());
     progress.inflight.acknowledge(durable);
+    has_risen
 }
 
 /// The follower's log does not have the position before the append: try where they may meet.

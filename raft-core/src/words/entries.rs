@@ -183,6 +183,12 @@ impl Entries {
         Some(Self { first: index, count: left, payloads, ..*self })
     }
 
+    /// The same, without sharing the buffer once more if nothing is cut off.
+    #[must_use]
+    pub fn into_suffix_from(self, index: LogIndex) -> Option<Self> {
+        if index <= self.first { Some(self) } else { self.suffix_from(index) }
+    }
+
     /// The part before `index`; `None` if nothing is before it.
     #[must_use]
     pub fn prefix_before(&self, index: LogIndex) -> Option<Self> {

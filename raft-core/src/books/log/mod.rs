@@ -161,6 +161,13 @@ impl Log {
             return Some(Batches::new());
         }
         let mut at = self.batch_at(first)?;
+        if let Some(batch) = self.tail.get(at)
+            && batch.first() == first
+            && batch.last().next() == end
+            && batch.byte_count() <= bytes_max
+        {
+            return Some(Batches::from(batch.clone()));
+        }
         let mut slice = Batches::new();
         let mut bytes = 0;
         while let Some(batch) = self.tail.get(at).filter(|batch| batch.first() < end) {
