@@ -1,6 +1,7 @@
 //! What a maintainer types: code generation and the checks that make up the gate. One file or
 //! directory per command; this one only reads the command line.
 
+mod bench;
 mod ci;
 mod codegen;
 mod scenarios;
@@ -22,6 +23,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure what a crate costs
+    Bench {
+        #[command(subcommand)]
+        target: bench::Target,
+    },
     /// Run all checks of the gate, one step after the other
     Ci(ci::Options),
     /// Turn raft-proto/proto/*.proto into the checked-in Rust code
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Bench { target } => bench::run(&target)?,
         Command::Ci(options) => return ci::run(&options),
         Command::Codegen(options) => codegen::run(&options)?,
         Command::Scenarios(options) => scenarios::run(&options)?,

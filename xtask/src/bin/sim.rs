@@ -78,7 +78,7 @@ fn run_seeds(from: u64, seeds: u64) -> Result<Report> {
     let report = Mutex::new(Report::default());
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        let workers = thread::available_parallelism().map_or(1, |cores| cores.get());
+        let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         for _ in 0..workers {
             scope.spawn(|| work(from, seeds, &next, &report, &failures));
         }

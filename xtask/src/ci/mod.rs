@@ -31,13 +31,18 @@ struct Step {
 }
 
 /// All steps: quick ones first, and those that build less before those that build more.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { name: "fmt", claim: "the code is formatted", run: |_| cargo(&["fmt", "--all", "--check"]) },
     Step { name: "codegen", claim: "generated code is fresh", run: |_| codegen::check() },
     Step { name: "tidy", claim: "the rules of the house hold", run: |_| tidy::run() },
     Step { name: "clippy", claim: "no target has a warning", run: |_| clippy() },
     Step { name: "no-std", claim: "raft-proto and raft-core build without std", run: |_| no_std::run() },
     Step { name: "doc", claim: "the docs build, all links lead somewhere", run: |_| doc() },
+    Step {
+        name: "sim",
+        claim: "simulated clusters keep every property",
+        run: |_| cargo(&["xtask", "sim", "--gate"]),
+    },
     Step { name: "test", claim: "all tests pass, examples build and doctests run", run: test_run::run },
 ];
 
