@@ -33,7 +33,6 @@ pub enum LogLevel {
 
 /// Opens the log. Lines that come faster than they can be written are dropped and counted. The
 /// guard writes what is left when it is dropped.
-#[must_use]
 pub fn open(format: LogFormat, level: LogLevel) -> (Logger, slog_async::AsyncGuard) {
     let level = match level {
         LogLevel::Error => Level::Error,

@@ -8,8 +8,9 @@ use std::{error, fmt, io};
 use raft_core::{GroupId, Node};
 use raft_storage::{Identity, OpenError, Start, Wal, WalOptions};
 use raft_transport_tcp::{BindError, Options, TcpTransport};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use slog::{Logger, info, o};
+use slog::{Logger, info, o, warn};
 
 use crate::kv::Machine;
 use crate::node::{KvNode, NodeFailure, explain};
@@ -112,6 +113,7 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), RunError> {
     if settings.is_until_stdin_ends {
         stop_with_stdin(stop.clone());
     }
+    make_room_for_clients(settings.limits.clients_max, &log);
     let address = resolve("--listen", &settings.listen)?;
     let server = Server::bind(address, settings.tick, settings.limits.clone(), stop, log.clone())
         .map_err(|source| RunError::Listen { address, source })?;
@@ -160,6 +162,21 @@ fn open_transport(
     Ok(transport)
 }
 
+/// Raises the number of descriptors that this process may have, as far as it may.
+fn make_room_for_clients(clients_max: usize, log: &Logger) {
+    let wanted = u64::try_from(clients_max).unwrap_or(u64::MAX).saturating_add(DESCRIPTORS_BESIDES);
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), ..limit });
+    if raised.is_err() || reachable < wanted {
+        warn!(log, "fewer clients can connect than --clients-max says; raise the limit of open files";
+            "wanted" => wanted, "reached" => reachable);
+    }
+}
+
 /// Asks for the end when whoever holds the other end of standard input closes it or dies.
 fn stop_with_stdin(stop: Stop) {
     std::thread::spawn(move || {
@@ -175,5 +192,7 @@ fn resolve(option: &'static str, address: &str) -> Result<SocketAddr, RunError> 
     found.next().ok_or_else(|| refuse(io::ErrorKind::NotFound.into()))
 }
 
+/// Descriptors for everything but clients: the log, other nodes, the system's own.
+const DESCRIPTORS_BESIDES: u64 = 1024;
 /// The one group of this process.
 const GROUP: GroupId = GroupId::new(1);

@@ -153,9 +153,9 @@ impl ServeArgs {
     /// Names the first setting that cannot be.
     pub fn check(self) -> Result<Settings, SettingsError> {
         let members = self.peers.iter().map(|given| parse_peer(given)).collect::<Result<Vec<_>, _>>()?;
-        let founders = members.iter().map(|(id, address)| {
-            Member::voter(*id).with_context(address.clone().into_bytes().into())
-        });
+        let founders = members
+            .iter()
+            .map(|(id, address)| Member::voter(*id).with_context(address.clone().into_bytes().into()));
         let founders = Membership::new(founders.collect()).map_err(|_| SettingsError::PeerIds)?;
         let own = members.iter().find(|(id, _)| id.get() == self.id);
         let own = own.map(|(_, address)| address.clone()).ok_or(SettingsError::OwnId(self.id))?;
@@ -238,9 +238,8 @@ fn parse_peer(given: &str) -> Result<(NodeId, String), SettingsError> {
 }
 
 fn checked_address(option: &'static str, given: String) -> Result<String, SettingsError> {
-    let is_address = given
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let is_address =
+        given.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if is_address { Ok(given) } else { Err(SettingsError::Address { option, given }) }
 }
 
@@ -271,7 +270,10 @@ mod tests {
         assert_eq!(settings.config.election_timeout_ticks_min, 25);
         assert_eq!(settings.config.election_timeout_ticks_max, 50);
         assert_eq!(settings.config.validate(), Ok(()));
-        assert_eq!(settings.peers, [(NodeId::new(2), "b:2".to_owned()), (NodeId::new(3), "[::1]:3".to_owned())]);
+        assert_eq!(
+            settings.peers,
+            [(NodeId::new(2), "b:2".to_owned()), (NodeId::new(3), "[::1]:3".to_owned())]
+        );
         assert_eq!(settings.peer_listen, "0.0.0.0:1");
         assert_eq!(check("--peers 1=a:1").unwrap().peer_listen, "a:1");
     }

@@ -34,7 +34,7 @@ pub fn compile(
         Verb::GetSet => batch.set(key, second, SetCondition::Always, SetReply::Before),
         Verb::GetDel => batch.take(key),
         Verb::MGet => batch.fetch_many(request.words_from(1)),
-        Verb::MSet | Verb::MSetNx if request.len() % 2 == 0 => {
+        Verb::MSet | Verb::MSetNx if request.len().is_multiple_of(2) => {
             return Err(CommandError::WordCount { name: spec.name });
         }
         Verb::MSet => batch.set_many(request.words_from(1)),

@@ -99,7 +99,9 @@ impl fmt::Display for CommandError {
             Self::BrokenTransaction => {
                 f.write_str("EXECABORT Transaction discarded because of previous errors.")
             }
-            Self::NoWatch => f.write_str("ERR WATCH is not offered, use CAS to change what nobody else changed"),
+            Self::NoWatch => {
+                f.write_str("ERR WATCH is not offered, use CAS to change what nobody else changed")
+            }
             Self::TransactionTooLong { bytes_max } => {
                 write!(f, "ERR a transaction takes at most {bytes_max} bytes")
             }

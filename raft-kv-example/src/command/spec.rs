@@ -122,6 +122,7 @@ const fn spec(name: &'static str, verb: Verb, class: Class, keys: KeyWords, word
     Spec { name, verb, class, words_min, words_max, keys }
 }
 
+#[derive(Clone, Copy)]
 enum Words {
     Exactly(usize),
     Between(usize, usize),

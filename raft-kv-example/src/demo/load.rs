@@ -1,7 +1,7 @@
 //! Writes at a steady rate, through whichever node answers, and remembers what was acknowledged.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 

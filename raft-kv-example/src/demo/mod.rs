@@ -106,7 +106,7 @@ pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
         stop.load(Ordering::Acquire) || args.end_after.is_some_and(|time| started.elapsed() >= time)
     };
     while !is_over(demo.started) {
-        demo.wait(|started| is_over(started));
+        demo.wait(is_over);
         cluster.tend(args.restart.then_some(RESTART_AFTER)).map_err(DemoError::Start)?;
         demo.show(&cluster)?;
     }

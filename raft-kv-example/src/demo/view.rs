@@ -131,8 +131,11 @@ pub(super) fn greeting(cluster: &Cluster, dir: &Path, is_live: bool, has_load: b
     }
     if !has_load {
         let port = cluster.ports()[0];
-        writeln!(text, "For load: redis-benchmark -p {port} -t set,get -n 1000000 -r 100000 -P 16, or --load")
-            .expect("text grows");
+        writeln!(
+            text,
+            "For load: redis-benchmark -p {port} -t set,get -n 1000000 -r 100000 -P 16, or --load"
+        )
+        .expect("text grows");
     }
     text.push('\n');
     if is_live {
@@ -209,7 +212,8 @@ mod tests {
     #[test]
     fn frame_shows_each_node_and_what_to_try() {
         let frame = picture().frame();
-        for part in ["node 2 leads in term 3", "20 000 writes/s", "1 234 567", "down", "kill -9 101", "1 000 ack"]
+        for part in
+            ["node 2 leads in term 3", "20 000 writes/s", "1 234 567", "down", "kill -9 101", "1 000 ack"]
         {
             assert!(frame.contains(part), "{part} in {frame}");
         }

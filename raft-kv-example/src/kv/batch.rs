@@ -180,11 +180,14 @@ impl Batch {
 
     fn varint(&mut self, value: usize) {
         let mut value = u32::try_from(value).expect("requests are bounded far below 4 GiB");
-        while value >= 0x80 {
-            self.bytes.push((value & 0x7f) as u8 | 0x80);
+        loop {
+            let [low, ..] = value.to_le_bytes();
+            if value < 0x80 {
+                return self.bytes.push(low);
+            }
+            self.bytes.push(low | 0x80);
             value >>= 7;
         }
-        self.bytes.push(value as u8);
     }
 }
 

@@ -278,7 +278,7 @@ fn take_keys<'a>(rest: &mut &'a [u8]) -> Result<Keys<'a>, MalformedBatch> {
 
 fn take_pairs<'a>(rest: &mut &'a [u8]) -> Result<Pairs<'a>, MalformedBatch> {
     let strings = take_keys(rest)?;
-    if strings.count % 2 == 0 { Ok(Pairs(strings)) } else { Err(MalformedBatch) }
+    if strings.count.is_multiple_of(2) { Ok(Pairs(strings)) } else { Err(MalformedBatch) }
 }
 
 /// The first byte of every batch.

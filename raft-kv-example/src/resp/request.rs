@@ -157,9 +157,8 @@ impl RequestReader {
         let Some(length) = follow(bytes, progress, &self.limits)? else { return Ok(None) };
         *progress = Progress::default();
         self.ranges.clear();
-        let (frame, _) = decode_range(&bytes[..length])
-            .map_err(|_| ProtocolError::Codec)?
-            .ok_or(ProtocolError::Codec)?;
+        let (frame, _) =
+            decode_range(&bytes[..length]).map_err(|_| ProtocolError::Codec)?.ok_or(ProtocolError::Codec)?;
         if let RangeFrame::Array(words) = frame {
             for word in words {
                 let RangeFrame::BulkString(range) = word else { return Err(ProtocolError::Codec) };

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::BytesMut;
 
 use super::chunk::Chunk;
-use crate::kv::{Reply, ReplySink};
+use crate::kv::{Replies, Reply, ReplySink};
 use crate::resp::{Protocol, ReplyWriter};
 
 /// Why the operations of a chunk were not carried out, or why nobody knows.
@@ -37,6 +37,18 @@ impl fmt::Display for Failure {
             Self::Unknown => "UNKNOWN the write may or may not have happened; look before you try again",
         })
     }
+}
+
+/// What the operations of a chunk are answered with.
+pub(super) enum Answer {
+    /// There are none.
+    Ready,
+    /// What applying them gave.
+    Replies(Replies),
+    /// What the state says now.
+    Read,
+    /// Why they were not carried out.
+    Failure(Failure),
 }
 
 /// Takes the answers of a chunk's operations and puts the ready replies between them.

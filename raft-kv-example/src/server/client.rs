@@ -148,6 +148,11 @@ impl Client {
         self.wait == Wait::Nothing && !self.input.is_empty()
     }
 
+    /// Whether nothing is under way and all replies are sent.
+    pub(super) fn is_settled(&self) -> bool {
+        self.wait == Wait::Nothing && self.unsent_byte_count() == 0
+    }
+
     /// Drops input that has become part of a chunk; gives memory back when none is left.
     pub(super) fn consume(&mut self, count: usize) {
         if count == self.input.len() {

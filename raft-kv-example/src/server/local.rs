@@ -25,7 +25,9 @@ pub(super) fn answer(
 ) -> Result<(), CommandError> {
     let protocol = session.protocol;
     match spec.verb {
-        Verb::Ping if request.len() == 2 => chunk.reply(protocol, |out| out.push(Reply::Bulk(request.word(1)))),
+        Verb::Ping if request.len() == 2 => {
+            chunk.reply(protocol, |out| out.push(Reply::Bulk(request.word(1))));
+        }
         Verb::Ping => chunk.reply(protocol, |out| out.word("PONG")),
         Verb::Echo => chunk.reply(protocol, |out| out.push(Reply::Bulk(request.word(1)))),
         Verb::Hello => hello(request, session, chunk, local)?,
@@ -94,7 +96,8 @@ fn hello(
             out.text(name);
             out.push(Reply::Integer(value));
         }
-        for (name, value) in [("mode", "standalone"), ("role", if is_leader { "master" } else { "replica" })] {
+        for (name, value) in [("mode", "standalone"), ("role", if is_leader { "master" } else { "replica" })]
+        {
             out.text(name);
             out.text(value);
         }

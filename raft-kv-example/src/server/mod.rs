@@ -8,22 +8,26 @@
 //! read sees the writes before it, and a client that sends too fast fills its own socket only.
 
 mod answer;
+mod base;
 mod chunk;
 mod client;
 mod clients;
 mod desk;
+mod floor;
 mod intake;
 mod limits;
 mod local;
 mod overview;
 mod replica;
+mod routes;
 mod serve;
 mod session;
 mod wake;
 
 pub use answer::Failure;
+pub use base::{ServeError, Stop};
 pub use limits::Limits;
 pub use overview::{MemberOverview, Overview, PeerOverview};
 pub use replica::{Outcome, Refused, Replica, ReplicaEvent, Ticket};
-pub use serve::{ServeError, Server, Stop};
+pub use serve::Server;
 pub use wake::Wake;

@@ -68,9 +68,11 @@ pub(super) struct Facts {
     pub(super) operations: u64,
 }
 
+type Section = fn(&Overview, &Facts) -> String;
+
 /// The text of INFO: one section, or all of them.
 pub(super) fn info(node: &Overview, facts: &Facts, section: &str) -> String {
-    let sections: [(&str, fn(&Overview, &Facts) -> String); 6] = [
+    let sections: [(&str, Section); 6] = [
         ("Server", info_server),
         ("Clients", info_clients),
         ("Stats", info_stats),
@@ -131,8 +133,7 @@ fn info_raft(node: &Overview, _: &Facts) -> String {
         write!(text, "raft_member_{id}:role={role},address={address}").expect("text grows");
         if let Some(peer) = node.peers.iter().find(|peer| peer.id == member.id) {
             let active = u8::from(peer.is_active);
-            write!(text, ",mode={},matched={},active={active}", peer.mode, peer.matched)
-                .expect("text grows");
+            write!(text, ",mode={},matched={},active={active}", peer.mode, peer.matched).expect("text grows");
         }
         text.push('\n');
     }
@@ -230,7 +231,9 @@ mod tests {
     fn info_answers_all_sections_or_the_one_asked_for() {
         let all = info(&leader(), &facts(), "");
         assert!(all.contains("# Server\r\nredis_version:"));
-        assert!(all.contains("raft_member_2:role=voter,address=host:2,mode=replicate,matched=9,active=1\r\n"));
+        assert!(
+            all.contains("raft_member_2:role=voter,address=host:2,mode=replicate,matched=9,active=1\r\n")
+        );
         let one = info(&leader(), &facts(), "replication");
         assert_eq!(one, "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n");
         assert_eq!(info(&leader(), &facts(), "none"), "");

@@ -206,7 +206,8 @@ mod tests {
             chunks.push((chunk.kind(), String::from_utf8_lossy(&out).replace("\r\n", " ")));
             chunk.clear();
         };
-        while let Some((request, length)) = reader.read(&bytes.as_bytes()[at..], &mut Progress::default()).unwrap()
+        while let Some((request, length)) =
+            reader.read(&bytes.as_bytes()[at..], &mut Progress::default()).unwrap()
         {
             match session.join(request, RULES, &mut chunk, &local()) {
                 Joined::Yes => at += length,

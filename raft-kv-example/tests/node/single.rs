@@ -54,7 +54,8 @@ fn deep_pipeline_is_answered_in_full() {
 fn both_versions_of_the_protocol_and_transactions_work_with_a_client_library() {
     let cluster = TestCluster::start(1, &[]);
     for version in ["", "?protocol=resp3"] {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}/{version}", cluster.ports[0])).unwrap();
+        let client =
+            redis::Client::open(format!("redis://127.0.0.1:{}/{version}", cluster.ports[0])).unwrap();
         let mut connection = client.get_connection().unwrap();
         let _: () = redis::cmd("FLUSHALL").query(&mut connection).unwrap();
         let (first, second): (i64, i64) =
