@@ -181,16 +181,18 @@ fn body_to_wire(body: Body) -> v1::message::Body {
             installed: reply.installed,
         }),
         Body::TimeoutNow => Wire::TimeoutNow(v1::TimeoutNow {}),
-        Body::Read { request } => Wire::Read(v1::Read { request: request.get() }),
-        Body::ReadReply { request, result } => Wire::ReadReply(v1::ReadReply {
+        Body::Read { epoch, request } => Wire::Read(v1::Read { epoch, request: request.get() }),
+        Body::ReadReply { epoch, request, result } => Wire::ReadReply(v1::ReadReply {
+            epoch,
             request: request.get(),
             index: result.unwrap_or_default().get(),
             refusal: refusal_to_wire(result.err()),
         }),
-        Body::Propose { request, payloads } => {
-            Wire::Propose(v1::Propose { request: request.get(), payloads })
+        Body::Propose { epoch, request, payloads } => {
+            Wire::Propose(v1::Propose { epoch, request: request.get(), payloads })
         }
-        Body::ProposeReply { request, count, result } => Wire::ProposeReply(v1::ProposeReply {
+        Body::ProposeReply { epoch, request, count, result } => Wire::ProposeReply(v1::ProposeReply {
+            epoch,
             request: request.get(),
             count,
             first: result.ok().map(position_to_wire),
@@ -243,8 +245,11 @@ fn body_from_wire(wire: v1::message::Body, term: Term) -> Result<Body, MessageEr
             installed: reply.installed,
         }),
         Wire::TimeoutNow(v1::TimeoutNow {}) => Body::TimeoutNow,
-        Wire::Read(read) => Body::Read { request: ReadId::new(bounded(read.request, "request")?) },
+        Wire::Read(read) => {
+            Body::Read { epoch: read.epoch, request: ReadId::new(bounded(read.request, "request")?) }
+        }
         Wire::ReadReply(reply) => Body::ReadReply {
+            epoch: reply.epoch,
             request: ReadId::new(bounded(reply.request, "request")?),
             result: match refusal(reply.refusal)? {
                 None => Ok(index(reply.index, "index")?),
@@ -252,16 +257,22 @@ fn body_from_wire(wire: v1::message::Body, term: Term) -> Result<Body, MessageEr
             },
         },
         Wire::Propose(propose) => Body::Propose {
+            epoch: propose.epoch,
             request: ForwardId::new(bounded(propose.request, "request")?),
             payloads: propose.payloads,
         },
-        Wire::ProposeReply(reply) => Body::ProposeReply {
-            request: ForwardId::new(bounded(reply.request, "request")?),
-            count: reply.count,
-            result: match refusal(reply.refusal)? {
-                None => Ok(position(reply.first, "first")?),
-                Some(refusal) => Err(refusal),
-            },
+        Wire::ProposeReply(reply) => propose_reply_from_wire(&reply)?,
+    })
+}
+
+fn propose_reply_from_wire(wire: &v1::ProposeReply) -> Result<Body, MessageError> {
+    Ok(Body::ProposeReply {
+        epoch: wire.epoch,
+        request: ForwardId::new(bounded(wire.request, "request")?),
+        count: wire.count,
+        result: match refusal(wire.refusal)? {
+            None => Ok(position(wire.first, "first")?),
+            Some(refusal) => Err(refusal),
         },
     })
 }

@@ -1,3 +1,8 @@
 //! A replicated key-value node that speaks the Redis protocol.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    raft_kv::cli::main()
+}

@@ -1,8 +1,14 @@
 //! What a maintainer types: code generation and the checks that make up the gate. One file or
 //! directory per command; this one only reads the command line.
 
+mod bench;
+mod ci;
 mod codegen;
+mod scenarios;
+mod tidy;
 mod workspace;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -17,12 +23,58 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure what a crate costs
+    Bench {
+        #[command(subcommand)]
+        target: bench::Target,
+    },
+    /// Run all checks of the gate, one step after the other
+    Ci(ci::Options),
     /// Turn raft-proto/proto/*.proto into the checked-in Rust code
     Codegen(codegen::Options),
+    /// List the scenarios of docs/SCENARIOS.md with the tests and docs that cite them
+    Scenarios(scenarios::Options),
+    /// Run simulated clusters, one per seed, and check every step
+    #[command(disable_help_flag = true)]
+    Sim(Forwarded),
+    /// Check what neither the compiler nor clippy can: sizes, import order, layers, layout
+    Tidy,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().command {
-        Command::Codegen(options) => codegen::run(&options),
+/// Arguments for a command that is a program of its own.
+#[derive(clap::Args)]
+struct Forwarded {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Bench { target } => bench::run(&target)?,
+        Command::Ci(options) => return ci::run(&options),
+        Command::Codegen(options) => codegen::run(&options)?,
+        Command::Scenarios(options) => scenarios::run(&options)?,
+        Command::Sim(options) => return drive("sim", &options),
+        Command::Tidy => tidy::run()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a program of this package that drives the other crates. It is built apart from this one, so
+/// that `codegen` works even while the code it generates does not fit the rest.
+fn drive(program: &str, options: &Forwarded) -> Result<ExitCode> {
+    let mut command = workspace::cargo();
+    command.args(["run", "--quiet", "--package", "xtask", "--features", "drive", "--bin", program, "--"]);
+    let status = command.args(&options.arguments).status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,5 +1,8 @@
 //! Doors: what users of the crate call and implement.
 
+pub(crate) mod node;
+pub(crate) mod raft;
 pub(crate) mod state_machine;
 pub(crate) mod store;
 pub(crate) mod transport;
+pub(crate) mod waiting;

@@ -183,6 +183,12 @@ impl Entries {
         Some(Self { first: index, count: left, payloads, ..*self })
     }
 
+    /// The same, without sharing the buffer once more if nothing is cut off.
+    #[must_use]
+    pub fn into_suffix_from(self, index: LogIndex) -> Option<Self> {
+        if index <= self.first { Some(self) } else { self.suffix_from(index) }
+    }
+
     /// The part before `index`; `None` if nothing is before it.
     #[must_use]
     pub fn prefix_before(&self, index: LogIndex) -> Option<Self> {
@@ -287,7 +293,7 @@ impl EntriesBuilder {
             self.buffer.put_u8((length & 0x7f) as u8 | 0x80);
             length >>= 7;
         }
-        self.buffer.put_u8(length as u8);
+        self.buffer.put_u8((length & 0x7f) as u8);
         self.buffer.put_slice(payload);
         self.count += 1;
         Some(())
@@ -360,8 +366,8 @@ fn split_long_length(bytes: &[u8]) -> Option<(usize, usize)> {
         value |= u64::from(byte & 0x7f) << (7 * at);
         if *byte < 0x80 {
             // One length has one spelling: no trailing zero groups.
-            let canonical = *byte != 0 || at == 0;
-            return (canonical && value <= u64::from(u32::MAX)).then_some((value as usize, at + 1));
+            let length = u32::try_from(value).ok().filter(|_| *byte != 0)?;
+            return Some((usize::try_from(length).ok()?, at + 1));
         }
     }
     None

@@ -51,11 +51,15 @@ pub enum Body {
     TimeoutNow,
     /// Asks the leader where a linearizable read must wait (diss. §6.4).
     Read {
+        /// As in [`Body::Propose`].
+        epoch: u64,
         /// The last read of the sender that this covers.
         request: ReadId,
     },
     /// Answers [`Body::Read`].
     ReadReply {
+        /// Repeats the epoch of the read.
+        epoch: u64,
         /// The last read that this covers.
         request: ReadId,
         /// Reads see at least everything up to here.
@@ -63,6 +67,8 @@ pub enum Body {
     },
     /// Proposals of a member that does not lead.
     Propose {
+        /// Drawn when the sender started: tells apart what it sent before a restart.
+        epoch: u64,
         /// The number of the first; the others follow on.
         request: ForwardId,
         /// Payloads in batch layout.
@@ -70,6 +76,8 @@ pub enum Body {
     },
     /// Answers [`Body::Propose`].
     ProposeReply {
+        /// Repeats the epoch of the proposals.
+        epoch: u64,
         /// The number of the first proposal.
         request: ForwardId,
         /// How many proposals this answers.

@@ -1,8 +1,12 @@
 //! Words: plain data that everything else speaks in.
 
+pub(crate) mod action;
 pub(crate) mod batches;
 pub(crate) mod entries;
+pub(crate) mod error;
 pub(crate) mod ids;
 pub(crate) mod membership;
 pub(crate) mod message;
+pub(crate) mod notice;
 pub(crate) mod persist;
+pub(crate) mod status;

@@ -204,6 +204,9 @@ pub struct TimeoutNow {}
 pub struct Read {
     #[prost(uint64, tag = "1")]
     pub request: u64,
+    /// As in `Propose`.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
 }
 /// Answers `Read`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -215,6 +218,9 @@ pub struct ReadReply {
     pub index: u64,
     #[prost(enumeration = "Refusal", tag = "3")]
     pub refusal: i32,
+    /// Repeats the epoch of the read.
+    #[prost(uint64, tag = "4")]
+    pub epoch: u64,
 }
 /// Proposals of a member that does not lead, first to last.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -225,6 +231,9 @@ pub struct Propose {
     /// As in `EntryBatch.payloads`.
     #[prost(bytes = "bytes", tag = "2")]
     pub payloads: ::prost::bytes::Bytes,
+    /// Drawn when the sender started, so that messages from before a restart are told apart.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
 }
 /// Answers `Propose`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -238,6 +247,9 @@ pub struct ProposeReply {
     pub first: ::core::option::Option<Position>,
     #[prost(enumeration = "Refusal", tag = "4")]
     pub refusal: i32,
+    /// Repeats the epoch of the proposals.
+    #[prost(uint64, tag = "5")]
+    pub epoch: u64,
 }
 /// What one member tells another; a body that the receiver does not know is left out.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -19,6 +19,7 @@
 #![allow(unused_mut)]
 
 //! Generated file from `raft.proto`
+// Generated for lite runtime
 
 /// Generated files are compatible only with the same version
 /// of protobuf runtime.
@@ -46,26 +47,6 @@ impl<'a> ::std::default::Default for &'a Position {
 impl Position {
     pub fn new() -> Position {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(2);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "term",
-            |m: &Position| { &m.term },
-            |m: &mut Position| { &mut m.term },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "index",
-            |m: &Position| { &m.index },
-            |m: &mut Position| { &mut m.index },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Position>(
-            "Position",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -147,23 +128,6 @@ impl ::protobuf::Message for Position {
     }
 }
 
-impl ::protobuf::MessageFull for Position {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Position").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Position {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Position {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.EntryBatch)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct EntryBatch {
@@ -188,31 +152,6 @@ impl<'a> ::std::default::Default for &'a EntryBatch {
 impl EntryBatch {
     pub fn new() -> EntryBatch {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(3);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "term",
-            |m: &EntryBatch| { &m.term },
-            |m: &mut EntryBatch| { &mut m.term },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "kind",
-            |m: &EntryBatch| { &m.kind },
-            |m: &mut EntryBatch| { &mut m.kind },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "payloads",
-            |m: &EntryBatch| { &m.payloads },
-            |m: &mut EntryBatch| { &mut m.payloads },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<EntryBatch>(
-            "EntryBatch",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -305,23 +244,6 @@ impl ::protobuf::Message for EntryBatch {
     }
 }
 
-impl ::protobuf::MessageFull for EntryBatch {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("EntryBatch").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for EntryBatch {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for EntryBatch {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.Member)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct Member {
@@ -350,41 +272,6 @@ impl<'a> ::std::default::Default for &'a Member {
 impl Member {
     pub fn new() -> Member {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(5);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "id",
-            |m: &Member| { &m.id },
-            |m: &mut Member| { &mut m.id },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "role",
-            |m: &Member| { &m.role },
-            |m: &mut Member| { &mut m.role },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "outgoing_voter",
-            |m: &Member| { &m.outgoing_voter },
-            |m: &mut Member| { &mut m.outgoing_voter },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "context",
-            |m: &Member| { &m.context },
-            |m: &mut Member| { &mut m.context },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "domain",
-            |m: &Member| { &m.domain },
-            |m: &mut Member| { &mut m.domain },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Member>(
-            "Member",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -499,23 +386,6 @@ impl ::protobuf::Message for Member {
     }
 }
 
-impl ::protobuf::MessageFull for Member {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Member").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Member {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Member {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.Membership)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct Membership {
@@ -540,31 +410,6 @@ impl<'a> ::std::default::Default for &'a Membership {
 impl Membership {
     pub fn new() -> Membership {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(3);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_vec_simpler_accessor::<_, _>(
-            "members",
-            |m: &Membership| { &m.members },
-            |m: &mut Membership| { &mut m.members },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "joint",
-            |m: &Membership| { &m.joint },
-            |m: &mut Membership| { &mut m.joint },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "auto_leave",
-            |m: &Membership| { &m.auto_leave },
-            |m: &mut Membership| { &mut m.auto_leave },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Membership>(
-            "Membership",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -658,23 +503,6 @@ impl ::protobuf::Message for Membership {
     }
 }
 
-impl ::protobuf::MessageFull for Membership {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Membership").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Membership {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Membership {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.HardState)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct HardState {
@@ -699,31 +527,6 @@ impl<'a> ::std::default::Default for &'a HardState {
 impl HardState {
     pub fn new() -> HardState {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(3);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "term",
-            |m: &HardState| { &m.term },
-            |m: &mut HardState| { &mut m.term },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "vote",
-            |m: &HardState| { &m.vote },
-            |m: &mut HardState| { &mut m.vote },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "commit",
-            |m: &HardState| { &m.commit },
-            |m: &mut HardState| { &mut m.commit },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<HardState>(
-            "HardState",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -816,23 +619,6 @@ impl ::protobuf::Message for HardState {
     }
 }
 
-impl ::protobuf::MessageFull for HardState {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("HardState").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for HardState {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for HardState {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.SnapshotMeta)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct SnapshotMeta {
@@ -859,36 +645,6 @@ impl<'a> ::std::default::Default for &'a SnapshotMeta {
 impl SnapshotMeta {
     pub fn new() -> SnapshotMeta {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(4);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, Position>(
-            "last",
-            |m: &SnapshotMeta| { &m.last },
-            |m: &mut SnapshotMeta| { &mut m.last },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, Membership>(
-            "membership",
-            |m: &SnapshotMeta| { &m.membership },
-            |m: &mut SnapshotMeta| { &mut m.membership },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "size",
-            |m: &SnapshotMeta| { &m.size },
-            |m: &mut SnapshotMeta| { &mut m.size },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "crc32c",
-            |m: &SnapshotMeta| { &m.crc32c },
-            |m: &mut SnapshotMeta| { &mut m.crc32c },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<SnapshotMeta>(
-            "SnapshotMeta",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -994,23 +750,6 @@ impl ::protobuf::Message for SnapshotMeta {
     }
 }
 
-impl ::protobuf::MessageFull for SnapshotMeta {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("SnapshotMeta").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for SnapshotMeta {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for SnapshotMeta {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.PreVote)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct PreVote {
@@ -1035,31 +774,6 @@ impl<'a> ::std::default::Default for &'a PreVote {
 impl PreVote {
     pub fn new() -> PreVote {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(3);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "campaign",
-            |m: &PreVote| { &m.campaign },
-            |m: &mut PreVote| { &mut m.campaign },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, Position>(
-            "last",
-            |m: &PreVote| { &m.last },
-            |m: &mut PreVote| { &mut m.last },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "priority",
-            |m: &PreVote| { &m.priority },
-            |m: &mut PreVote| { &mut m.priority },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<PreVote>(
-            "PreVote",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -1153,23 +867,6 @@ impl ::protobuf::Message for PreVote {
     }
 }
 
-impl ::protobuf::MessageFull for PreVote {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("PreVote").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for PreVote {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for PreVote {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.PreVoteReply)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct PreVoteReply {
@@ -1192,26 +889,6 @@ impl<'a> ::std::default::Default for &'a PreVoteReply {
 impl PreVoteReply {
     pub fn new() -> PreVoteReply {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(2);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "campaign",
-            |m: &PreVoteReply| { &m.campaign },
-            |m: &mut PreVoteReply| { &mut m.campaign },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "granted",
-            |m: &PreVoteReply| { &m.granted },
-            |m: &mut PreVoteReply| { &mut m.granted },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<PreVoteReply>(
-            "PreVoteReply",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -1293,23 +970,6 @@ impl ::protobuf::Message for PreVoteReply {
     }
 }
 
-impl ::protobuf::MessageFull for PreVoteReply {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("PreVoteReply").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for PreVoteReply {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for PreVoteReply {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.Vote)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct Vote {
@@ -1336,36 +996,6 @@ impl<'a> ::std::default::Default for &'a Vote {
 impl Vote {
     pub fn new() -> Vote {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(4);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "campaign",
-            |m: &Vote| { &m.campaign },
-            |m: &mut Vote| { &mut m.campaign },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, Position>(
-            "last",
-            |m: &Vote| { &m.last },
-            |m: &mut Vote| { &mut m.last },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "priority",
-            |m: &Vote| { &m.priority },
-            |m: &mut Vote| { &mut m.priority },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "transfer",
-            |m: &Vote| { &m.transfer },
-            |m: &mut Vote| { &mut m.transfer },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Vote>(
-            "Vote",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -1470,23 +1100,6 @@ impl ::protobuf::Message for Vote {
     }
 }
 
-impl ::protobuf::MessageFull for Vote {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Vote").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Vote {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Vote {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.VoteReply)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct VoteReply {
@@ -1509,26 +1122,6 @@ impl<'a> ::std::default::Default for &'a VoteReply {
 impl VoteReply {
     pub fn new() -> VoteReply {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(2);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "campaign",
-            |m: &VoteReply| { &m.campaign },
-            |m: &mut VoteReply| { &mut m.campaign },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "granted",
-            |m: &VoteReply| { &m.granted },
-            |m: &mut VoteReply| { &mut m.granted },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<VoteReply>(
-            "VoteReply",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -1610,23 +1203,6 @@ impl ::protobuf::Message for VoteReply {
     }
 }
 
-impl ::protobuf::MessageFull for VoteReply {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("VoteReply").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for VoteReply {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for VoteReply {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.Append)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct Append {
@@ -1653,36 +1229,6 @@ impl<'a> ::std::default::Default for &'a Append {
 impl Append {
     pub fn new() -> Append {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(4);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, Position>(
-            "prev",
-            |m: &Append| { &m.prev },
-            |m: &mut Append| { &mut m.prev },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "commit",
-            |m: &Append| { &m.commit },
-            |m: &mut Append| { &mut m.commit },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "round",
-            |m: &Append| { &m.round },
-            |m: &mut Append| { &mut m.round },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_vec_simpler_accessor::<_, _>(
-            "batches",
-            |m: &Append| { &m.batches },
-            |m: &mut Append| { &mut m.batches },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Append>(
-            "Append",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -1788,23 +1334,6 @@ impl ::protobuf::Message for Append {
     }
 }
 
-impl ::protobuf::MessageFull for Append {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Append").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Append {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Append {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.Conflict)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct Conflict {
@@ -1827,26 +1356,6 @@ impl<'a> ::std::default::Default for &'a Conflict {
 impl Conflict {
     pub fn new() -> Conflict {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(2);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "rejected",
-            |m: &Conflict| { &m.rejected },
-            |m: &mut Conflict| { &mut m.rejected },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, Position>(
-            "hint",
-            |m: &Conflict| { &m.hint },
-            |m: &mut Conflict| { &mut m.hint },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Conflict>(
-            "Conflict",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -1929,23 +1438,6 @@ impl ::protobuf::Message for Conflict {
     }
 }
 
-impl ::protobuf::MessageFull for Conflict {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Conflict").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Conflict {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Conflict {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.AppendReply)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct AppendReply {
@@ -1972,36 +1464,6 @@ impl<'a> ::std::default::Default for &'a AppendReply {
 impl AppendReply {
     pub fn new() -> AppendReply {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(4);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "round",
-            |m: &AppendReply| { &m.round },
-            |m: &mut AppendReply| { &mut m.round },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "durable",
-            |m: &AppendReply| { &m.durable },
-            |m: &mut AppendReply| { &mut m.durable },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "received",
-            |m: &AppendReply| { &m.received },
-            |m: &mut AppendReply| { &mut m.received },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, Conflict>(
-            "conflict",
-            |m: &AppendReply| { &m.conflict },
-            |m: &mut AppendReply| { &mut m.conflict },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<AppendReply>(
-            "AppendReply",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -2106,23 +1568,6 @@ impl ::protobuf::Message for AppendReply {
     }
 }
 
-impl ::protobuf::MessageFull for AppendReply {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("AppendReply").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for AppendReply {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for AppendReply {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.Heartbeat)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct Heartbeat {
@@ -2145,26 +1590,6 @@ impl<'a> ::std::default::Default for &'a Heartbeat {
 impl Heartbeat {
     pub fn new() -> Heartbeat {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(2);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "commit",
-            |m: &Heartbeat| { &m.commit },
-            |m: &mut Heartbeat| { &mut m.commit },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "round",
-            |m: &Heartbeat| { &m.round },
-            |m: &mut Heartbeat| { &mut m.round },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Heartbeat>(
-            "Heartbeat",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -2246,23 +1671,6 @@ impl ::protobuf::Message for Heartbeat {
     }
 }
 
-impl ::protobuf::MessageFull for Heartbeat {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Heartbeat").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Heartbeat {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Heartbeat {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.HeartbeatReply)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct HeartbeatReply {
@@ -2287,31 +1695,6 @@ impl<'a> ::std::default::Default for &'a HeartbeatReply {
 impl HeartbeatReply {
     pub fn new() -> HeartbeatReply {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(3);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "round",
-            |m: &HeartbeatReply| { &m.round },
-            |m: &mut HeartbeatReply| { &mut m.round },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "durable",
-            |m: &HeartbeatReply| { &m.durable },
-            |m: &mut HeartbeatReply| { &mut m.durable },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "received",
-            |m: &HeartbeatReply| { &m.received },
-            |m: &mut HeartbeatReply| { &mut m.received },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<HeartbeatReply>(
-            "HeartbeatReply",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -2404,23 +1787,6 @@ impl ::protobuf::Message for HeartbeatReply {
     }
 }
 
-impl ::protobuf::MessageFull for HeartbeatReply {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("HeartbeatReply").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for HeartbeatReply {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for HeartbeatReply {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.InstallSnapshot)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct InstallSnapshot {
@@ -2449,41 +1815,6 @@ impl<'a> ::std::default::Default for &'a InstallSnapshot {
 impl InstallSnapshot {
     pub fn new() -> InstallSnapshot {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(5);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, SnapshotMeta>(
-            "meta",
-            |m: &InstallSnapshot| { &m.meta },
-            |m: &mut InstallSnapshot| { &mut m.meta },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "round",
-            |m: &InstallSnapshot| { &m.round },
-            |m: &mut InstallSnapshot| { &mut m.round },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "offset",
-            |m: &InstallSnapshot| { &m.offset },
-            |m: &mut InstallSnapshot| { &mut m.offset },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "chunk",
-            |m: &InstallSnapshot| { &m.chunk },
-            |m: &mut InstallSnapshot| { &mut m.chunk },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "chunk_crc32c",
-            |m: &InstallSnapshot| { &m.chunk_crc32c },
-            |m: &mut InstallSnapshot| { &mut m.chunk_crc32c },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<InstallSnapshot>(
-            "InstallSnapshot",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -2599,23 +1930,6 @@ impl ::protobuf::Message for InstallSnapshot {
     }
 }
 
-impl ::protobuf::MessageFull for InstallSnapshot {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("InstallSnapshot").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for InstallSnapshot {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for InstallSnapshot {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.InstallSnapshotReply)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct InstallSnapshotReply {
@@ -2642,36 +1956,6 @@ impl<'a> ::std::default::Default for &'a InstallSnapshotReply {
 impl InstallSnapshotReply {
     pub fn new() -> InstallSnapshotReply {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(4);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "round",
-            |m: &InstallSnapshotReply| { &m.round },
-            |m: &mut InstallSnapshotReply| { &mut m.round },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, Position>(
-            "last",
-            |m: &InstallSnapshotReply| { &m.last },
-            |m: &mut InstallSnapshotReply| { &mut m.last },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "received",
-            |m: &InstallSnapshotReply| { &m.received },
-            |m: &mut InstallSnapshotReply| { &mut m.received },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "installed",
-            |m: &InstallSnapshotReply| { &m.installed },
-            |m: &mut InstallSnapshotReply| { &mut m.installed },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<InstallSnapshotReply>(
-            "InstallSnapshotReply",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -2776,23 +2060,6 @@ impl ::protobuf::Message for InstallSnapshotReply {
     }
 }
 
-impl ::protobuf::MessageFull for InstallSnapshotReply {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("InstallSnapshotReply").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for InstallSnapshotReply {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for InstallSnapshotReply {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.TimeoutNow)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct TimeoutNow {
@@ -2810,16 +2077,6 @@ impl<'a> ::std::default::Default for &'a TimeoutNow {
 impl TimeoutNow {
     pub fn new() -> TimeoutNow {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(0);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<TimeoutNow>(
-            "TimeoutNow",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -2879,29 +2136,14 @@ impl ::protobuf::Message for TimeoutNow {
     }
 }
 
-impl ::protobuf::MessageFull for TimeoutNow {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("TimeoutNow").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for TimeoutNow {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for TimeoutNow {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 // @@protoc_insertion_point(message:raft.v1.Read)
 #[derive(PartialEq,Clone,Default,Debug)]
 pub struct Read {
     // message fields
     // @@protoc_insertion_point(field:raft.v1.Read.request)
     pub request: u64,
+    // @@protoc_insertion_point(field:raft.v1.Read.epoch)
+    pub epoch: u64,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.Read.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -2916,21 +2158,6 @@ impl<'a> ::std::default::Default for &'a Read {
 impl Read {
     pub fn new() -> Read {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(1);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "request",
-            |m: &Read| { &m.request },
-            |m: &mut Read| { &mut m.request },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Read>(
-            "Read",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -2947,6 +2174,9 @@ impl ::protobuf::Message for Read {
                 8 => {
                     self.request = is.read_uint64()?;
                 },
+                16 => {
+                    self.epoch = is.read_uint64()?;
+                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -2962,6 +2192,9 @@ impl ::protobuf::Message for Read {
         if self.request != 0 {
             my_size += ::protobuf::rt::uint64_size(1, self.request);
         }
+        if self.epoch != 0 {
+            my_size += ::protobuf::rt::uint64_size(2, self.epoch);
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -2970,6 +2203,9 @@ impl ::protobuf::Message for Read {
     fn write_to_with_cached_sizes(&self, os: &mut ::protobuf::CodedOutputStream<'_>) -> ::protobuf::Result<()> {
         if self.request != 0 {
             os.write_uint64(1, self.request)?;
+        }
+        if self.epoch != 0 {
+            os.write_uint64(2, self.epoch)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -2989,33 +2225,18 @@ impl ::protobuf::Message for Read {
 
     fn clear(&mut self) {
         self.request = 0;
+        self.epoch = 0;
         self.special_fields.clear();
     }
 
     fn default_instance() -> &'static Read {
         static instance: Read = Read {
             request: 0,
+            epoch: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
     }
-}
-
-impl ::protobuf::MessageFull for Read {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Read").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Read {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Read {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
 }
 
 // @@protoc_insertion_point(message:raft.v1.ReadReply)
@@ -3028,6 +2249,8 @@ pub struct ReadReply {
     pub index: u64,
     // @@protoc_insertion_point(field:raft.v1.ReadReply.refusal)
     pub refusal: ::protobuf::EnumOrUnknown<Refusal>,
+    // @@protoc_insertion_point(field:raft.v1.ReadReply.epoch)
+    pub epoch: u64,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.ReadReply.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -3042,31 +2265,6 @@ impl<'a> ::std::default::Default for &'a ReadReply {
 impl ReadReply {
     pub fn new() -> ReadReply {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(3);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "request",
-            |m: &ReadReply| { &m.request },
-            |m: &mut ReadReply| { &mut m.request },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "index",
-            |m: &ReadReply| { &m.index },
-            |m: &mut ReadReply| { &mut m.index },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "refusal",
-            |m: &ReadReply| { &m.refusal },
-            |m: &mut ReadReply| { &mut m.refusal },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<ReadReply>(
-            "ReadReply",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -3089,6 +2287,9 @@ impl ::protobuf::Message for ReadReply {
                 24 => {
                     self.refusal = is.read_enum_or_unknown()?;
                 },
+                32 => {
+                    self.epoch = is.read_uint64()?;
+                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -3110,6 +2311,9 @@ impl ::protobuf::Message for ReadReply {
         if self.refusal != ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE) {
             my_size += ::protobuf::rt::int32_size(3, self.refusal.value());
         }
+        if self.epoch != 0 {
+            my_size += ::protobuf::rt::uint64_size(4, self.epoch);
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -3124,6 +2328,9 @@ impl ::protobuf::Message for ReadReply {
         }
         if self.refusal != ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE) {
             os.write_enum(3, ::protobuf::EnumOrUnknown::value(&self.refusal))?;
+        }
+        if self.epoch != 0 {
+            os.write_uint64(4, self.epoch)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -3145,6 +2352,7 @@ impl ::protobuf::Message for ReadReply {
         self.request = 0;
         self.index = 0;
         self.refusal = ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE);
+        self.epoch = 0;
         self.special_fields.clear();
     }
 
@@ -3153,27 +2361,11 @@ impl ::protobuf::Message for ReadReply {
             request: 0,
             index: 0,
             refusal: ::protobuf::EnumOrUnknown::from_i32(0),
+            epoch: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
     }
-}
-
-impl ::protobuf::MessageFull for ReadReply {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("ReadReply").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for ReadReply {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for ReadReply {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
 }
 
 // @@protoc_insertion_point(message:raft.v1.Propose)
@@ -3184,6 +2376,8 @@ pub struct Propose {
     pub request: u64,
     // @@protoc_insertion_point(field:raft.v1.Propose.payloads)
     pub payloads: ::std::vec::Vec<u8>,
+    // @@protoc_insertion_point(field:raft.v1.Propose.epoch)
+    pub epoch: u64,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.Propose.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -3198,26 +2392,6 @@ impl<'a> ::std::default::Default for &'a Propose {
 impl Propose {
     pub fn new() -> Propose {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(2);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "request",
-            |m: &Propose| { &m.request },
-            |m: &mut Propose| { &mut m.request },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "payloads",
-            |m: &Propose| { &m.payloads },
-            |m: &mut Propose| { &mut m.payloads },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Propose>(
-            "Propose",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -3237,6 +2411,9 @@ impl ::protobuf::Message for Propose {
                 18 => {
                     self.payloads = is.read_bytes()?;
                 },
+                24 => {
+                    self.epoch = is.read_uint64()?;
+                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -3255,6 +2432,9 @@ impl ::protobuf::Message for Propose {
         if !self.payloads.is_empty() {
             my_size += ::protobuf::rt::bytes_size(2, &self.payloads);
         }
+        if self.epoch != 0 {
+            my_size += ::protobuf::rt::uint64_size(3, self.epoch);
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -3266,6 +2446,9 @@ impl ::protobuf::Message for Propose {
         }
         if !self.payloads.is_empty() {
             os.write_bytes(2, &self.payloads)?;
+        }
+        if self.epoch != 0 {
+            os.write_uint64(3, self.epoch)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -3286,6 +2469,7 @@ impl ::protobuf::Message for Propose {
     fn clear(&mut self) {
         self.request = 0;
         self.payloads.clear();
+        self.epoch = 0;
         self.special_fields.clear();
     }
 
@@ -3293,27 +2477,11 @@ impl ::protobuf::Message for Propose {
         static instance: Propose = Propose {
             request: 0,
             payloads: ::std::vec::Vec::new(),
+            epoch: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
     }
-}
-
-impl ::protobuf::MessageFull for Propose {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Propose").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Propose {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Propose {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
 }
 
 // @@protoc_insertion_point(message:raft.v1.ProposeReply)
@@ -3328,6 +2496,8 @@ pub struct ProposeReply {
     pub first: ::protobuf::MessageField<Position>,
     // @@protoc_insertion_point(field:raft.v1.ProposeReply.refusal)
     pub refusal: ::protobuf::EnumOrUnknown<Refusal>,
+    // @@protoc_insertion_point(field:raft.v1.ProposeReply.epoch)
+    pub epoch: u64,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.ProposeReply.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -3342,36 +2512,6 @@ impl<'a> ::std::default::Default for &'a ProposeReply {
 impl ProposeReply {
     pub fn new() -> ProposeReply {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(4);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "request",
-            |m: &ProposeReply| { &m.request },
-            |m: &mut ProposeReply| { &mut m.request },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "count",
-            |m: &ProposeReply| { &m.count },
-            |m: &mut ProposeReply| { &mut m.count },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_message_field_accessor::<_, Position>(
-            "first",
-            |m: &ProposeReply| { &m.first },
-            |m: &mut ProposeReply| { &mut m.first },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "refusal",
-            |m: &ProposeReply| { &m.refusal },
-            |m: &mut ProposeReply| { &mut m.refusal },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<ProposeReply>(
-            "ProposeReply",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -3396,6 +2536,9 @@ impl ::protobuf::Message for ProposeReply {
                 },
                 32 => {
                     self.refusal = is.read_enum_or_unknown()?;
+                },
+                40 => {
+                    self.epoch = is.read_uint64()?;
                 },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
@@ -3422,6 +2565,9 @@ impl ::protobuf::Message for ProposeReply {
         if self.refusal != ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE) {
             my_size += ::protobuf::rt::int32_size(4, self.refusal.value());
         }
+        if self.epoch != 0 {
+            my_size += ::protobuf::rt::uint64_size(5, self.epoch);
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -3439,6 +2585,9 @@ impl ::protobuf::Message for ProposeReply {
         }
         if self.refusal != ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE) {
             os.write_enum(4, ::protobuf::EnumOrUnknown::value(&self.refusal))?;
+        }
+        if self.epoch != 0 {
+            os.write_uint64(5, self.epoch)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -3461,6 +2610,7 @@ impl ::protobuf::Message for ProposeReply {
         self.count = 0;
         self.first.clear();
         self.refusal = ::protobuf::EnumOrUnknown::new(Refusal::REFUSAL_NONE);
+        self.epoch = 0;
         self.special_fields.clear();
     }
 
@@ -3470,27 +2620,11 @@ impl ::protobuf::Message for ProposeReply {
             count: 0,
             first: ::protobuf::MessageField::none(),
             refusal: ::protobuf::EnumOrUnknown::from_i32(0),
+            epoch: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
     }
-}
-
-impl ::protobuf::MessageFull for ProposeReply {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("ProposeReply").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for ProposeReply {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for ProposeReply {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
 }
 
 // @@protoc_insertion_point(message:raft.v1.Message)
@@ -4255,137 +3389,6 @@ impl Message {
             ProposeReply::new()
         }
     }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(18);
-        let mut oneofs = ::std::vec::Vec::with_capacity(1);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "from",
-            |m: &Message| { &m.from },
-            |m: &mut Message| { &mut m.from },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "to",
-            |m: &Message| { &m.to },
-            |m: &mut Message| { &mut m.to },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "term",
-            |m: &Message| { &m.term },
-            |m: &mut Message| { &mut m.term },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, PreVote>(
-            "pre_vote",
-            Message::has_pre_vote,
-            Message::pre_vote,
-            Message::mut_pre_vote,
-            Message::set_pre_vote,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, PreVoteReply>(
-            "pre_vote_reply",
-            Message::has_pre_vote_reply,
-            Message::pre_vote_reply,
-            Message::mut_pre_vote_reply,
-            Message::set_pre_vote_reply,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, Vote>(
-            "vote",
-            Message::has_vote,
-            Message::vote,
-            Message::mut_vote,
-            Message::set_vote,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, VoteReply>(
-            "vote_reply",
-            Message::has_vote_reply,
-            Message::vote_reply,
-            Message::mut_vote_reply,
-            Message::set_vote_reply,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, Append>(
-            "append",
-            Message::has_append,
-            Message::append,
-            Message::mut_append,
-            Message::set_append,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, AppendReply>(
-            "append_reply",
-            Message::has_append_reply,
-            Message::append_reply,
-            Message::mut_append_reply,
-            Message::set_append_reply,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, Heartbeat>(
-            "heartbeat",
-            Message::has_heartbeat,
-            Message::heartbeat,
-            Message::mut_heartbeat,
-            Message::set_heartbeat,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, HeartbeatReply>(
-            "heartbeat_reply",
-            Message::has_heartbeat_reply,
-            Message::heartbeat_reply,
-            Message::mut_heartbeat_reply,
-            Message::set_heartbeat_reply,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, InstallSnapshot>(
-            "install_snapshot",
-            Message::has_install_snapshot,
-            Message::install_snapshot,
-            Message::mut_install_snapshot,
-            Message::set_install_snapshot,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, InstallSnapshotReply>(
-            "install_snapshot_reply",
-            Message::has_install_snapshot_reply,
-            Message::install_snapshot_reply,
-            Message::mut_install_snapshot_reply,
-            Message::set_install_snapshot_reply,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, TimeoutNow>(
-            "timeout_now",
-            Message::has_timeout_now,
-            Message::timeout_now,
-            Message::mut_timeout_now,
-            Message::set_timeout_now,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, Read>(
-            "read",
-            Message::has_read,
-            Message::read,
-            Message::mut_read,
-            Message::set_read,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, ReadReply>(
-            "read_reply",
-            Message::has_read_reply,
-            Message::read_reply,
-            Message::mut_read_reply,
-            Message::set_read_reply,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, Propose>(
-            "propose",
-            Message::has_propose,
-            Message::propose,
-            Message::mut_propose,
-            Message::set_propose,
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_oneof_message_has_get_mut_set_accessor::<_, ProposeReply>(
-            "propose_reply",
-            Message::has_propose_reply,
-            Message::propose_reply,
-            Message::mut_propose_reply,
-            Message::set_propose_reply,
-        ));
-        oneofs.push(message::Body::generated_oneof_descriptor_data());
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Message>(
-            "Message",
-            fields,
-            oneofs,
-        )
-    }
 }
 
 impl ::protobuf::Message for Message {
@@ -4651,23 +3654,6 @@ impl ::protobuf::Message for Message {
     }
 }
 
-impl ::protobuf::MessageFull for Message {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Message").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Message {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Message {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 /// Nested message and enums of message `Message`
 pub mod message {
 
@@ -4710,17 +3696,7 @@ pub mod message {
     impl ::protobuf::Oneof for Body {
     }
 
-    impl ::protobuf::OneofFull for Body {
-        fn descriptor() -> ::protobuf::reflect::OneofDescriptor {
-            static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::OneofDescriptor> = ::protobuf::rt::Lazy::new();
-            descriptor.get(|| <super::Message as ::protobuf::MessageFull>::descriptor().oneof_by_name("body").unwrap()).clone()
-        }
-    }
-
     impl Body {
-        pub(in super) fn generated_oneof_descriptor_data() -> ::protobuf::reflect::GeneratedOneofDescriptorData {
-            ::protobuf::reflect::GeneratedOneofDescriptorData::new::<Body>("body")
-        }
     }
 }
 
@@ -4756,51 +3732,6 @@ impl<'a> ::std::default::Default for &'a Hello {
 impl Hello {
     pub fn new() -> Hello {
         ::std::default::Default::default()
-    }
-
-    fn generated_message_descriptor_data() -> ::protobuf::reflect::GeneratedMessageDescriptorData {
-        let mut fields = ::std::vec::Vec::with_capacity(7);
-        let mut oneofs = ::std::vec::Vec::with_capacity(0);
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "version_min",
-            |m: &Hello| { &m.version_min },
-            |m: &mut Hello| { &mut m.version_min },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "version_max",
-            |m: &Hello| { &m.version_max },
-            |m: &mut Hello| { &mut m.version_max },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "cluster",
-            |m: &Hello| { &m.cluster },
-            |m: &mut Hello| { &mut m.cluster },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "from",
-            |m: &Hello| { &m.from },
-            |m: &mut Hello| { &mut m.from },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "to",
-            |m: &Hello| { &m.to },
-            |m: &mut Hello| { &mut m.to },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "incarnation",
-            |m: &Hello| { &m.incarnation },
-            |m: &mut Hello| { &mut m.incarnation },
-        ));
-        fields.push(::protobuf::reflect::rt::v2::make_simpler_field_accessor::<_, _>(
-            "refusal",
-            |m: &Hello| { &m.refusal },
-            |m: &mut Hello| { &mut m.refusal },
-        ));
-        ::protobuf::reflect::GeneratedMessageDescriptorData::new_2::<Hello>(
-            "Hello",
-            fields,
-            oneofs,
-        )
     }
 }
 
@@ -4937,23 +3868,6 @@ impl ::protobuf::Message for Hello {
     }
 }
 
-impl ::protobuf::MessageFull for Hello {
-    fn descriptor() -> ::protobuf::reflect::MessageDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::MessageDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().message_by_package_relative_name("Hello").unwrap()).clone()
-    }
-}
-
-impl ::std::fmt::Display for Hello {
-    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-        ::protobuf::text_format::fmt(self, f)
-    }
-}
-
-impl ::protobuf::reflect::ProtobufValue for Hello {
-    type RuntimeType = ::protobuf::reflect::rt::RuntimeTypeMessage<Self>;
-}
-
 #[derive(Clone,Copy,PartialEq,Eq,Debug,Hash)]
 // @@protoc_insertion_point(enum:raft.v1.EntryKind)
 pub enum EntryKind {
@@ -4997,29 +3911,12 @@ impl ::protobuf::Enum for EntryKind {
     ];
 }
 
-impl ::protobuf::EnumFull for EntryKind {
-    fn enum_descriptor() -> ::protobuf::reflect::EnumDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::EnumDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().enum_by_package_relative_name("EntryKind").unwrap()).clone()
-    }
-
-    fn descriptor(&self) -> ::protobuf::reflect::EnumValueDescriptor {
-        let index = *self as usize;
-        Self::enum_descriptor().value_by_index(index)
-    }
-}
-
 impl ::std::default::Default for EntryKind {
     fn default() -> Self {
         EntryKind::ENTRY_KIND_COMMAND
     }
 }
 
-impl EntryKind {
-    fn generated_enum_descriptor_data() -> ::protobuf::reflect::GeneratedEnumDescriptorData {
-        ::protobuf::reflect::GeneratedEnumDescriptorData::new::<EntryKind>("EntryKind")
-    }
-}
 
 #[derive(Clone,Copy,PartialEq,Eq,Debug,Hash)]
 // @@protoc_insertion_point(enum:raft.v1.MemberRole)
@@ -5069,29 +3966,12 @@ impl ::protobuf::Enum for MemberRole {
     ];
 }
 
-impl ::protobuf::EnumFull for MemberRole {
-    fn enum_descriptor() -> ::protobuf::reflect::EnumDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::EnumDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().enum_by_package_relative_name("MemberRole").unwrap()).clone()
-    }
-
-    fn descriptor(&self) -> ::protobuf::reflect::EnumValueDescriptor {
-        let index = *self as usize;
-        Self::enum_descriptor().value_by_index(index)
-    }
-}
-
 impl ::std::default::Default for MemberRole {
     fn default() -> Self {
         MemberRole::MEMBER_ROLE_LEARNER
     }
 }
 
-impl MemberRole {
-    fn generated_enum_descriptor_data() -> ::protobuf::reflect::GeneratedEnumDescriptorData {
-        ::protobuf::reflect::GeneratedEnumDescriptorData::new::<MemberRole>("MemberRole")
-    }
-}
 
 #[derive(Clone,Copy,PartialEq,Eq,Debug,Hash)]
 // @@protoc_insertion_point(enum:raft.v1.Refusal)
@@ -5146,29 +4026,12 @@ impl ::protobuf::Enum for Refusal {
     ];
 }
 
-impl ::protobuf::EnumFull for Refusal {
-    fn enum_descriptor() -> ::protobuf::reflect::EnumDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::EnumDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().enum_by_package_relative_name("Refusal").unwrap()).clone()
-    }
-
-    fn descriptor(&self) -> ::protobuf::reflect::EnumValueDescriptor {
-        let index = *self as usize;
-        Self::enum_descriptor().value_by_index(index)
-    }
-}
-
 impl ::std::default::Default for Refusal {
     fn default() -> Self {
         Refusal::REFUSAL_NONE
     }
 }
 
-impl Refusal {
-    fn generated_enum_descriptor_data() -> ::protobuf::reflect::GeneratedEnumDescriptorData {
-        ::protobuf::reflect::GeneratedEnumDescriptorData::new::<Refusal>("Refusal")
-    }
-}
 
 #[derive(Clone,Copy,PartialEq,Eq,Debug,Hash)]
 // @@protoc_insertion_point(enum:raft.v1.HelloRefusal)
@@ -5223,181 +4086,9 @@ impl ::protobuf::Enum for HelloRefusal {
     ];
 }
 
-impl ::protobuf::EnumFull for HelloRefusal {
-    fn enum_descriptor() -> ::protobuf::reflect::EnumDescriptor {
-        static descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::EnumDescriptor> = ::protobuf::rt::Lazy::new();
-        descriptor.get(|| file_descriptor().enum_by_package_relative_name("HelloRefusal").unwrap()).clone()
-    }
-
-    fn descriptor(&self) -> ::protobuf::reflect::EnumValueDescriptor {
-        let index = *self as usize;
-        Self::enum_descriptor().value_by_index(index)
-    }
-}
-
 impl ::std::default::Default for HelloRefusal {
     fn default() -> Self {
         HelloRefusal::HELLO_REFUSAL_NONE
     }
 }
 
-impl HelloRefusal {
-    fn generated_enum_descriptor_data() -> ::protobuf::reflect::GeneratedEnumDescriptorData {
-        ::protobuf::reflect::GeneratedEnumDescriptorData::new::<HelloRefusal>("HelloRefusal")
-    }
-}
-
-static file_descriptor_proto_data: &'static [u8] = b"\
-    \n\nraft.proto\x12\x07raft.v1\"4\n\x08Position\x12\x12\n\x04term\x18\x01\
-    \x20\x01(\x04R\x04term\x12\x14\n\x05index\x18\x02\x20\x01(\x04R\x05index\
-    \"d\n\nEntryBatch\x12\x12\n\x04term\x18\x01\x20\x01(\x04R\x04term\x12&\n\
-    \x04kind\x18\x02\x20\x01(\x0e2\x12.raft.v1.EntryKindR\x04kind\x12\x1a\n\
-    \x08payloads\x18\x03\x20\x01(\x0cR\x08payloads\"\x9a\x01\n\x06Member\x12\
-    \x0e\n\x02id\x18\x01\x20\x01(\x04R\x02id\x12'\n\x04role\x18\x02\x20\x01(\
-    \x0e2\x13.raft.v1.MemberRoleR\x04role\x12%\n\x0eoutgoing_voter\x18\x03\
-    \x20\x01(\x08R\routgoingVoter\x12\x18\n\x07context\x18\x04\x20\x01(\x0cR\
-    \x07context\x12\x16\n\x06domain\x18\x05\x20\x01(\x04R\x06domain\"l\n\nMe\
-    mbership\x12)\n\x07members\x18\x01\x20\x03(\x0b2\x0f.raft.v1.MemberR\x07\
-    members\x12\x14\n\x05joint\x18\x02\x20\x01(\x08R\x05joint\x12\x1d\n\naut\
-    o_leave\x18\x03\x20\x01(\x08R\tautoLeave\"K\n\tHardState\x12\x12\n\x04te\
-    rm\x18\x01\x20\x01(\x04R\x04term\x12\x12\n\x04vote\x18\x02\x20\x01(\x04R\
-    \x04vote\x12\x16\n\x06commit\x18\x03\x20\x01(\x04R\x06commit\"\x96\x01\n\
-    \x0cSnapshotMeta\x12%\n\x04last\x18\x01\x20\x01(\x0b2\x11.raft.v1.Positi\
-    onR\x04last\x123\n\nmembership\x18\x02\x20\x01(\x0b2\x13.raft.v1.Members\
-    hipR\nmembership\x12\x12\n\x04size\x18\x03\x20\x01(\x04R\x04size\x12\x16\
-    \n\x06crc32c\x18\x04\x20\x01(\x07R\x06crc32c\"h\n\x07PreVote\x12\x1a\n\
-    \x08campaign\x18\x01\x20\x01(\x04R\x08campaign\x12%\n\x04last\x18\x02\
-    \x20\x01(\x0b2\x11.raft.v1.PositionR\x04last\x12\x1a\n\x08priority\x18\
-    \x03\x20\x01(\x03R\x08priority\"D\n\x0cPreVoteReply\x12\x1a\n\x08campaig\
-    n\x18\x01\x20\x01(\x04R\x08campaign\x12\x18\n\x07granted\x18\x02\x20\x01\
-    (\x08R\x07granted\"\x81\x01\n\x04Vote\x12\x1a\n\x08campaign\x18\x01\x20\
-    \x01(\x04R\x08campaign\x12%\n\x04last\x18\x02\x20\x01(\x0b2\x11.raft.v1.\
-    PositionR\x04last\x12\x1a\n\x08priority\x18\x03\x20\x01(\x03R\x08priorit\
-    y\x12\x1a\n\x08transfer\x18\x04\x20\x01(\x08R\x08transfer\"A\n\tVoteRepl\
-    y\x12\x1a\n\x08campaign\x18\x01\x20\x01(\x04R\x08campaign\x12\x18\n\x07g\
-    ranted\x18\x02\x20\x01(\x08R\x07granted\"\x8c\x01\n\x06Append\x12%\n\x04\
-    prev\x18\x01\x20\x01(\x0b2\x11.raft.v1.PositionR\x04prev\x12\x16\n\x06co\
-    mmit\x18\x02\x20\x01(\x04R\x06commit\x12\x14\n\x05round\x18\x03\x20\x01(\
-    \x04R\x05round\x12-\n\x07batches\x18\x04\x20\x03(\x0b2\x13.raft.v1.Entry\
-    BatchR\x07batches\"M\n\x08Conflict\x12\x1a\n\x08rejected\x18\x01\x20\x01\
-    (\x04R\x08rejected\x12%\n\x04hint\x18\x02\x20\x01(\x0b2\x11.raft.v1.Posi\
-    tionR\x04hint\"\x88\x01\n\x0bAppendReply\x12\x14\n\x05round\x18\x01\x20\
-    \x01(\x04R\x05round\x12\x18\n\x07durable\x18\x02\x20\x01(\x04R\x07durabl\
-    e\x12\x1a\n\x08received\x18\x03\x20\x01(\x04R\x08received\x12-\n\x08conf\
-    lict\x18\x04\x20\x01(\x0b2\x11.raft.v1.ConflictR\x08conflict\"9\n\tHeart\
-    beat\x12\x16\n\x06commit\x18\x01\x20\x01(\x04R\x06commit\x12\x14\n\x05ro\
-    und\x18\x02\x20\x01(\x04R\x05round\"\\\n\x0eHeartbeatReply\x12\x14\n\x05\
-    round\x18\x01\x20\x01(\x04R\x05round\x12\x18\n\x07durable\x18\x02\x20\
-    \x01(\x04R\x07durable\x12\x1a\n\x08received\x18\x03\x20\x01(\x04R\x08rec\
-    eived\"\xa3\x01\n\x0fInstallSnapshot\x12)\n\x04meta\x18\x01\x20\x01(\x0b\
-    2\x15.raft.v1.SnapshotMetaR\x04meta\x12\x14\n\x05round\x18\x02\x20\x01(\
-    \x04R\x05round\x12\x16\n\x06offset\x18\x03\x20\x01(\x04R\x06offset\x12\
-    \x14\n\x05chunk\x18\x04\x20\x01(\x0cR\x05chunk\x12!\n\x0cchunk_crc32c\
-    \x18\x05\x20\x01(\x07R\x0bchunkCrc32c\"\x8d\x01\n\x14InstallSnapshotRepl\
-    y\x12\x14\n\x05round\x18\x01\x20\x01(\x04R\x05round\x12%\n\x04last\x18\
-    \x02\x20\x01(\x0b2\x11.raft.v1.PositionR\x04last\x12\x1a\n\x08received\
-    \x18\x03\x20\x01(\x04R\x08received\x12\x1c\n\tinstalled\x18\x04\x20\x01(\
-    \x08R\tinstalled\"\x0c\n\nTimeoutNow\"\x20\n\x04Read\x12\x18\n\x07reques\
-    t\x18\x01\x20\x01(\x04R\x07request\"g\n\tReadReply\x12\x18\n\x07request\
-    \x18\x01\x20\x01(\x04R\x07request\x12\x14\n\x05index\x18\x02\x20\x01(\
-    \x04R\x05index\x12*\n\x07refusal\x18\x03\x20\x01(\x0e2\x10.raft.v1.Refus\
-    alR\x07refusal\"?\n\x07Propose\x12\x18\n\x07request\x18\x01\x20\x01(\x04\
-    R\x07request\x12\x1a\n\x08payloads\x18\x02\x20\x01(\x0cR\x08payloads\"\
-    \x93\x01\n\x0cProposeReply\x12\x18\n\x07request\x18\x01\x20\x01(\x04R\
-    \x07request\x12\x14\n\x05count\x18\x02\x20\x01(\rR\x05count\x12'\n\x05fi\
-    rst\x18\x03\x20\x01(\x0b2\x11.raft.v1.PositionR\x05first\x12*\n\x07refus\
-    al\x18\x04\x20\x01(\x0e2\x10.raft.v1.RefusalR\x07refusal\"\x8b\x07\n\x07\
-    Message\x12\x12\n\x04from\x18\x01\x20\x01(\x04R\x04from\x12\x0e\n\x02to\
-    \x18\x02\x20\x01(\x04R\x02to\x12\x12\n\x04term\x18\x03\x20\x01(\x04R\x04\
-    term\x12-\n\x08pre_vote\x18\x04\x20\x01(\x0b2\x10.raft.v1.PreVoteH\0R\
-    \x07preVote\x12=\n\x0epre_vote_reply\x18\x05\x20\x01(\x0b2\x15.raft.v1.P\
-    reVoteReplyH\0R\x0cpreVoteReply\x12#\n\x04vote\x18\x06\x20\x01(\x0b2\r.r\
-    aft.v1.VoteH\0R\x04vote\x123\n\nvote_reply\x18\x07\x20\x01(\x0b2\x12.raf\
-    t.v1.VoteReplyH\0R\tvoteReply\x12)\n\x06append\x18\x08\x20\x01(\x0b2\x0f\
-    .raft.v1.AppendH\0R\x06append\x129\n\x0cappend_reply\x18\t\x20\x01(\x0b2\
-    \x14.raft.v1.AppendReplyH\0R\x0bappendReply\x122\n\theartbeat\x18\n\x20\
-    \x01(\x0b2\x12.raft.v1.HeartbeatH\0R\theartbeat\x12B\n\x0fheartbeat_repl\
-    y\x18\x0b\x20\x01(\x0b2\x17.raft.v1.HeartbeatReplyH\0R\x0eheartbeatReply\
-    \x12E\n\x10install_snapshot\x18\x0c\x20\x01(\x0b2\x18.raft.v1.InstallSna\
-    pshotH\0R\x0finstallSnapshot\x12U\n\x16install_snapshot_reply\x18\r\x20\
-    \x01(\x0b2\x1d.raft.v1.InstallSnapshotReplyH\0R\x14installSnapshotReply\
-    \x126\n\x0btimeout_now\x18\x0e\x20\x01(\x0b2\x13.raft.v1.TimeoutNowH\0R\
-    \ntimeoutNow\x12#\n\x04read\x18\x0f\x20\x01(\x0b2\r.raft.v1.ReadH\0R\x04\
-    read\x123\n\nread_reply\x18\x10\x20\x01(\x0b2\x12.raft.v1.ReadReplyH\0R\
-    \treadReply\x12,\n\x07propose\x18\x11\x20\x01(\x0b2\x10.raft.v1.ProposeH\
-    \0R\x07propose\x12<\n\rpropose_reply\x18\x12\x20\x01(\x0b2\x15.raft.v1.P\
-    roposeReplyH\0R\x0cproposeReplyB\x06\n\x04body\"\xda\x01\n\x05Hello\x12\
-    \x1f\n\x0bversion_min\x18\x01\x20\x01(\rR\nversionMin\x12\x1f\n\x0bversi\
-    on_max\x18\x02\x20\x01(\rR\nversionMax\x12\x18\n\x07cluster\x18\x03\x20\
-    \x01(\x04R\x07cluster\x12\x12\n\x04from\x18\x04\x20\x01(\x04R\x04from\
-    \x12\x0e\n\x02to\x18\x05\x20\x01(\x04R\x02to\x12\x20\n\x0bincarnation\
-    \x18\x06\x20\x01(\x04R\x0bincarnation\x12/\n\x07refusal\x18\x07\x20\x01(\
-    \x0e2\x15.raft.v1.HelloRefusalR\x07refusal*T\n\tEntryKind\x12\x16\n\x12E\
-    NTRY_KIND_COMMAND\x10\0\x12\x14\n\x10ENTRY_KIND_EMPTY\x10\x01\x12\x19\n\
-    \x15ENTRY_KIND_MEMBERSHIP\x10\x02*n\n\nMemberRole\x12\x17\n\x13MEMBER_RO\
-    LE_LEARNER\x10\0\x12\x15\n\x11MEMBER_ROLE_VOTER\x10\x01\x12\x17\n\x13MEM\
-    BER_ROLE_WITNESS\x10\x02\x12\x17\n\x13MEMBER_ROLE_LEAVING\x10\x03*v\n\
-    \x07Refusal\x12\x10\n\x0cREFUSAL_NONE\x10\0\x12\x16\n\x12REFUSAL_NOT_LEA\
-    DER\x10\x01\x12\x10\n\x0cREFUSAL_BUSY\x10\x02\x12\x15\n\x11REFUSAL_TOO_L\
-    ARGE\x10\x03\x12\x18\n\x14REFUSAL_TRANSFERRING\x10\x04*\x92\x01\n\x0cHel\
-    loRefusal\x12\x16\n\x12HELLO_REFUSAL_NONE\x10\0\x12\x19\n\x15HELLO_REFUS\
-    AL_VERSION\x10\x01\x12\x19\n\x15HELLO_REFUSAL_CLUSTER\x10\x02\x12\x1a\n\
-    \x16HELLO_REFUSAL_RECEIVER\x10\x03\x12\x18\n\x14HELLO_REFUSAL_SENDER\x10\
-    \x04b\x06proto3\
-";
-
-/// `FileDescriptorProto` object which was a source for this generated file
-fn file_descriptor_proto() -> &'static ::protobuf::descriptor::FileDescriptorProto {
-    static file_descriptor_proto_lazy: ::protobuf::rt::Lazy<::protobuf::descriptor::FileDescriptorProto> = ::protobuf::rt::Lazy::new();
-    file_descriptor_proto_lazy.get(|| {
-        ::protobuf::Message::parse_from_bytes(file_descriptor_proto_data).unwrap()
-    })
-}
-
-/// `FileDescriptor` object which allows dynamic access to files
-pub fn file_descriptor() -> &'static ::protobuf::reflect::FileDescriptor {
-    static generated_file_descriptor_lazy: ::protobuf::rt::Lazy<::protobuf::reflect::GeneratedFileDescriptor> = ::protobuf::rt::Lazy::new();
-    static file_descriptor: ::protobuf::rt::Lazy<::protobuf::reflect::FileDescriptor> = ::protobuf::rt::Lazy::new();
-    file_descriptor.get(|| {
-        let generated_file_descriptor = generated_file_descriptor_lazy.get(|| {
-            let mut deps = ::std::vec::Vec::with_capacity(0);
-            let mut messages = ::std::vec::Vec::with_capacity(24);
-            messages.push(Position::generated_message_descriptor_data());
-            messages.push(EntryBatch::generated_message_descriptor_data());
-            messages.push(Member::generated_message_descriptor_data());
-            messages.push(Membership::generated_message_descriptor_data());
-            messages.push(HardState::generated_message_descriptor_data());
-            messages.push(SnapshotMeta::generated_message_descriptor_data());
-            messages.push(PreVote::generated_message_descriptor_data());
-            messages.push(PreVoteReply::generated_message_descriptor_data());
-            messages.push(Vote::generated_message_descriptor_data());
-            messages.push(VoteReply::generated_message_descriptor_data());
-            messages.push(Append::generated_message_descriptor_data());
-            messages.push(Conflict::generated_message_descriptor_data());
-            messages.push(AppendReply::generated_message_descriptor_data());
-            messages.push(Heartbeat::generated_message_descriptor_data());
-            messages.push(HeartbeatReply::generated_message_descriptor_data());
-            messages.push(InstallSnapshot::generated_message_descriptor_data());
-            messages.push(InstallSnapshotReply::generated_message_descriptor_data());
-            messages.push(TimeoutNow::generated_message_descriptor_data());
-            messages.push(Read::generated_message_descriptor_data());
-            messages.push(ReadReply::generated_message_descriptor_data());
-            messages.push(Propose::generated_message_descriptor_data());
-            messages.push(ProposeReply::generated_message_descriptor_data());
-            messages.push(Message::generated_message_descriptor_data());
-            messages.push(Hello::generated_message_descriptor_data());
-            let mut enums = ::std::vec::Vec::with_capacity(4);
-            enums.push(EntryKind::generated_enum_descriptor_data());
-            enums.push(MemberRole::generated_enum_descriptor_data());
-            enums.push(Refusal::generated_enum_descriptor_data());
-            enums.push(HelloRefusal::generated_enum_descriptor_data());
-            ::protobuf::reflect::GeneratedFileDescriptor::new_generated(
-                file_descriptor_proto(),
-                deps,
-                messages,
-                enums,
-            )
-        });
-        ::protobuf::reflect::FileDescriptor::new_generated_2(generated_file_descriptor)
-    })
-}

@@ -1,0 +1,44 @@
+//! Which committed entries were handed out for applying, and which came back applied.
+
+use alloc::collections::VecDeque;
+
+use crate::words::ids::{LoadId, LogIndex};
+
+/// The way of entries to the state machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Applying {
+    pub(crate) handed: LogIndex,
+    pub(crate) applied: LogIndex,
+    /// The last entry and the bytes of each batch that is out.
+    out: VecDeque<(LogIndex, usize)>,
+    bytes_out: usize,
+    /// Entries are being loaded because they are no longer in memory.
+    pub(crate) loading: Option<LoadId>,
+}
+
+impl Applying {
+    pub(crate) fn new(applied: LogIndex) -> Self {
+        Self { handed: applied, applied, out: VecDeque::new(), bytes_out: 0, loading: None }
+    }
+
+    /// Whether more may be handed out.
+    pub(crate) fn has_room(&self, bytes_max: u32) -> bool {
+        self.bytes_out < bytes_max as usize && self.loading.is_none()
+    }
+
+    /// Entries up to `last` were handed out.
+    pub(crate) fn hand_out(&mut self, last: LogIndex, bytes: usize) {
+        assert!(last > self.handed, "handed out {last} after {}", self.handed);
+        self.handed = last;
+        self.bytes_out += bytes;
+        self.out.push_back((last, bytes));
+    }
+
+    /// Entries up to `index` are applied; more than was handed out counts as all of it.
+    pub(crate) fn complete(&mut self, index: LogIndex) {
+        self.applied = self.applied.max(index.min(self.handed));
+        while let Some((_, bytes)) = self.out.pop_front_if(|(last, _)| *last <= index) {
+            self.bytes_out -= bytes;
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What was asked to be made durable, and what is.
+//!
+//! Entries count as durable by the request that carried them: when a log is cut and written anew,
+//! the completion of an older request says nothing of the new entries at the same indexes, even if
+//! term and index look alike (S28, S105).
+
+use alloc::collections::VecDeque;
+
+use crate::books::log::Log;
+use crate::words::ids::{LogIndex, PersistId};
+use crate::words::persist::{HardState, Persist, SnapshotMark};
+
+/// The disk as the core sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    /// The last request that was handed out.
+    asked: PersistId,
+    /// Requests under way, with the last entry each one carried or, if that was cut off since,
+    /// the last one that is left.
+    under_way: VecDeque<(PersistId, LogIndex)>,
+    /// Entries up to here were handed out.
+    handed: LogIndex,
+    durable: LogIndex,
+    mark: Option<SnapshotMark>,
+    truncate_from: Option<LogIndex>,
+    hard_dirty: bool,
+    /// The commit index as it was handed out last.
+    commit_handed: LogIndex,
+    /// The last request that carried a term or a vote.
+    hard_asked: PersistId,
+    completed: PersistId,
+    stalled_ticks: u32,
+}
+
+impl Disk {
+    /// A disk that holds the log up to `last`.
+    pub(crate) fn new(last: LogIndex, commit: LogIndex) -> Self {
+        Self {
+            asked: PersistId::ZERO,
+            under_way: VecDeque::new(),
+            handed: last,
+            durable: last,
+            mark: None,
+            truncate_from: None,
+            hard_dirty: false,
+            commit_handed: commit,
+            hard_asked: PersistId::ZERO,
+            completed: PersistId::ZERO,
+            stalled_ticks: 0,
+        }
+    }
+
+    /// The log begins anew behind this mark.
+    pub(crate) fn reset(&mut self, mark: SnapshotMark) {
+        self.truncate(mark.last.index);
+        self.truncate_from = None;
+        self.handed = mark.last.index;
+        self.durable = mark.last.index;
+        self.mark = Some(mark);
+    }
+
+    /// The term or the vote changed.
+    pub(crate) fn touch_hard_state(&mut self) {
+        self.hard_dirty = true;
+    }
+
+    /// The log was cut at `from`.
+    pub(crate) fn truncate(&mut self, from: LogIndex) {
+        let kept = from.prev();
+        if self.handed >= from {
+            self.truncate_from = Some(self.truncate_from.map_or(from, |earlier| earlier.min(from)));
+            self.handed = kept;
+        }
+        self.durable = self.durable.min(kept);
+        for (_, last) in &mut self.under_way {
+            *last = (*last).min(kept);
+        }
+    }
+
+    /// The next request, if there is anything to make durable. The log is sealed.
+    pub(crate) fn take(&mut self, log: &Log, hard_state: HardState) -> Option<Persist> {
+        if !self.is_dirty(log) {
+            return None;
+        }
+        self.asked = self.asked.next();
+        if self.hard_dirty {
+            self.hard_asked = self.asked;
+        }
+        let last = log.last().index;
+        let entries = if last > self.handed {
+            log.slice(self.handed.next(), last.next(), usize::MAX)
+                .expect("what is not durable stays in memory")
+        } else {
+            crate::words::batches::Batches::new()
+        };
+        let changed = self.hard_dirty || hard_state.commit != self.commit_handed;
+        self.handed = last;
+        self.hard_dirty = false;
+        self.commit_handed = hard_state.commit;
+        self.under_way.push_back((self.asked, last));
+        Some(Persist {
+            id: self.asked,
+            mark: self.mark.take(),
+            truncate_from: self.truncate_from.take(),
+            entries,
+            hard_state: changed.then_some(hard_state),
+        })
+    }
+
+    /// Everything up to this request is durable. Ids that were never handed out count for the
+    /// last one that was.
+    pub(crate) fn complete(&mut self, id: PersistId) {
+        while let Some((asked, last)) = self.under_way.front().copied().filter(|(asked, _)| *asked <= id) {
+            self.under_way.pop_front();
+            self.completed = asked;
+            self.durable = self.durable.max(last);
+            self.stalled_ticks = 0;
+        }
+    }
+
+    /// Another tick passed.
+    pub(crate) fn tick(&mut self) {
+        self.stalled_ticks = if self.under_way.is_empty() { 0 } else { self.stalled_ticks.saturating_add(1) };
+    }
+
+    /// The log is durable up to here.
+    #[inline]
+    pub(crate) fn durable(&self) -> LogIndex {
+        self.durable
+    }
+
+    /// Everything up to this request is durable.
+    pub(crate) fn completed(&self) -> PersistId {
+        self.completed
+    }
+
+    /// Whether the term and the vote are durable as they are.
+    #[inline]
+    pub(crate) fn is_hard_state_durable(&self) -> bool {
+        !self.hard_dirty && self.hard_asked <= self.completed
+    }
+
+    /// How long the oldest request has waited, in ticks.
+    pub(crate) fn stalled_ticks(&self) -> u32 {
+        self.stalled_ticks
+    }
+
+    /// The request after which everything that holds now is durable; `None` if it is already.
+    pub(crate) fn barrier(&self, log: &Log) -> Option<PersistId> {
+        if self.is_dirty(log) {
+            return Some(self.asked.next());
+        }
+        self.under_way.back().map(|(asked, _)| *asked)
+    }
+
+    #[inline]
+    fn is_dirty(&self, log: &Log) -> bool {
+        self.hard_dirty
+            || log.last().index > self.handed
+            || self.truncate_from.is_some()
+            || self.mark.is_some()
+    }
+}

@@ -1,0 +1,58 @@
+//! Which membership is in force.
+//!
+//! A membership takes effect when its entry is appended, committed or not (Raft §6), so the ones
+//! before it are kept until it is committed, and come back if it is cut off (S31).
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::means::quorum::{self, Tally};
+use crate::words::ids::{LogIndex, NodeId};
+use crate::words::membership::Membership;
+
+/// The memberships that are or may again be in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Memberships {
+    /// Where each one was appended; never empty.
+    history: VecDeque<(LogIndex, Membership)>,
+}
+
+impl Memberships {
+    /// The membership at the beginning of the log, and the entries since, in order.
+    pub(crate) fn new(mark: (LogIndex, Membership), entries: Vec<(LogIndex, Membership)>) -> Self {
+        Self { history: core::iter::once(mark).chain(entries).collect() }
+    }
+
+    /// The one in force.
+    pub(crate) fn current(&self) -> &Membership {
+        &self.history.back().expect("never empty").1
+    }
+
+    /// A membership entry was appended.
+    pub(crate) fn push(&mut self, index: LogIndex, membership: Membership) {
+        self.history.push_back((index, membership));
+    }
+
+    /// The log was cut at `from`; whether that changed the membership.
+    pub(crate) fn truncate(&mut self, from: LogIndex) -> bool {
+        let before = self.history.len();
+        while self.history.len() > 1 && self.history.back().is_some_and(|(index, _)| *index >= from) {
+            self.history.pop_back();
+        }
+        self.history.len() != before
+    }
+
+    /// Everything up to `commit` is for good.
+    pub(crate) fn commit(&mut self, commit: LogIndex) {
+        while self.history.get(1).is_some_and(|(index, _)| *index <= commit) {
+            self.history.pop_front();
+        }
+    }
+
+    /// How a vote stands in every active configuration.
+    pub(crate) fn tally(&self, vote: impl Fn(NodeId) -> Option<bool>) -> Tally {
+        let current = self.current();
+        let incoming = quorum::tally(current.voters().map(&vote));
+        incoming.and(quorum::tally(current.outgoing_voters().map(&vote)))
+    }
+}

@@ -1,0 +1,153 @@
+//! Books: what a node keeps, each book a single idea. Books do not decide; rooms do.
+
+pub(crate) mod applying;
+pub(crate) mod disk;
+pub(crate) mod forwards;
+pub(crate) mod inflight;
+pub(crate) mod log;
+pub(crate) mod memberships;
+pub(crate) mod origins;
+pub(crate) mod outbox;
+pub(crate) mod progress;
+pub(crate) mod reads;
+pub(crate) mod role;
+
+use crate::means::config::Config;
+use crate::means::rng::Rng;
+use crate::words::ids::{LoadId, LogIndex, NodeId, PersistId, Term};
+use crate::words::message::{Body, Message};
+use crate::words::notice::{Notice, Offence};
+use crate::words::persist::HardState;
+
+use applying::Applying;
+use disk::Disk;
+use forwards::Forwards;
+use log::Log;
+use memberships::Memberships;
+use outbox::Outbox;
+use reads::LocalReads;
+
+/// Everything a node keeps whatever its role.
+#[derive(Clone, Debug)]
+pub(crate) struct Books {
+    pub(crate) config: Config,
+    pub(crate) rng: Rng,
+    /// Tells this start of the node from earlier ones, in what is asked of a leader.
+    pub(crate) epoch: u64,
+    pub(crate) hard: HardState,
+    pub(crate) log: Log,
+    pub(crate) disk: Disk,
+    pub(crate) memberships: Memberships,
+    pub(crate) applying: Applying,
+    pub(crate) outbox: Outbox,
+    pub(crate) local_reads: LocalReads,
+    pub(crate) forwards: Forwards,
+    pub(crate) clock: Clock,
+    /// The last campaign of this node.
+    pub(crate) campaign: u64,
+    /// The last load that was asked for.
+    pub(crate) load: LoadId,
+}
+
+/// Ticks since something happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clock {
+    /// Since a leader was heard, a vote given, or a campaign begun. At a leader: since the quorum
+    /// was checked.
+    pub(crate) election_elapsed: u32,
+    /// When `election_elapsed` reaches this, campaign.
+    pub(crate) election_timeout: u32,
+    /// At a leader: since the last heartbeat. Elsewhere: since reads were sent on.
+    pub(crate) beat_elapsed: u32,
+}
+
+impl Books {
+    /// This node.
+    #[inline]
+    pub(crate) fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    #[inline]
+    pub(crate) fn term(&self) -> Term {
+        self.hard.term
+    }
+
+    #[inline]
+    pub(crate) fn commit(&self) -> LogIndex {
+        self.hard.commit
+    }
+
+    /// Begins to wait anew, for a newly drawn time (Raft §5.2).
+    pub(crate) fn reset_clock(&mut self) {
+        let (low, high) = (self.config.election_timeout_ticks_min, self.config.election_timeout_ticks_max);
+        let election_timeout = self.rng.between(low, high);
+        self.clock = Clock { election_timeout, ..Clock::default() };
+    }
+
+    /// A message of this node in its current term.
+    pub(crate) fn message(&self, to: NodeId, body: Body) -> Message {
+        Message { from: self.id(), to, term: self.term(), body }
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, body: Body) {
+        let message = self.message(to, body);
+        self.outbox.send(message);
+    }
+
+    /// Sends once everything that holds now is durable.
+    pub(crate) fn send_when_durable(&mut self, to: NodeId, body: Body) {
+        let message = self.message(to, body);
+        let barrier: Option<PersistId> = self.disk.barrier(&self.log);
+        self.outbox.send_after(barrier, message);
+    }
+
+    /// Sends once our term is durable: no quorum may be counted on a term that a crash forgets.
+    pub(crate) fn send_in_durable_term(&mut self, to: NodeId, body: Body) {
+        if self.disk.is_hard_state_durable() {
+            self.send(to, body);
+        } else {
+            self.send_when_durable(to, body);
+        }
+    }
+
+    pub(crate) fn offend(&mut self, from: NodeId, offence: Offence) {
+        self.outbox.notice(Notice::Offended { from, offence });
+    }
+
+    /// Cuts the log and whatever depends on it. Never below the commit index.
+    pub(crate) fn truncate(&mut self, from: LogIndex) {
+        assert!(from > self.commit(), "cut at {from}, committed up to {}", self.commit());
+        self.outbox.notice(Notice::Truncated { from, last: self.log.last() });
+        self.log.truncate(from);
+        self.disk.truncate(from);
+        self.memberships.truncate(from);
+    }
+
+    /// Raises the commit index to `index`; whether that was news.
+    pub(crate) fn commit_to(&mut self, index: LogIndex) -> bool {
+        assert!(index <= self.log.last().index, "commit {index} behind the end {}", self.log.last());
+        if index <= self.commit() {
+            return false;
+        }
+        self.hard.commit = index;
+        self.memberships.commit(index);
+        true
+    }
+
+    /// Whether this node may stand for election: it votes and its disk answers (F25).
+    pub(crate) fn is_electable(&self) -> bool {
+        self.memberships.current().is_voter(self.id()) && !self.is_disk_stalled()
+    }
+
+    /// Whether the disk has not answered for an election timeout (F25).
+    pub(crate) fn is_disk_stalled(&self) -> bool {
+        self.disk.stalled_ticks() >= self.config.election_timeout_ticks_min
+    }
+
+    /// Names a load.
+    pub(crate) fn next_load(&mut self) -> LoadId {
+        self.load = self.load.next();
+        self.load
+    }
+}

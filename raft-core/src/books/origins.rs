@@ -1,0 +1,52 @@
+//! Which forwarded proposals a leader has judged, so that none is appended twice.
+//!
+//! Networks duplicate and replay (S22). A leader remembers, for its term, the last proposal of each
+//! member; a message of an earlier term is not judged at all.
+
+use alloc::vec::Vec;
+
+use crate::words::ids::{ForwardId, NodeId};
+
+/// What was judged in this term.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins(Vec<Origin>);
+
+#[derive(Clone, Debug)]
+struct Origin {
+    node: NodeId,
+    epoch: u64,
+    /// The first number that was not judged.
+    next: u64,
+    /// Epochs from before the member restarted.
+    retired: Vec<u64>,
+}
+
+/// How many restarts of one member are remembered in a term.
+const RETIRED_MAX: usize = 32;
+
+impl Origins {
+    /// Whether these proposals are to be judged; from now on they count as judged.
+    ///
+    /// Late ones are not, even if they were never seen: their sender learns nothing and says that
+    /// it does not know, which is true.
+    pub(crate) fn admit(&mut self, node: NodeId, epoch: u64, first: ForwardId, count: u32) -> bool {
+        let end = first.get().saturating_add(u64::from(count));
+        let Some(origin) = self.0.iter_mut().find(|origin| origin.node == node) else {
+            self.0.push(Origin { node, epoch, next: end, retired: Vec::new() });
+            return true;
+        };
+        if origin.epoch != epoch {
+            if origin.retired.contains(&epoch) {
+                return false;
+            }
+            if origin.retired.len() == RETIRED_MAX {
+                origin.retired.remove(0);
+            }
+            origin.retired.push(origin.epoch);
+            (origin.epoch, origin.next) = (epoch, 0);
+        }
+        let is_new = first.get() >= origin.next;
+        origin.next = origin.next.max(end);
+        is_new
+    }
+}

@@ -1,0 +1,183 @@
+//! What a leader knows of each member's log, its own included.
+
+use alloc::vec::Vec;
+
+use crate::books::inflight::Inflight;
+use crate::means::quorum;
+use crate::words::ids::{LoadId, LogIndex, NodeId};
+use crate::words::membership::{Membership, votes_incoming};
+use crate::words::status::{PeerMode, PeerStatus};
+
+/// One member's progress.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    pub(crate) id: NodeId,
+    votes_incoming: bool,
+    votes_outgoing: bool,
+    pub(crate) mode: Mode,
+    /// Up to here its log equals ours and is durable. Never goes back.
+    pub(crate) matched: LogIndex,
+    /// Our round when `matched` last rose.
+    pub(crate) matched_round: u64,
+    /// The next entry to send.
+    pub(crate) next: LogIndex,
+    pub(crate) inflight: Inflight,
+    /// Entries for it are being loaded.
+    pub(crate) loading: Option<LoadId>,
+    /// The highest read round it confirmed.
+    pub(crate) round: u64,
+    /// Heard since the last quorum check.
+    pub(crate) is_active: bool,
+    /// It waits for the commit index to reach this; then it is told at once.
+    pub(crate) commit_wanted: LogIndex,
+    /// A heartbeat, to find out what got lost before it.
+    pub(crate) beat: Beat,
+}
+
+/// How entries are sent to one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The logs are not known to meet: one append at a time, empty but for the first.
+    Probe { is_sent: bool, with_entries: bool },
+    /// A window of appends.
+    Replicate,
+    /// It lost what it had acknowledged and gets nothing more.
+    Stopped,
+}
+
+/// What had been sent to a member when a heartbeat left for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beat {
+    pub(crate) round: u64,
+    pub(crate) next: LogIndex,
+    /// Nothing was heard since.
+    pub(crate) is_open: bool,
+}
+
+impl Progress {
+    /// A member about whose log nothing is known but that ours ends before `next`.
+    fn new(id: NodeId, next: LogIndex) -> Self {
+        Self {
+            id,
+            votes_incoming: false,
+            votes_outgoing: false,
+            mode: Mode::Probe { is_sent: false, with_entries: true },
+            matched: LogIndex::ZERO,
+            matched_round: 0,
+            next,
+            inflight: Inflight::default(),
+            loading: None,
+            round: 0,
+            is_active: true,
+            commit_wanted: LogIndex::ZERO,
+            beat: Beat::default(),
+        }
+    }
+
+    /// Starts over from `next`, carefully.
+    pub(crate) fn probe_from(&mut self, next: LogIndex) {
+        self.mode = Mode::Probe { is_sent: false, with_entries: false };
+        self.next = next.max(self.matched.next());
+        self.inflight.clear();
+        self.loading = None;
+    }
+
+    /// The logs meet before `next`; whatever a probe carried behind it is sent again.
+    pub(crate) fn replicate_from(&mut self, next: LogIndex) {
+        self.mode = Mode::Replicate;
+        self.next = next;
+        self.inflight.clear();
+    }
+
+    pub(crate) fn status(&self) -> PeerStatus {
+        PeerStatus {
+            id: self.id,
+            mode: match self.mode {
+                Mode::Probe { .. } => PeerMode::Probe,
+                Mode::Replicate => PeerMode::Replicate,
+                Mode::Stopped => PeerMode::Stopped,
+            },
+            matched: self.matched,
+            next: self.next,
+            inflight_messages: self.inflight.message_count(),
+            inflight_bytes: self.inflight.byte_count(),
+            is_active: self.is_active,
+        }
+    }
+}
+
+/// All members' progress, in the order of their ids.
+#[derive(Clone, Debug)]
+pub(crate) struct ProgressMap(Vec<Progress>);
+
+impl ProgressMap {
+    /// Nothing is known but that our log ends before `next`.
+    pub(crate) fn new(membership: &Membership, next: LogIndex) -> Self {
+        let mut map = Self(Vec::new());
+        map.follow(membership, next);
+        map
+    }
+
+    /// Takes over a membership: who stays keeps its progress.
+    pub(crate) fn follow(&mut self, membership: &Membership, next: LogIndex) {
+        self.0.retain(|progress| membership.member(progress.id).is_some());
+        for member in membership.members() {
+            let at = match self.0.binary_search_by_key(&member.id, |progress| progress.id) {
+                Ok(at) => at,
+                Err(at) => {
+                    self.0.insert(at, Progress::new(member.id, next));
+                    at
+                }
+            };
+            self.0[at].votes_incoming = votes_incoming(member);
+            self.0[at].votes_outgoing = member.outgoing_voter;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn find(&mut self, id: NodeId) -> Option<&mut Progress> {
+        self.0.iter_mut().find(|progress| progress.id == id)
+    }
+
+    pub(crate) fn at(&mut self, at: usize) -> Option<&mut Progress> {
+        self.0.get_mut(at)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Progress> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Progress> {
+        self.0.iter_mut()
+    }
+
+    /// The highest index that is durable on a quorum of every active configuration.
+    pub(crate) fn committed(&self) -> LogIndex {
+        LogIndex::new(self.reached(|progress| progress.matched.get()))
+    }
+
+    /// The highest read round that a quorum of every active configuration confirmed.
+    pub(crate) fn confirmed_round(&self) -> u64 {
+        self.reached(|progress| progress.round)
+    }
+
+    /// Whether a quorum of every active configuration was heard since the last call.
+    pub(crate) fn take_is_quorum_active(&mut self) -> bool {
+        let reached = self.reached(|progress| u64::from(progress.is_active));
+        for progress in &mut self.0 {
+            progress.is_active = false;
+        }
+        reached == 1
+    }
+
+    /// Whether one voter alone makes a quorum.
+    pub(crate) fn has_single_voter(&self) -> bool {
+        self.0.iter().filter(|progress| progress.votes_incoming || progress.votes_outgoing).count() == 1
+    }
+
+    fn reached(&self, value: impl Fn(&Progress) -> u64) -> u64 {
+        let incoming = self.0.iter().filter(|progress| progress.votes_incoming).map(&value);
+        let outgoing = self.0.iter().filter(|progress| progress.votes_outgoing).map(&value);
+        quorum::reached(incoming).min(quorum::reached(outgoing))
+    }
+}

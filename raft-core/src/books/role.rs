@@ -1,0 +1,103 @@
+//! What a node is at the moment, with the data that only makes sense then.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::books::origins::Origins;
+use crate::books::progress::ProgressMap;
+use crate::books::reads::ReadQueue;
+use crate::words::ids::{LogIndex, NodeId, ReadId};
+use crate::words::status::RoleName;
+
+/// The role of a node.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    Follower(Follower),
+    PreCandidate(Campaign),
+    Candidate(Campaign),
+    Leader(Box<Leader>),
+}
+
+impl Role {
+    pub(crate) fn name(&self) -> RoleName {
+        match self {
+            Self::Follower(_) => RoleName::Follower,
+            Self::PreCandidate(_) => RoleName::PreCandidate,
+            Self::Candidate(_) => RoleName::Candidate,
+            Self::Leader(_) => RoleName::Leader,
+        }
+    }
+}
+
+/// A follower, with or without a leader.
+#[derive(Clone, Debug)]
+pub(crate) struct Follower {
+    pub(crate) leader: Option<NodeId>,
+    /// Up to here our log is known to equal the leader's. What is committed equals every
+    /// leader's, so it begins there.
+    pub(crate) verified: LogIndex,
+    /// What we acknowledged as durable last.
+    pub(crate) acknowledged: LogIndex,
+    /// The leader waits for an answer, whether or not there is news.
+    pub(crate) owes_answer: bool,
+    /// The highest read round seen in an append.
+    pub(crate) round: u64,
+    /// Reads up to here were sent on to this leader.
+    pub(crate) reads_sent: ReadId,
+}
+
+impl Follower {
+    pub(crate) fn new(leader: Option<NodeId>, commit: LogIndex, reads_done: ReadId) -> Self {
+        Self {
+            leader,
+            verified: commit,
+            acknowledged: commit,
+            owes_answer: false,
+            round: 0,
+            reads_sent: reads_done,
+        }
+    }
+}
+
+/// A (pre-)candidate.
+#[derive(Clone, Debug)]
+pub(crate) struct Campaign {
+    /// Tells answers to this campaign from late ones to earlier ones.
+    pub(crate) number: u64,
+    pub(crate) votes: Vec<(NodeId, bool)>,
+}
+
+impl Campaign {
+    pub(crate) fn new(number: u64) -> Self {
+        Self { number, votes: Vec::new() }
+    }
+
+    /// Notes an answer; the first one counts.
+    pub(crate) fn record(&mut self, voter: NodeId, granted: bool) {
+        if self.vote_of(voter).is_none() {
+            self.votes.push((voter, granted));
+        }
+    }
+
+    pub(crate) fn vote_of(&self, voter: NodeId) -> Option<bool> {
+        self.votes.iter().find(|(id, _)| *id == voter).map(|(_, granted)| *granted)
+    }
+}
+
+/// A leader.
+#[derive(Clone, Debug)]
+pub(crate) struct Leader {
+    pub(crate) progress: ProgressMap,
+    /// The entry that opened the term. Until it is committed, reads wait (Raft §8).
+    pub(crate) term_start: LogIndex,
+    /// The last read round that was begun; every heartbeat begins one.
+    pub(crate) round: u64,
+    pub(crate) reads: ReadQueue,
+    /// Which forwarded proposals were judged.
+    pub(crate) origins: Origins,
+    /// Payload bytes appended in this term and not yet handed out for applying.
+    pub(crate) uncommitted_bytes: usize,
+    /// Some member may have something to be sent; members before the cursor have been asked.
+    pub(crate) may_send: bool,
+    pub(crate) cursor: usize,
+}

@@ -1,0 +1,79 @@
+//! Outputs, made when they are asked for.
+//!
+//! Inputs only move state. What goes out is built here from that state, so whatever came in between
+//! two drains leaves together: one append per follower, one request to the disk, one answer.
+
+use crate::books::role::Role;
+use crate::corridor::{LoadFor, Machine};
+use crate::rooms::{applying, following, proposing, reading, replication};
+use crate::words::action::Action;
+use crate::words::entries::Entries;
+
+impl Machine {
+    /// The next thing to do; `None` if there is nothing until the next input.
+    ///
+    /// Messages come before the disk: a leader's own write goes on while its followers write
+    /// (diss. §10.2.1), and what must not leave before a write is not here before it.
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.books.log.seal();
+        loop {
+            if let Some(action) = self.books.outbox.poll() {
+                match action {
+                    Action::Send(message) if message.to == self.books.id() => self.receive_own(&message),
+                    action => return Some(action),
+                }
+                continue;
+            }
+            if let Some(action) = self.poll_role() {
+                return Some(action);
+            }
+            if self.books.outbox.is_empty() {
+                break;
+            }
+        }
+        if let Some(persist) = self.books.disk.take(&self.books.log, self.books.hard) {
+            return Some(Action::Persist(persist));
+        }
+        self.poll_apply()
+    }
+
+    /// What the role has to say. Some of it goes through the outbox.
+    fn poll_role(&mut self) -> Option<Action> {
+        match &mut self.role {
+            Role::Leader(leader) => {
+                if reading::begin_round(&self.books, leader) {
+                    replication::broadcast_heartbeat(&mut self.books, leader);
+                    if leader.progress.has_single_voter() {
+                        self.answer_reads();
+                    }
+                    return self.books.outbox.poll();
+                }
+                let action = replication::poll_append(&mut self.books, leader)?;
+                let asker = match &action {
+                    Action::Load(_) => leader.progress.at(leader.cursor).map(|progress| progress.id),
+                    _ => None,
+                };
+                Some(match asker {
+                    Some(peer) => self.note_load(action, LoadFor::Peer(peer)),
+                    None => action,
+                })
+            }
+            Role::Follower(follower) => {
+                following::poll_answer(&mut self.books, follower);
+                reading::poll_request(&mut self.books, follower);
+                proposing::poll_forward(&mut self.books, follower);
+                self.books.outbox.poll()
+            }
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    fn poll_apply(&mut self) -> Option<Action> {
+        let action = applying::poll_apply(&mut self.books)?;
+        if let (Action::Apply(batches), Role::Leader(leader)) = (&action, &mut self.role) {
+            let own = batches.iter().filter(|batch| batch.term() == self.books.hard.term);
+            leader.uncommitted_bytes -= own.map(Entries::byte_count).sum::<usize>();
+        }
+        Some(self.note_load(action, LoadFor::Apply))
+    }
+}

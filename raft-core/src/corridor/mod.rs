@@ -1,0 +1,245 @@
+//! The corridor: from each input to the room it belongs to, and from there to the next.
+//!
+//! Messages come in through one door ([`step`]), change the role only here ([`change`]), and
+//! everything that goes out is made when it is asked for ([`drain`]).
+
+mod change;
+mod drain;
+mod step;
+mod tick;
+
+use alloc::vec::Vec;
+
+use crate::books::Books;
+use crate::books::Clock;
+use crate::books::applying::Applying;
+use crate::books::disk::Disk;
+use crate::books::forwards::Forwards;
+use crate::books::log::Log;
+use crate::books::memberships::Memberships;
+use crate::books::outbox::Outbox;
+use crate::books::reads::{Asked, LocalReads};
+use crate::books::role::{Follower, Role};
+use crate::means::config::Config;
+use crate::means::rng::Rng;
+use crate::rooms::{applying, proposing, reading, replication};
+use crate::words::action::Action;
+use crate::words::entries::Entries;
+use crate::words::error::{LoadError, ProposeError, ReadError, RestoreError};
+use crate::words::ids::{ForwardId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId};
+use crate::words::membership::Membership;
+use crate::words::persist::{HardState, Recovered, SnapshotMark};
+
+/// The state machine of one node in one group.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    pub(crate) books: Books,
+    pub(crate) role: Role,
+    /// Loads that were asked for and not answered.
+    loads: Vec<(LoadId, LogIndex, LoadFor)>,
+}
+
+/// Whom loaded entries are for.
+#[derive(Clone, Copy, Debug)]
+enum LoadFor {
+    Apply,
+    Peer(NodeId),
+}
+
+impl Machine {
+    /// A node of a new group. The first thing it asks for is to make that durable.
+    pub(crate) fn found(config: Config, membership: Membership) -> Self {
+        let mark = SnapshotMark { last: Position::ZERO, membership };
+        let memberships = Memberships::new((LogIndex::ZERO, mark.membership.clone()), Vec::new());
+        let mut machine = Self::new(config, HardState::default(), Log::new(Position::ZERO), memberships);
+        machine.books.disk.reset(mark);
+        machine
+    }
+
+    /// A node with a past.
+    pub(crate) fn restore(
+        config: Config,
+        recovered: Recovered,
+        entries: Vec<(LogIndex, Membership)>,
+    ) -> Result<Self, RestoreError> {
+        let Some(mark) = recovered.mark else { return Err(RestoreError::NotInitialised) };
+        let mut log = Log::new(mark.last);
+        for run in &recovered.runs {
+            let last = log.last();
+            if run.first != last.index.next() || run.last < run.first || run.term < last.term {
+                return Err(RestoreError::LogOrder { at: run.first });
+            }
+            log.extend_stored(Position::new(run.term, run.last));
+        }
+        let (mut hard, last) = (recovered.hard_state, log.last());
+        if hard.term < last.term {
+            return Err(RestoreError::TermBehindLog);
+        }
+        if hard.commit > last.index {
+            return Err(RestoreError::CommitOutsideLog { commit: hard.commit, last: last.index });
+        }
+        // What the mark replaced was committed.
+        hard.commit = hard.commit.max(mark.last.index);
+        let memberships = Memberships::new((mark.last.index, mark.membership), entries);
+        Ok(Self::new(config, hard, log, memberships))
+    }
+
+    fn new(config: Config, hard: HardState, log: Log, memberships: Memberships) -> Self {
+        let (last, applied) = (log.last().index, log.mark().index);
+        let mut rng = Rng::new(config.seed ^ config.id.get().rotate_left(32));
+        let mut books = Books {
+            epoch: rng.next(),
+            rng,
+            config,
+            hard,
+            disk: Disk::new(last, hard.commit),
+            log,
+            memberships,
+            applying: Applying::new(applied),
+            outbox: Outbox::default(),
+            local_reads: LocalReads::default(),
+            forwards: Forwards::default(),
+            clock: Clock::default(),
+            campaign: 0,
+            load: LoadId::ZERO,
+        };
+        books.reset_clock();
+        let follower = Follower::new(None, hard.commit, ReadId::ZERO);
+        Self { books, role: Role::Follower(follower), loads: Vec::new() }
+    }
+
+    /// Appends a command, if this node leads.
+    pub(crate) fn propose(&mut self, payload: &[u8]) -> Result<Position, ProposeError> {
+        match &mut self.role {
+            Role::Leader(leader) => {
+                let position = proposing::append(&mut self.books, leader, payload)?;
+                replication::wake(leader);
+                Ok(position)
+            }
+            Role::Follower(Follower { leader: Some(leader), .. }) => {
+                Err(ProposeError::NotLeader { leader: *leader })
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Err(ProposeError::NoLeader),
+        }
+    }
+
+    /// Sends a command on to the leader, if another node leads.
+    pub(crate) fn forward(&mut self, payload: &[u8]) -> Result<ForwardId, ProposeError> {
+        match &self.role {
+            Role::Follower(follower) => proposing::forward(&mut self.books, follower, payload),
+            Role::Leader(_) | Role::PreCandidate(_) | Role::Candidate(_) => Err(ProposeError::NoLeader),
+        }
+    }
+
+    /// Asks for a linearizable read.
+    pub(crate) fn read(&mut self) -> Result<ReadId, ReadError> {
+        let next = self.books.local_reads.asked.next();
+        match &mut self.role {
+            Role::Leader(leader) => {
+                let (asker, epoch) = (self.books.config.id, self.books.epoch);
+                leader.reads.ask(Asked { asker, epoch, up_to: next });
+            }
+            Role::Follower(Follower { leader: Some(_), .. }) => {}
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                return Err(ReadError::NoLeader);
+            }
+        }
+        self.books.local_reads.asked = next;
+        Ok(next)
+    }
+
+    /// Everything up to this request is durable.
+    pub(crate) fn persisted(&mut self, id: PersistId) {
+        self.books.disk.complete(id);
+        if let Role::Leader(leader) = &mut self.role {
+            replication::count_own_disk(&mut self.books, leader);
+        }
+        let completed = self.books.disk.completed();
+        while let Some(message) = self.books.outbox.release(completed) {
+            self.books.outbox.send(message);
+        }
+    }
+
+    /// Entries up to this index are applied.
+    pub(crate) fn applied(&mut self, index: LogIndex) {
+        applying::on_applied(&mut self.books, index);
+    }
+
+    /// Entries that were asked for. An answer to nothing is ignored.
+    pub(crate) fn loaded(&mut self, id: LoadId, batches: &[Entries]) -> Result<(), LoadError> {
+        let Some(at) = self.loads.iter().position(|load| load.0 == id) else { return Ok(()) };
+        let (_, first, asker) = self.loads.remove(at);
+        match asker {
+            LoadFor::Apply => {
+                let batches = applying::check_loaded(&self.books, first, batches)?;
+                applying::hand_out_loaded(&mut self.books, batches);
+            }
+            LoadFor::Peer(peer) => {
+                if let Role::Leader(leader) = &mut self.role
+                    && leader.progress.find(peer).is_some_and(|progress| progress.loading == Some(id))
+                {
+                    let batches = applying::check_loaded(&self.books, first, batches)?;
+                    replication::send_loaded(&mut self.books, leader, peer, batches);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages to this member may have been lost.
+    pub(crate) fn unreachable(&mut self, peer: NodeId) {
+        match &mut self.role {
+            Role::Leader(leader) => replication::on_unreachable(leader, peer),
+            Role::Follower(follower) if follower.leader == Some(peer) => {
+                // Ask again, and expect no answer to what was sent.
+                follower.reads_sent = self.books.local_reads.done;
+                proposing::give_up_sent(&mut self.books);
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
+        }
+    }
+
+    /// Who leads, as far as this node knows.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Follower(follower) => follower.leader,
+            Role::Leader(_) => Some(self.books.id()),
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// Whether a leader was heard within the shortest election timeout, so that other candidates
+    /// are not listened to (diss. §4.2.3). A leader hears itself as long as it hears a quorum.
+    fn hears_leader(&self) -> bool {
+        match &self.role {
+            Role::Leader(_) => true,
+            Role::Follower(follower) => {
+                follower.leader.is_some()
+                    && self.books.clock.election_elapsed < self.books.config.election_timeout_ticks_min
+            }
+            Role::PreCandidate(_) | Role::Candidate(_) => false,
+        }
+    }
+
+    /// Reads that a quorum confirmed are answered; whoever asked from afar is told the commit
+    /// index as well.
+    fn answer_reads(&mut self) {
+        if let Role::Leader(leader) = &mut self.role
+            && leader.reads.has_round()
+        {
+            let mut waiting = Vec::new();
+            reading::answer_confirmed(&mut self.books, leader, |peer, index| waiting.push((peer, index)));
+            for (peer, index) in waiting {
+                replication::want_commit(&mut self.books, leader, peer, index);
+            }
+        }
+    }
+
+    /// Notes who a load is for.
+    fn note_load(&mut self, action: Action, asker: LoadFor) -> Action {
+        if let Action::Load(load) = &action {
+            self.loads.push((load.id, load.first, asker));
+        }
+        action
+    }
+}

@@ -1,0 +1,192 @@
+//! Settings of one node, their units, defaults and bounds.
+
+use core::{error, fmt};
+
+use crate::words::ids::NodeId;
+
+/// Settings of one node. Start from [`Config::new`] and change what you need.
+///
+/// Times are in ticks; how long a tick lasts is up to whoever calls `tick` (10 to 100 ms is
+/// usual). Sizes are in bytes. The safe choice is the default everywhere.
+///
+/// ```
+/// use raft_core::{Config, NodeId};
+///
+/// let mut config = Config::new(NodeId::new(1));
+/// config.seed = 42;
+/// config.election_timeout_ticks_min = 20;
+/// config.election_timeout_ticks_max = 40;
+/// assert_eq!(config.validate(), Ok(()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// This node. Not zero, not `u64::MAX`.
+    pub id: NodeId,
+    /// Seeds the choice of election timeouts and of a number that tells this start of the node
+    /// from earlier ones; the id is mixed in. Draw a new one for each start, or a forwarded
+    /// proposal may be taken for a duplicate of one from before. Default 0.
+    pub seed: u64,
+    /// A leader sends heartbeats this often. Default 1, at least 1.
+    pub heartbeat_ticks: u32,
+    /// A node campaigns when it hears no leader for a time between this … Default 10, more than
+    /// `heartbeat_ticks`. A voter that heard its leader within this time refuses other
+    /// candidates, and a leader that did not hear a quorum within it steps down.
+    pub election_timeout_ticks_min: u32,
+    /// … and this, both included, drawn anew each time (Raft §5.2). Default 20, not below the
+    /// minimum.
+    pub election_timeout_ticks_max: u32,
+    /// Whether a candidate first asks if it could win (diss. §9.6). Default true.
+    pub pre_vote: bool,
+    /// Whether a leader that does not hear a quorum steps down (diss. §6.2). Default true.
+    pub check_quorum: bool,
+    /// Breaks exact ties between logs in elections; higher wins. Default 0.
+    pub priority: i64,
+    /// The largest payload of one entry. Default 1 MiB.
+    pub entry_bytes_max: u32,
+    /// Entries of at most this size together, or a single larger one, make one append. Default
+    /// 1 MiB.
+    pub append_bytes_max: u32,
+    /// Appends on their way to one follower. Default 256, at least 1.
+    pub inflight_messages_max: u32,
+    /// Bytes on their way to one follower; one append may go over it. Default 16 MiB.
+    pub inflight_bytes_max: u32,
+    /// Payload bytes that a leader holds and has not yet handed out for applying; more is
+    /// refused as busy. Default 64 MiB.
+    pub proposals_bytes_max: u32,
+    /// Payload bytes of forwarded proposals that wait to be sent; more is refused as busy.
+    /// Default 1 MiB.
+    pub forward_bytes_max: u32,
+    /// Read rounds that wait for a quorum at once; further reads wait for the next. Default 64.
+    pub read_rounds_max: u32,
+    /// Payload bytes handed out for applying and not yet applied; one batch may go over it.
+    /// Default 4 MiB.
+    pub apply_bytes_max: u32,
+    /// [`Node`](crate::Node) gives a proposal up as of unknown outcome after this time, give or
+    /// take an eighth. Default 100.
+    pub proposal_timeout_ticks: u32,
+    /// Payload bytes kept in memory behind what is durable and applied, for slow followers.
+    /// Default 16 MiB.
+    pub tail_bytes_max: u32,
+}
+
+/// Which setting is out of its bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `id` is zero or `u64::MAX`.
+    Id,
+    /// `heartbeat_ticks` is zero.
+    HeartbeatTicks,
+    /// `election_timeout_ticks_min` is not above `heartbeat_ticks`.
+    ElectionTimeoutMin,
+    /// `election_timeout_ticks_max` is below the minimum, or both are over 2^30.
+    ElectionTimeoutMax,
+    /// A limit is zero.
+    ZeroLimit(&'static str),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id => f.write_str("id must not be 0 or u64::MAX"),
+            Self::HeartbeatTicks => f.write_str("heartbeat_ticks must be at least 1"),
+            Self::ElectionTimeoutMin => {
+                f.write_str("election_timeout_ticks_min must be above heartbeat_ticks")
+            }
+            Self::ElectionTimeoutMax => f.write_str(
+                "election_timeout_ticks_max must not be below election_timeout_ticks_min, nor above 2^30",
+            ),
+            Self::ZeroLimit(name) => write!(f, "{name} must be at least 1"),
+        }
+    }
+}
+
+impl error::Error for ConfigError {}
+
+impl Config {
+    /// The defaults for this node.
+    #[must_use]
+    pub const fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            seed: 0,
+            heartbeat_ticks: 1,
+            election_timeout_ticks_min: 10,
+            election_timeout_ticks_max: 20,
+            pre_vote: true,
+            check_quorum: true,
+            priority: 0,
+            entry_bytes_max: 1 << 20,
+            append_bytes_max: 1 << 20,
+            inflight_messages_max: 256,
+            inflight_bytes_max: 16 << 20,
+            proposals_bytes_max: 64 << 20,
+            forward_bytes_max: 1 << 20,
+            read_rounds_max: 64,
+            apply_bytes_max: 4 << 20,
+            proposal_timeout_ticks: 100,
+            tail_bytes_max: 16 << 20,
+        }
+    }
+
+    /// Checks every bound.
+    ///
+    /// # Errors
+    ///
+    /// Names the first setting that is out of its bounds.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.id == NodeId::ZERO || self.id.get() == u64::MAX {
+            return Err(ConfigError::Id);
+        }
+        if self.heartbeat_ticks == 0 {
+            return Err(ConfigError::HeartbeatTicks);
+        }
+        if self.election_timeout_ticks_min <= self.heartbeat_ticks {
+            return Err(ConfigError::ElectionTimeoutMin);
+        }
+        if self.election_timeout_ticks_max < self.election_timeout_ticks_min
+            || self.election_timeout_ticks_max > 1 << 30
+        {
+            return Err(ConfigError::ElectionTimeoutMax);
+        }
+        let limits = [
+            ("entry_bytes_max", self.entry_bytes_max),
+            ("append_bytes_max", self.append_bytes_max),
+            ("inflight_messages_max", self.inflight_messages_max),
+            ("inflight_bytes_max", self.inflight_bytes_max),
+            ("proposals_bytes_max", self.proposals_bytes_max),
+            ("forward_bytes_max", self.forward_bytes_max),
+            ("read_rounds_max", self.read_rounds_max),
+            ("apply_bytes_max", self.apply_bytes_max),
+            ("proposal_timeout_ticks", self.proposal_timeout_ticks),
+            ("tail_bytes_max", self.tail_bytes_max),
+        ];
+        match limits.iter().find(|(_, limit)| *limit == 0) {
+            Some((name, _)) => Err(ConfigError::ZeroLimit(name)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setting_out_of_its_bounds_is_named() {
+        let good = Config::new(NodeId::new(1));
+        assert_eq!(good.validate(), Ok(()));
+        let broken = |change: fn(&mut Config)| {
+            let mut config = good.clone();
+            change(&mut config);
+            config.validate()
+        };
+        assert_eq!(broken(|c| c.id = NodeId::ZERO), Err(ConfigError::Id));
+        assert_eq!(broken(|c| c.id = NodeId::new(u64::MAX)), Err(ConfigError::Id));
+        assert_eq!(broken(|c| c.heartbeat_ticks = 0), Err(ConfigError::HeartbeatTicks));
+        assert_eq!(broken(|c| c.heartbeat_ticks = 10), Err(ConfigError::ElectionTimeoutMin));
+        assert_eq!(broken(|c| c.election_timeout_ticks_max = 9), Err(ConfigError::ElectionTimeoutMax));
+        assert_eq!(broken(|c| c.apply_bytes_max = 0), Err(ConfigError::ZeroLimit("apply_bytes_max")));
+    }
+}

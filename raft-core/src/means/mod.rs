@@ -1,0 +1,5 @@
+//! Means: settings, randomness and quorum arithmetic; pure, no protocol.
+
+pub(crate) mod config;
+pub(crate) mod quorum;
+pub(crate) mod rng;

@@ -1,0 +1,117 @@
+//! Majorities: what a quorum has reached, and how a vote stands.
+//!
+//! A joint configuration is two of these, and both must agree (Raft §6); callers take the
+//! minimum, or ask both.
+
+use alloc::vec::Vec;
+
+/// How a vote stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tally {
+    Won,
+    Lost,
+    Pending,
+}
+
+impl Tally {
+    /// The vote of a joint configuration: both must win, one suffices to lose.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Lost, _) | (_, Self::Lost) => Self::Lost,
+            (Self::Won, Self::Won) => Self::Won,
+            (Self::Pending, _) | (_, Self::Pending) => Self::Pending,
+        }
+    }
+}
+
+/// The highest value that a majority has reached or passed; `u64::MAX` without voters, so that an
+/// absent outgoing configuration never binds.
+pub(crate) fn reached(values: impl Iterator<Item = u64>) -> u64 {
+    const INLINE: usize = 8;
+    let mut inline = [0u64; INLINE];
+    let mut spilled = Vec::new();
+    let mut count = 0;
+    for value in values {
+        if count < INLINE {
+            inline[count] = value;
+        } else {
+            if count == INLINE {
+                spilled.extend_from_slice(&inline);
+            }
+            spilled.push(value);
+        }
+        count += 1;
+    }
+    let values = if count <= INLINE { &mut inline[..count] } else { &mut spilled[..] };
+    if values.is_empty() {
+        return u64::MAX;
+    }
+    values.sort_unstable();
+    // A majority of n is n/2 + 1; that many values are at or above this one.
+    values[(count - 1) / 2]
+}
+
+/// How a vote stands, from each voter's answer, `None` if it did not answer yet.
+pub(crate) fn tally(votes: impl Iterator<Item = Option<bool>>) -> Tally {
+    let (mut voters, mut yes, mut no) = (0usize, 0usize, 0usize);
+    for vote in votes {
+        voters += 1;
+        match vote {
+            Some(true) => yes += 1,
+            Some(false) => no += 1,
+            None => {}
+        }
+    }
+    let majority = voters / 2 + 1;
+    if voters == 0 || yes >= majority {
+        Tally::Won
+    } else if no > voters - majority {
+        Tally::Lost
+    } else {
+        Tally::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition, taken literally: the highest value v such that more than half are >= v.
+    fn reached_by_definition(values: &[u64]) -> u64 {
+        let reached_by_majority =
+            |v: &u64| values.iter().filter(|value| *value >= v).count() * 2 > values.len();
+        values.iter().copied().filter(reached_by_majority).max().unwrap_or(u64::MAX)
+    }
+
+    #[test]
+    fn reached_equals_its_definition() {
+        let mut rng = crate::means::rng::Rng::new(1);
+        for voters in 0..=20 {
+            for _ in 0..2000 {
+                let values: Vec<u64> = (0..voters).map(|_| rng.next() % 6).collect();
+                assert_eq!(reached(values.iter().copied()), reached_by_definition(&values), "{values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tally_equals_trying_every_way_the_missing_votes_can_fall() {
+        for voters in 0..=6u32 {
+            for code in 0..3u32.pow(voters) {
+                let votes: Vec<Option<bool>> = (0..voters)
+                    .map(|at| [None, Some(true), Some(false)][(code / 3u32.pow(at) % 3) as usize])
+                    .collect();
+                let wins = |missing: bool| {
+                    let yes = votes.iter().filter(|vote| vote.unwrap_or(missing)).count();
+                    voters == 0 || yes * 2 > votes.len()
+                };
+                let expected = match (wins(false), wins(true)) {
+                    (true, _) => Tally::Won,
+                    (false, false) => Tally::Lost,
+                    (false, true) => Tally::Pending,
+                };
+                assert_eq!(tally(votes.iter().copied()), expected, "{votes:?}");
+            }
+        }
+    }
+}

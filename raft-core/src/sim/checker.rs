@@ -1,0 +1,252 @@
+//! What must hold at every step: Raft figure 3, and that no promise outruns the disk.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::{error, fmt};
+
+use super::disk::Disk;
+use crate::doors::raft::Raft;
+use crate::mem::MemLog;
+use crate::words::entries::{Entry, EntryKind};
+use crate::words::ids::{LogIndex, NodeId, Position, Term};
+use crate::words::message::{Body, Message};
+use crate::words::persist::Persist;
+use crate::words::status::RoleName;
+
+/// A property that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// Which property.
+    pub property: &'static str,
+    /// What was seen instead.
+    pub details: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.property, self.details)
+    }
+}
+
+impl error::Error for Violation {}
+
+/// Everything that was ever seen.
+#[derive(Debug, Default)]
+pub(super) struct Checker {
+    /// The content of each entry ever written, and the term of the entry before it.
+    entries: BTreeMap<Position, (u64, Term)>,
+    leaders: BTreeMap<Term, NodeId>,
+    votes: BTreeMap<(NodeId, Term), NodeId>,
+    /// Position and content of every committed entry, in order from index 1.
+    committed: Vec<(Term, u64)>,
+    /// What the node that is being pumped has applied since the pump began.
+    applied: Vec<(LogIndex, Term, u64)>,
+    /// What was last seen of each running node.
+    seen: BTreeMap<NodeId, Seen>,
+    /// Highest index a client knows to be applied.
+    pub(super) acknowledged: LogIndex,
+    violation: Option<Violation>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    term: Term,
+    commit: LogIndex,
+    applied: LogIndex,
+    last: LogIndex,
+    is_leader: bool,
+    cuts: u64,
+}
+
+impl Checker {
+    /// The first violation, if any.
+    pub(super) fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// How many entries are committed.
+    pub(super) fn committed_count(&self) -> usize {
+        self.committed.len()
+    }
+
+    /// Whether a command with this content is committed, and how often.
+    pub(super) fn count_committed(&self, payload: &[u8]) -> usize {
+        let content = digest(EntryKind::Command, payload);
+        self.committed.iter().filter(|(_, committed)| *committed == content).count()
+    }
+
+    pub(super) fn violate(&mut self, property: &'static str, details: String) {
+        self.violation.get_or_insert(Violation { property, details });
+    }
+
+    /// Log matching (figure 3): the same position means the same entry, and the same one before it.
+    pub(super) fn on_persist(&mut self, node: NodeId, request: &Persist, written: &MemLog) {
+        let Some(first) = request.entries.first() else { return };
+        let mut before = written.term_at(first.prev()).unwrap_or_default();
+        for entry in request.entries.entries() {
+            let position = Position::new(entry.term, entry.index);
+            let content = (digest(entry.kind, entry.payload), before);
+            let known = *self.entries.entry(position).or_insert(content);
+            if known != content {
+                let details = format!("node {node} wrote another entry at {position}");
+                self.violate("log matching", details);
+            }
+            before = entry.term;
+        }
+    }
+
+    /// A promise may leave only when what it rests on is durable.
+    pub(super) fn on_send(&mut self, message: &Message, disks: &BTreeMap<NodeId, Disk>) {
+        let Message { from, to, term, body } = message;
+        let disk = &disks[from];
+        let hard = disk.hard_state();
+        let in_term = hard.term >= *term;
+        let kept = match body {
+            Body::VoteReply(reply) if reply.granted => {
+                let first = *self.votes.entry((*from, *term)).or_insert(*to);
+                if first != *to {
+                    self.violate("one vote per term", format!("node {from} in term {term}: {first}, {to}"));
+                }
+                hard.term > *term || (in_term && hard.vote == Some(*to))
+            }
+            Body::Vote(request) => {
+                in_term && (hard.term > *term || hard.vote == Some(*from)) && disk.has(request.last)
+            }
+            // What is durable may since have been cut off by a later leader, but then in a later term.
+            Body::AppendReply(reply) => in_term && (hard.term > *term || disk.last() >= reply.durable),
+            Body::HeartbeatReply(reply) => in_term && (hard.term > *term || disk.last() >= reply.durable),
+            Body::Append(_) | Body::Heartbeat(_) | Body::InstallSnapshot(_) => in_term,
+            Body::PreVote(_)
+            | Body::PreVoteReply(_)
+            | Body::VoteReply(_)
+            | Body::InstallSnapshotReply(_)
+            | Body::TimeoutNow
+            | Body::Read { .. }
+            | Body::ReadReply { .. }
+            | Body::Propose { .. }
+            | Body::ProposeReply { .. } => true,
+        };
+        if !kept {
+            let details =
+                format!("node {from} has {hard:?} up to {} durable, sends {message:?}", disk.last());
+            self.violate("durable before promised", details);
+        }
+    }
+
+    /// Notes what a node applies; it is compared once the pump is over and its commits are known.
+    pub(super) fn on_apply(&mut self, entry: &Entry<'_>) {
+        self.applied.push((entry.index, entry.term, digest(entry.kind, entry.payload)));
+    }
+
+    /// A node starts, with nothing applied.
+    pub(super) fn on_start(&mut self, node: NodeId, raft: &Raft) {
+        let (term, last) = (raft.term(), raft.last().index);
+        self.seen.insert(node, Seen { term, last, ..Seen::default() });
+    }
+
+    /// After every pump: what figure 3 says of leaders, commits and terms.
+    pub(super) fn on_pump(&mut self, node: NodeId, raft: &Raft, disks: &BTreeMap<NodeId, Disk>) {
+        let seen = self.seen.get(&node).copied().unwrap_or_default();
+        let (term, commit, last) = (raft.term(), raft.commit(), raft.last().index);
+        if term < seen.term || commit < seen.commit || commit > last {
+            let details =
+                format!("node {node} went from {seen:?} to term {term}, commit {commit}, last {last}");
+            self.violate("monotony", details);
+        }
+        let is_leader = raft.role() == RoleName::Leader;
+        let cuts = disks[&node].cuts;
+        if is_leader {
+            let first = *self.leaders.entry(term).or_insert(node);
+            if first != node {
+                self.violate("election safety", format!("nodes {first} and {node} lead term {term}"));
+            }
+            let led = seen.is_leader && seen.term == term;
+            if led && (last < seen.last || cuts != seen.cuts) {
+                self.violate("leader append-only", format!("node {node} in term {term} lost entries"));
+            }
+            if !led {
+                self.check_completeness(node, raft);
+            }
+        }
+        if commit > seen.commit {
+            self.check_commit(node, raft, seen.commit, disks);
+        }
+        let applied = self.check_applied(node, seen.applied);
+        self.seen.insert(node, Seen { term, commit, applied, last, is_leader, cuts });
+    }
+
+    /// State machine safety (figure 3): every node applies the committed entries, in order, once.
+    fn check_applied(&mut self, node: NodeId, mut applied: LogIndex) -> LogIndex {
+        for (index, term, content) in core::mem::take(&mut self.applied) {
+            let at = usize::try_from(index.get() - 1).expect("small");
+            if index <= applied || self.committed.get(at) != Some(&(term, content)) {
+                let details = format!("node {node} applied another entry at {index}, after {applied}");
+                self.violate("state machine safety", details);
+            }
+            applied = index;
+        }
+        applied
+    }
+
+    /// Leader completeness (figure 3): a new leader has every committed entry.
+    fn check_completeness(&mut self, node: NodeId, raft: &Raft) {
+        for (at, (term, _)) in self.committed.iter().enumerate() {
+            let index = LogIndex::new(at as u64 + 1);
+            if raft.term_at(index) != Some(*term) {
+                let details = format!("node {node} leads term {} without {index}@{term}", raft.term());
+                return self.violate("leader completeness", details);
+            }
+        }
+    }
+
+    /// What is committed stays, and is durable on a quorum when it is first said to be committed.
+    fn check_commit(&mut self, node: NodeId, raft: &Raft, from: LogIndex, disks: &BTreeMap<NodeId, Disk>) {
+        let mut index = from;
+        while index < raft.commit() {
+            index = index.next();
+            let Some(term) = raft.term_at(index) else { continue };
+            let at = usize::try_from(index.get() - 1).expect("small");
+            let position = Position::new(term, index);
+            match self.committed.get(at) {
+                Some((committed, _)) if *committed == term => {}
+                Some((committed, _)) => {
+                    let details = format!("node {node} commits {position}, not {index}@{committed}");
+                    return self.violate("committed entries stay", details);
+                }
+                None => {
+                    let Some((content, _)) = self.entries.get(&position).copied() else {
+                        return self
+                            .violate("committed entries exist", format!("{position} was never written"));
+                    };
+                    self.committed.push((term, content));
+                    self.check_quorum(raft, position, disks);
+                }
+            }
+        }
+    }
+
+    fn check_quorum(&mut self, raft: &Raft, position: Position, disks: &BTreeMap<NodeId, Disk>) {
+        let voters: Vec<NodeId> = raft.membership().voters().collect();
+        let holders = voters.iter().filter(|voter| disks.get(voter).is_some_and(|disk| disk.has(position)));
+        if holders.count() * 2 <= voters.len() {
+            self.violate(
+                "durable on a quorum",
+                format!("{position} is committed but not durable on a quorum"),
+            );
+        }
+    }
+}
+
+/// FNV-1a of an entry's content.
+pub(super) fn digest(kind: EntryKind, payload: &[u8]) -> u64 {
+    let kind = match kind {
+        EntryKind::Command => 0,
+        EntryKind::Empty => 1,
+        EntryKind::Membership => 2,
+    };
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    payload.iter().copied().fold(fold(0xcbf2_9ce4_8422_2325, kind), fold)
+}

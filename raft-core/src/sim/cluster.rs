@@ -1,0 +1,385 @@
+//! One run: nodes, faults, clients, and the check after every step.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::{error, fmt};
+
+use super::checker::{Checker, Violation};
+use super::clients::Clients;
+use super::disk::Disk;
+use super::ends::{SimLog, SimTransport};
+use super::network::Network;
+use super::plan::{Chance, Options, Plan, STEPS_PER_TICK, happens};
+use super::report::Report;
+use super::world::{Shared, World};
+use crate::doors::node::{Event, Node};
+use crate::doors::state_machine::StateMachine;
+use crate::means::rng::Rng;
+use crate::words::entries::Entry;
+use crate::words::ids::{LogIndex, NodeId};
+use crate::words::membership::Membership;
+use crate::words::notice::{Notice, StepDown};
+use crate::words::status::RoleName;
+
+/// A violated property, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The step at which it was seen.
+    pub step: u64,
+    /// What was violated.
+    pub violation: Violation,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}, step {}: {}", self.seed, self.step, self.violation)
+    }
+}
+
+impl error::Error for Failure {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.violation)
+    }
+}
+
+/// Runs one seed: faults first, then calm, in which the cluster must recover and agree.
+///
+/// # Errors
+///
+/// The first property that did not hold. The same seed and options fail in the same way.
+pub fn run(seed: u64, options: &Options) -> Result<Report, Failure> {
+    let mut cluster = Cluster::new(seed);
+    let result = cluster.run(options);
+    let world = cluster.world.borrow();
+    match result {
+        Ok(()) => {
+            let mut report = world.report.clone();
+            report.note_many("committed", world.checker.committed_count() as u64);
+            Ok(report)
+        }
+        Err(violation) => Err(Failure { seed, step: world.now, violation }),
+    }
+}
+
+/// The state machine under test: tells the checker what it applies.
+#[derive(Debug)]
+struct Watched {
+    world: Shared,
+    applied: LogIndex,
+}
+
+impl StateMachine for Watched {
+    type Output = LogIndex;
+
+    fn apply(&mut self, entry: &Entry<'_>) -> LogIndex {
+        self.world.borrow_mut().checker.on_apply(entry);
+        self.applied = entry.index;
+        entry.index
+    }
+}
+
+/// A place for a node: running, paused or crashed.
+#[derive(Debug)]
+struct Seat {
+    node: Option<Node<SimLog, SimTransport, Watched>>,
+    /// Neither ticks nor pumps before this step.
+    paused_until: u64,
+    /// Steps per tick; clocks are skewed.
+    tick_steps: u64,
+}
+
+/// How likely a client asks a node in a step without faults.
+const CALM_CHANCE: Chance = 200;
+
+struct Cluster {
+    world: Shared,
+    ids: Vec<NodeId>,
+    seats: BTreeMap<NodeId, Seat>,
+    clients: Clients,
+}
+
+impl Cluster {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let plan = Plan::draw(&mut rng);
+        let ids: Vec<NodeId> = (1..=plan.nodes).map(NodeId::new).collect();
+        let mut world = World {
+            now: 0,
+            rng,
+            plan,
+            is_hostile: true,
+            network: Network::default(),
+            disks: BTreeMap::new(),
+            checker: Checker::default(),
+            report: Report::default(),
+            committed_before_calm: 0,
+        };
+        let mut seats = BTreeMap::new();
+        for id in &ids {
+            world.disks.insert(*id, Disk::default());
+            let skew = u64::from(world.rng.between(0, 2));
+            seats.insert(*id, Seat { node: None, paused_until: 0, tick_steps: STEPS_PER_TICK - 1 + skew });
+        }
+        Self { world: Rc::new(RefCell::new(world)), ids, seats, clients: Clients::default() }
+    }
+
+    fn run(&mut self, options: &Options) -> Result<(), Violation> {
+        for id in self.ids.clone() {
+            self.start(id);
+        }
+        for _ in 0..options.fault_steps {
+            self.step()?;
+        }
+        self.calm_down();
+        for _ in 0..options.calm_steps {
+            self.step()?;
+            if self.has_settled() {
+                break;
+            }
+        }
+        self.check_end()
+    }
+
+    fn step(&mut self) -> Result<(), Violation> {
+        {
+            let world = &mut *self.world.borrow_mut();
+            world.now += 1;
+            world.report.steps += 1;
+            let now = world.now;
+            world.network.deliver(now);
+        }
+        for id in self.ids.clone() {
+            self.faults(id);
+            self.tick(id);
+            self.load(id);
+            self.pump(id);
+            if let Some(violation) = self.world.borrow().checker.violation() {
+                return Err(violation.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets faults strike around one node.
+    fn faults(&mut self, id: NodeId) {
+        if !self.world.borrow().is_hostile {
+            return;
+        }
+        self.strike_network(id);
+        let is_up = self.seats[&id].node.is_some();
+        let (crash, restart, pause, campaign) = {
+            let world = &mut *self.world.borrow_mut();
+            let (rng, plan) = (&mut world.rng, &world.plan);
+            (
+                is_up && happens(rng, plan.crash),
+                !is_up && happens(rng, plan.restart),
+                is_up && happens(rng, plan.pause),
+                is_up && happens(rng, plan.campaign),
+            )
+        };
+        if crash {
+            self.crash(id);
+        } else if restart {
+            self.start(id);
+        } else if pause {
+            let world = &mut *self.world.borrow_mut();
+            world.report.note("pause");
+            let until = world.now + u64::from(world.rng.between(10, 800));
+            self.seats.get_mut(&id).expect("every node has a seat").paused_until = until;
+        } else if campaign && let Some(node) = self.node(id) {
+            // A leader, and a node whose disk does not answer, say no; that is fine.
+            let _refusal = node.campaign();
+        }
+    }
+
+    fn strike_network(&mut self, id: NodeId) {
+        let world = &mut *self.world.borrow_mut();
+        if happens(&mut world.rng, world.plan.partition) {
+            world.report.note("partition");
+            world.network.partition(&self.ids, &mut world.rng);
+        }
+        if world.network.is_partitioned() && happens(&mut world.rng, world.plan.heal) {
+            world.network.heal();
+        }
+        if happens(&mut world.rng, world.plan.unreachable) {
+            let others = u32::try_from(self.ids.len() - 1).expect("a few nodes");
+            let peer = self.ids[world.rng.between(0, others) as usize];
+            world.network.report_unreachable(id, peer);
+        }
+    }
+
+    /// The process ends; of what was under way to the disk, any prefix arrived.
+    fn crash(&mut self, id: NodeId) {
+        self.seats.get_mut(&id).expect("every node has a seat").node = None;
+        self.clients.on_crash(id);
+        let world = &mut *self.world.borrow_mut();
+        world.network.clear_inbox(id);
+        let disk = world.disks.get_mut(&id).expect("every node has a disk");
+        let queued = u32::try_from(disk.queued()).expect("a few requests");
+        world.report.note("crash");
+        if queued > 0 {
+            world.report.note("crash with unsynced writes");
+        }
+        disk.crash(world.rng.between(0, queued) as usize);
+    }
+
+    /// Starts a node from what its disk holds.
+    fn start(&mut self, id: NodeId) {
+        let world = &self.world;
+        let config = {
+            let world = &mut *world.borrow_mut();
+            world.plan.clone().config(id, &mut world.rng)
+        };
+        let founders = Membership::of_voters(self.ids.iter().copied()).expect("ids are valid");
+        let store = SimLog::open(id, Rc::clone(world));
+        let transport = SimTransport::new(id, Rc::clone(world));
+        let machine = Watched { world: Rc::clone(world), applied: LogIndex::ZERO };
+        let opened = Node::open(config, Some(founders), store, transport, machine);
+        let world = &mut *self.world.borrow_mut();
+        match opened {
+            Ok(node) => {
+                world.checker.on_start(id, node.raft());
+                self.seats.get_mut(&id).expect("every node has a seat").node = Some(node);
+            }
+            Err(error) => world.checker.violate("a node can restart", format!("node {id}: {error:?}")),
+        }
+    }
+
+    fn tick(&mut self, id: NodeId) {
+        let now = self.world.borrow().now;
+        let seat = self.seats.get_mut(&id).expect("every node has a seat");
+        let is_due = now.is_multiple_of(seat.tick_steps) && now >= seat.paused_until;
+        if let Some(node) = seat.node.as_mut().filter(|_| is_due) {
+            node.tick();
+            self.world.borrow_mut().report.ticks += 1;
+        }
+    }
+
+    /// Clients propose and read.
+    fn load(&mut self, id: NodeId) {
+        let (proposes, reads, random) = {
+            let world = &mut *self.world.borrow_mut();
+            let (propose, read) = match world.is_hostile {
+                true => (world.plan.propose, world.plan.read),
+                // In calm times clients ask seldom, so that the cluster can settle.
+                false => (CALM_CHANCE, CALM_CHANCE),
+            };
+            let proposes = happens(&mut world.rng, propose);
+            (proposes, happens(&mut world.rng, read), world.rng.next())
+        };
+        let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()) else { return };
+        if proposes {
+            let payload = self.clients.next_payload(random);
+            let is_leader = node.raft().role() == RoleName::Leader;
+            match node.propose(&payload) {
+                Ok(proposal) => {
+                    self.clients.on_propose(id, proposal, payload);
+                    if !is_leader {
+                        self.world.borrow_mut().report.note("forwarded");
+                    }
+                }
+                Err(_) => self.clients.on_refused(payload),
+            }
+        }
+        if reads && let Ok(read) = node.read() {
+            self.clients.on_read(id, read, &self.world.borrow().checker);
+        }
+    }
+
+    /// Lets a node work, but not at every step: inputs pile up before outputs are drained.
+    fn pump(&mut self, id: NodeId) {
+        let pumps = {
+            let world = &mut *self.world.borrow_mut();
+            let (rng, plan) = (&mut world.rng, &world.plan);
+            world.now >= self.seats[&id].paused_until && (happens(rng, plan.pump) || !world.is_hostile)
+        };
+        let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()).filter(|_| pumps) else {
+            return;
+        };
+        let result = node.pump();
+        let world = &mut *self.world.borrow_mut();
+        world.checker.on_pump(id, node.raft(), &world.disks);
+        if let Err(error) = result {
+            world.checker.violate("a node stops only if its disk fails", format!("node {id}: {error:?}"));
+        }
+        while let Some(event) = node.poll_event() {
+            let applied = node.machine().applied;
+            on_event(&mut self.clients, world, id, applied, event);
+        }
+    }
+
+    /// Faults end; every node comes back.
+    fn calm_down(&mut self) {
+        {
+            let world = &mut *self.world.borrow_mut();
+            world.is_hostile = false;
+            world.committed_before_calm = world.checker.committed_count() as u64;
+            world.network.heal();
+            for disk in world.disks.values_mut() {
+                disk.end_stall();
+            }
+        }
+        for id in self.ids.clone() {
+            self.seats.get_mut(&id).expect("every node has a seat").paused_until = 0;
+            if self.seats[&id].node.is_none() {
+                self.start(id);
+            }
+        }
+    }
+
+    /// Whether all nodes agree, and something was committed since the faults ended.
+    fn has_settled(&self) -> bool {
+        let world = self.world.borrow();
+        let committed = world.checker.committed_count() as u64;
+        let is_agreed = self
+            .seats
+            .values()
+            .all(|seat| seat.node.as_ref().is_some_and(|node| node.status().applied.get() == committed));
+        is_agreed && committed > world.committed_before_calm && self.clients.waiting_count() == 0
+    }
+
+    fn check_end(&mut self) -> Result<(), Violation> {
+        let has_settled = self.has_settled();
+        let world = &mut *self.world.borrow_mut();
+        if !has_settled {
+            let states: Vec<_> =
+                self.seats.values().map(|seat| seat.node.as_ref().map(Node::status)).collect();
+            let waiting = self.clients.waiting_count();
+            world.checker.violate("liveness in calm times", format!("{waiting} wait, {states:?}"));
+        }
+        self.clients.check(&mut world.checker);
+        world.checker.violation().cloned().map_or(Ok(()), Err)
+    }
+
+    fn node(&mut self, id: NodeId) -> Option<&mut Node<SimLog, SimTransport, Watched>> {
+        self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut())
+    }
+}
+
+fn on_event(clients: &mut Clients, world: &mut World, id: NodeId, applied: LogIndex, event: Event<LogIndex>) {
+    let (checker, report) = (&mut world.checker, &mut world.report);
+    match event {
+        Event::Proposed { id: proposal, outcome } => {
+            clients.on_outcome(id, proposal, &outcome, checker, report);
+        }
+        Event::ReadReady { up_to } => clients.on_reads_served(id, up_to, applied, checker, report),
+        Event::ReadRefused { up_to } => clients.on_reads_refused(id, up_to, report),
+        Event::Notice(Notice::Role { role: RoleName::Leader, .. }) => report.note("leader elected"),
+        Event::Notice(Notice::Truncated { .. }) => report.note("entries cut off"),
+        Event::Notice(Notice::SteppedDown { cause: StepDown::QuorumLost, .. }) => {
+            report.note("stepped down: quorum lost");
+        }
+        Event::Notice(Notice::SteppedDown { cause: StepDown::DiskStalled, .. }) => {
+            report.note("stepped down: disk stalled");
+        }
+        Event::Notice(Notice::PeerRegressed { peer, .. }) => {
+            checker.violate("a disk that keeps its promises is trusted", format!("node {peer}"));
+        }
+        Event::Notice(_) => {}
+    }
+}

@@ -1,0 +1,96 @@
+//! A simulated network: loses, delays, duplicates, reorders, replays, and cuts links one way.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use crate::doors::transport::Arrival;
+use crate::means::rng::Rng;
+use crate::words::ids::NodeId;
+use crate::words::message::Message;
+
+/// The network between the nodes.
+#[derive(Debug, Default)]
+pub(super) struct Network {
+    /// By the step at which they arrive, then by the order in which they were sent.
+    flying: BTreeMap<(u64, u64), Message>,
+    sent: u64,
+    inboxes: BTreeMap<NodeId, VecDeque<Arrival>>,
+    /// Links that are cut, each in one direction.
+    cut: BTreeSet<(NodeId, NodeId)>,
+    /// Some old messages, to be replayed.
+    memory: Vec<Message>,
+}
+
+/// How many old messages are remembered.
+const MEMORY: usize = 32;
+const MEMORY_LAST: u32 = 31;
+
+impl Network {
+    /// Cuts a random set of links.
+    pub(super) fn partition(&mut self, nodes: &[NodeId], rng: &mut Rng) {
+        let is_one_way = rng.between(0, 2) == 0;
+        let side: Vec<bool> = nodes.iter().map(|_| rng.between(0, 1) == 0).collect();
+        for (a, from) in nodes.iter().enumerate() {
+            for (b, to) in nodes.iter().enumerate() {
+                if side[a] != side[b] && (!is_one_way || side[a]) {
+                    self.cut.insert((*from, *to));
+                }
+            }
+        }
+    }
+
+    /// Mends every link.
+    pub(super) fn heal(&mut self) {
+        self.cut.clear();
+    }
+
+    pub(super) fn is_partitioned(&self) -> bool {
+        !self.cut.is_empty()
+    }
+
+    /// Brings in what is due by `now`.
+    pub(super) fn deliver(&mut self, now: u64) {
+        while let Some(flight) = self.flying.first_entry().filter(|flight| flight.key().0 <= now) {
+            let message = flight.remove();
+            if !self.cut.contains(&(message.from, message.to)) {
+                self.inboxes.entry(message.to).or_default().push_back(Arrival::Message(message));
+            }
+        }
+    }
+
+    /// Tells a node that messages to a peer may have been lost.
+    pub(super) fn report_unreachable(&mut self, node: NodeId, peer: NodeId) {
+        self.inboxes.entry(node).or_default().push_back(Arrival::Unreachable(peer));
+    }
+
+    /// A crashed node receives nothing.
+    pub(super) fn clear_inbox(&mut self, node: NodeId) {
+        self.inboxes.remove(&node);
+    }
+
+    /// The next thing that arrived for a node.
+    pub(super) fn poll(&mut self, node: NodeId) -> Option<Arrival> {
+        self.inboxes.get_mut(&node)?.pop_front()
+    }
+
+    /// Remembers a message, in place of an older one.
+    pub(super) fn remember(&mut self, message: Message, rng: &mut Rng) {
+        if self.memory.len() < MEMORY {
+            self.memory.push(message);
+        } else if rng.between(0, 63) == 0 {
+            self.memory[rng.between(0, MEMORY_LAST) as usize] = message;
+        }
+    }
+
+    /// A message that was sent before.
+    pub(super) fn recall(&self, rng: &mut Rng) -> Option<Message> {
+        let last = u32::try_from(self.memory.len().checked_sub(1)?).expect("a few messages");
+        self.memory.get(rng.between(0, last) as usize).cloned()
+    }
+
+    /// A message is on its way.
+    pub(super) fn fly(&mut self, arrival: u64, message: Message) {
+        self.sent += 1;
+        self.flying.insert((arrival, self.sent), message);
+    }
+}

@@ -1,0 +1,109 @@
+//! What a seed decides beforehand: the cluster, its settings, and how likely each fault is.
+//!
+//! Probabilities are themselves drawn, so that some seeds meet one fault in abundance and others
+//! many in small doses.
+
+use crate::means::config::Config;
+use crate::means::rng::Rng;
+use crate::words::ids::NodeId;
+
+/// How long runs are. The seed decides the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Steps with faults. Default 4000.
+    pub fault_steps: u64,
+    /// Steps without faults, within which the cluster must recover and agree. Default 4000.
+    pub calm_steps: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { fault_steps: 4000, calm_steps: 4000 }
+    }
+}
+
+/// Steps between two ticks of a node whose clock is right.
+pub(super) const STEPS_PER_TICK: u64 = 8;
+
+/// A probability in units of 1/65536.
+pub(super) type Chance = u32;
+
+/// The plan of one run.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) nodes: u64,
+    pub(super) loss: Chance,
+    pub(super) duplicate: Chance,
+    pub(super) replay: Chance,
+    pub(super) delay: Chance,
+    pub(super) delay_steps_max: u32,
+    pub(super) partition: Chance,
+    pub(super) heal: Chance,
+    pub(super) crash: Chance,
+    pub(super) restart: Chance,
+    pub(super) pause: Chance,
+    pub(super) disk_stall: Chance,
+    pub(super) disk_steps_max: u32,
+    pub(super) propose: Chance,
+    pub(super) read: Chance,
+    pub(super) pump: Chance,
+    pub(super) unreachable: Chance,
+    pub(super) campaign: Chance,
+}
+
+impl Plan {
+    pub(super) fn draw(rng: &mut Rng) -> Self {
+        Self {
+            nodes: [1, 2, 3, 3, 3, 3, 5, 5][rng.between(0, 7) as usize],
+            loss: swarm(rng, 6000),
+            duplicate: swarm(rng, 6000),
+            replay: swarm(rng, 2000),
+            delay: swarm(rng, 30000),
+            delay_steps_max: rng.between(1, 120),
+            partition: swarm(rng, 400),
+            heal: 50 + swarm(rng, 600),
+            crash: swarm(rng, 200),
+            restart: 100 + swarm(rng, 2000),
+            pause: swarm(rng, 150),
+            disk_stall: swarm(rng, 100),
+            disk_steps_max: rng.between(0, 12),
+            propose: 500 + swarm(rng, 20000),
+            read: swarm(rng, 8000),
+            pump: 20000 + swarm(rng, 45535),
+            unreachable: swarm(rng, 500),
+            campaign: swarm(rng, 100),
+        }
+    }
+
+    /// The settings of a node: small limits, so that runs meet them.
+    pub(super) fn config(&self, id: NodeId, rng: &mut Rng) -> Config {
+        let mut config = Config::new(id);
+        config.seed = rng.next();
+        config.append_bytes_max = rng.between(1, 200);
+        config.inflight_messages_max = rng.between(1, 8);
+        config.inflight_bytes_max = rng.between(1, 1000);
+        config.proposals_bytes_max = rng.between(100, 2000);
+        config.forward_bytes_max = rng.between(20, 200);
+        config.apply_bytes_max = rng.between(1, 500);
+        config.tail_bytes_max = rng.between(1, 4000);
+        config.entry_bytes_max = 64;
+        config.read_rounds_max = rng.between(1, 4);
+        config.pre_vote = rng.between(0, 9) > 0;
+        config
+    }
+}
+
+/// Nothing, a little, or up to the maximum.
+fn swarm(rng: &mut Rng, max: Chance) -> Chance {
+    match rng.between(0, 3) {
+        0 => 0,
+        1 => rng.between(0, max / 8),
+        _ => rng.between(0, max),
+    }
+}
+
+/// Whether a chance comes true.
+pub(super) fn happens(rng: &mut Rng, chance: Chance) -> bool {
+    rng.between(0, 65535) < chance
+}

@@ -1,0 +1,178 @@
+//! Refusals: why an input was not taken. Nothing changed when one is returned.
+
+use core::{error, fmt};
+
+use super::ids::{LogIndex, NodeId};
+use super::message::Refusal;
+use crate::words::membership::MembershipError;
+
+/// Why a proposal was not taken. It will never be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProposeError {
+    /// Another node leads.
+    NotLeader {
+        /// Who does.
+        leader: NodeId,
+    },
+    /// No leader is known; try again after an election.
+    NoLeader,
+    /// Too many bytes wait already; try again later.
+    Busy {
+        /// The limit that is reached, in bytes.
+        bytes_max: u32,
+    },
+    /// The payload is too large for one entry.
+    TooLarge {
+        /// The limit in bytes.
+        bytes_max: u32,
+    },
+}
+
+impl fmt::Display for ProposeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader } => write!(f, "node {leader} leads"),
+            Self::NoLeader => f.write_str("no leader is known"),
+            Self::Busy { bytes_max } => write!(f, "{bytes_max} bytes of proposals wait already"),
+            Self::TooLarge { bytes_max } => write!(f, "the payload is over {bytes_max} bytes"),
+        }
+    }
+}
+
+impl error::Error for ProposeError {}
+
+/// Why a read was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// No leader is known; try again after an election.
+    NoLeader,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLeader => f.write_str("no leader is known"),
+        }
+    }
+}
+
+impl error::Error for ReadError {}
+
+/// Why a node does not campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CampaignError {
+    /// It leads already.
+    Leading,
+    /// It is no voter (S92).
+    NotVoter,
+    /// Its disk does not answer.
+    DiskStalled,
+}
+
+impl fmt::Display for CampaignError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leading => "this node leads already",
+            Self::NotVoter => "this node is no voter",
+            Self::DiskStalled => "this node's disk does not answer",
+        })
+    }
+}
+
+impl error::Error for CampaignError {}
+
+/// Why what a store recovered cannot be a node's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The store was never written to, and no founding membership was given.
+    NotInitialised,
+    /// The runs leave a gap, overlap, or their terms go down.
+    LogOrder {
+        /// Where.
+        at: LogIndex,
+    },
+    /// The log has an entry of a later term than the hard state (F17).
+    TermBehindLog,
+    /// The commit index lies outside of the log (F17, S106).
+    CommitOutsideLog {
+        /// The recovered commit index.
+        commit: LogIndex,
+        /// The end of the recovered log.
+        last: LogIndex,
+    },
+    /// A membership entry cannot be read.
+    Membership {
+        /// Where.
+        at: LogIndex,
+        /// Why.
+        source: MembershipError,
+    },
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInitialised => f.write_str("the store is empty and no founding membership was given"),
+            Self::LogOrder { at } => write!(f, "the recovered log is out of order at {at}"),
+            Self::TermBehindLog => f.write_str("the recovered term is behind the recovered log"),
+            Self::CommitOutsideLog { commit, last } => {
+                write!(f, "the recovered commit index {commit} is outside of the log, which ends at {last}")
+            }
+            Self::Membership { at, .. } => write!(f, "the membership entry at {at} is malformed"),
+        }
+    }
+}
+
+impl error::Error for RestoreError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Membership { source, .. } => Some(source),
+            Self::NotInitialised
+            | Self::LogOrder { .. }
+            | Self::TermBehindLog
+            | Self::CommitOutsideLog { .. } => None,
+        }
+    }
+}
+
+/// Why loaded entries were not taken: the store did not give what it was asked for (F13, S109).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// No entry, or not the one asked for.
+    WrongEntries {
+        /// The index asked for.
+        first: LogIndex,
+    },
+    /// An entry of another term than the log has there.
+    WrongTerm {
+        /// Where.
+        at: LogIndex,
+    },
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongEntries { first } => write!(f, "the store did not load the entries from {first} on"),
+            Self::WrongTerm { at } => write!(f, "the store loaded an entry of another term at {at}"),
+        }
+    }
+}
+
+impl error::Error for LoadError {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotLeader => "the receiver does not lead",
+            Self::Busy => "the leader is busy",
+            Self::TooLarge => "the payload is too large",
+            Self::Transferring => "leadership is being handed over",
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! What can be seen of a node from outside.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::ids::{LogIndex, NodeId, Position, Term};
+use super::membership::Membership;
+
+/// The role a node plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RoleName {
+    /// Follows a leader, or waits for one.
+    Follower,
+    /// Asks whether it could win an election (diss. §9.6).
+    PreCandidate,
+    /// Stands for election.
+    Candidate,
+    /// Leads.
+    Leader,
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Follower => "follower",
+            Self::PreCandidate => "pre-candidate",
+            Self::Candidate => "candidate",
+            Self::Leader => "leader",
+        })
+    }
+}
+
+/// A picture of a node at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// This node.
+    pub id: NodeId,
+    /// Its role.
+    pub role: RoleName,
+    /// Its term.
+    pub term: Term,
+    /// Whom it voted for in this term.
+    pub vote: Option<NodeId>,
+    /// Who leads in this term, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// The position before the first retained entry.
+    pub mark: Position,
+    /// The end of its log.
+    pub last: Position,
+    /// Up to here its log is durable.
+    pub durable: LogIndex,
+    /// Its commit index.
+    pub commit: LogIndex,
+    /// Up to here the state machine has applied.
+    pub applied: LogIndex,
+    /// The membership in force.
+    pub membership: Membership,
+    /// How the others progress; empty unless it leads.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// How one member progresses, as its leader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Which member.
+    pub id: NodeId,
+    /// How the leader sends to it.
+    pub mode: PeerMode,
+    /// Up to here its log is known to equal the leader's and to be durable.
+    pub matched: LogIndex,
+    /// The next entry to send.
+    pub next: LogIndex,
+    /// Appends on their way.
+    pub inflight_messages: u32,
+    /// Bytes on their way.
+    pub inflight_bytes: u32,
+    /// Whether it was heard since the last quorum check.
+    pub is_active: bool,
+}
+
+/// How a leader sends to one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeerMode {
+    /// One append at a time until the logs are known to meet.
+    Probe,
+    /// A window of appends.
+    Replicate,
+    /// Nothing: it lost what it had acknowledged.
+    Stopped,
+}
+
+/// What is known of a proposal's fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitStatus {
+    /// In the log, not yet committed.
+    Pending,
+    /// Committed: it will never be lost.
+    Committed,
+    /// Another entry was committed in its place: it will never be applied.
+    Lost,
+    /// Not in this log, or compacted away: others may know.
+    Unknown,
+}

@@ -1,0 +1,10 @@
+//! The commands that clients can give: their names and rules, and how those that touch the store
+//! become operations. Knows no connections.
+
+mod compile;
+mod error;
+mod spec;
+
+pub use compile::{KeyLimits, compile};
+pub use error::CommandError;
+pub use spec::{Class, KeyWords, SPECS, Spec, Verb, find};

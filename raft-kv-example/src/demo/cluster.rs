@@ -1,0 +1,117 @@
+//! The node processes of the demo.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::free_ports;
+
+/// Three node processes on loopback. They end when this is dropped, and, because they watch their
+/// standard input, also when this process is killed.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    dir: PathBuf,
+    ports: [u16; NODES],
+    peers: String,
+    nodes: Vec<Process>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    died: Option<Instant>,
+}
+
+/// What is known of a node's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProcessState {
+    pub(super) pid: u32,
+    pub(super) port: u16,
+    pub(super) is_alive: bool,
+}
+
+impl Cluster {
+    /// Starts the nodes with their data under the directory.
+    pub(super) fn start(dir: &Path) -> io::Result<Self> {
+        let free = free_ports::find(NODES * 2)?;
+        let (mut ports, mut peers) = ([0; NODES], Vec::new());
+        for (at, port) in ports.iter_mut().enumerate() {
+            *port = free[at];
+            peers.push(format!("{}=127.0.0.1:{}", at + 1, free[NODES + at]));
+        }
+        let mut cluster = Self { dir: dir.to_owned(), ports, peers: peers.join(","), nodes: Vec::new() };
+        for at in 0..NODES {
+            let child = cluster.spawn(at)?;
+            cluster.nodes.push(Process { child, died: None });
+        }
+        Ok(cluster)
+    }
+
+    /// Where clients connect.
+    pub(super) fn ports(&self) -> [u16; NODES] {
+        self.ports
+    }
+
+    pub(super) fn processes(&self) -> Vec<ProcessState> {
+        let state = |(node, port): (&Process, u16)| ProcessState {
+            pid: node.child.id(),
+            port,
+            is_alive: node.died.is_none(),
+        };
+        self.nodes.iter().zip(self.ports).map(state).collect()
+    }
+
+    /// Notices who died; starts them again after a while, if asked to.
+    pub(super) fn tend(&mut self, restart_after: Option<Duration>) -> io::Result<()> {
+        for at in 0..self.nodes.len() {
+            let node = &mut self.nodes[at];
+            if node.died.is_none() && node.child.try_wait()?.is_some() {
+                node.died = Some(Instant::now());
+            }
+            let is_due = node.died.zip(restart_after).is_some_and(|(died, after)| died.elapsed() >= after);
+            if is_due {
+                let child = self.spawn(at)?;
+                self.nodes[at] = Process { child, died: None };
+            }
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, at: usize) -> io::Result<Child> {
+        let id = at + 1;
+        let log = File::options().create(true).append(true).open(self.dir.join(format!("node-{id}.log")))?;
+        Command::new(std::env::current_exe()?)
+            .args(["serve", "--until-stdin-ends", "--id", &id.to_string()])
+            .args(["--listen", &format!("127.0.0.1:{}", self.ports[at]), "--peers", &self.peers])
+            .arg("--data")
+            .arg(self.dir.join(format!("node-{id}")))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            drop(node.child.stdin.take());
+        }
+        let until = Instant::now() + STOP_WITHIN;
+        for node in &mut self.nodes {
+            while matches!(node.child.try_wait(), Ok(None)) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            // Fails only for those that have ended.
+            let _ = node.child.kill();
+            let _ = node.child.wait();
+        }
+    }
+}
+
+/// How many nodes there are.
+pub(super) const NODES: usize = 3;
+const STOP_WITHIN: Duration = Duration::from_secs(5);

@@ -1,0 +1,16 @@
+//! The replicated state: operations, their encoding in the log, and the machine that applies them.
+//! Knows neither Redis's protocol nor sockets nor time.
+
+mod apply;
+mod batch;
+mod glob;
+mod machine;
+mod operation;
+mod reply;
+mod store;
+
+pub use batch::Batch;
+pub use machine::{Fault, Machine};
+pub use operation::{Keys, MalformedBatch, Operation, Operations, Pairs, SetCondition, SetReply};
+pub use reply::{KvError, Replies, Reply, ReplySink};
+pub use store::Store;

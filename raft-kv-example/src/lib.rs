@@ -1,0 +1,18 @@
+//! A replicated key-value node that speaks the Redis protocol: its parts as a library.
+//!
+//! From the outside in: [`cli`] and [`settings`], [`run`] which puts a node together, [`server`] with
+//! its clients, [`node`] which joins it with Raft; and, knowing nothing of those, [`command`] and
+//! [`resp`] for the protocol and [`kv`] for the replicated state.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod command;
+pub mod demo;
+pub mod free_ports;
+pub mod kv;
+pub mod logging;
+pub mod node;
+pub mod resp;
+pub mod run;
+pub mod server;
+pub mod settings;

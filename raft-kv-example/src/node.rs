@@ -1,0 +1,216 @@
+//! Joins a Raft node with the server: translates requests, outcomes and happenings.
+
+use std::{error, fmt};
+
+use raft_core::{
+    Event, LogStore, MemberRole, Node, NodeError, Notice, Outcome as NodeOutcome, PeerMode, ProposeError,
+    Refusal, Transport,
+};
+use slog::{Logger, error, info, warn};
+
+use crate::kv::{Machine, Replies};
+use crate::server::{
+    MemberOverview, Outcome, Overview, PeerOverview, Refused, Replica, ReplicaEvent, Ticket,
+};
+
+/// A Raft node that drives the key-value machine.
+#[derive(Debug)]
+pub struct KvNode<L, T> {
+    node: Node<L, T, Machine>,
+    log: Logger,
+    /// What an extra pump failed with; the next one reports it.
+    failure: Option<NodeFailure>,
+}
+
+/// Why the node stopped, with all its causes in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFailure(String);
+
+impl fmt::Display for NodeFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for NodeFailure {}
+
+impl<E: error::Error + 'static> From<NodeError<E>> for NodeFailure {
+    fn from(error: NodeError<E>) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl NodeFailure {
+    /// Keeps the error and its causes as text.
+    #[must_use]
+    pub fn of(error: &dyn error::Error) -> Self {
+        Self(explain(error))
+    }
+}
+
+/// An error and its causes in one line.
+#[must_use]
+pub fn explain(error: &dyn error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl<L: LogStore, T: Transport> KvNode<L, T> {
+    /// Takes over a node.
+    #[must_use]
+    pub fn new(node: Node<L, T, Machine>, log: Logger) -> Self {
+        Self { node, log, failure: None }
+    }
+
+    fn try_propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
+        match self.node.propose(batch) {
+            Ok(id) => Ok(Ticket(id.get())),
+            Err(ProposeError::Busy { .. }) => Err(Refused::Busy),
+            Err(ProposeError::TooLarge { .. }) => Err(Refused::TooLarge),
+            // Refusals that are not known here are nothing that waiting could not cure.
+            Err(_) => Err(Refused::NoLeader),
+        }
+    }
+
+    fn on_notice(&self, notice: Notice) {
+        let log = &self.log;
+        match notice {
+            Notice::Role { role, term } => info!(log, "role"; "role" => %role, "term" => term.get()),
+            Notice::Leader { leader, term } => {
+                info!(log, "leader"; "leader" => leader.get(), "term" => term.get());
+            }
+            Notice::SteppedDown { cause, term } => {
+                warn!(log, "stepped down"; "cause" => ?cause, "term" => term.get());
+            }
+            Notice::Truncated { from, last } => {
+                info!(log, "entries gave way to another leader's"; "from" => from.get(), "last" => %last);
+            }
+            Notice::Offended { from, offence } => {
+                warn!(log, "dropped a message"; "from" => from.get(), "offence" => %offence);
+            }
+            Notice::PeerRegressed { peer, acknowledged, reported } => error!(
+                log, "a peer has lost what it acknowledged; let it return under a new id";
+                "peer" => peer.get(), "acknowledged" => acknowledged.get(), "reported" => reported.get()
+            ),
+            Notice::DiskStalled => warn!(log, "the disk does not answer"),
+            other => info!(log, "notice"; "what" => ?other),
+        }
+    }
+}
+
+impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
+    type Error = NodeFailure;
+
+    fn tick(&mut self) {
+        self.node.tick();
+    }
+
+    fn pump(&mut self) -> Result<(), NodeFailure> {
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(self.node.pump()?),
+        }
+    }
+
+    fn propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
+        match self.try_propose(batch) {
+            Err(Refused::Busy) if self.failure.is_none() => {
+                // What is proposed in one turn may fill a message; a pump sends it and makes room.
+                self.failure = self.node.pump().err().map(NodeFailure::from);
+                self.try_propose(batch)
+            }
+            result => result,
+        }
+    }
+
+    fn read(&mut self) -> Result<Ticket, Refused> {
+        self.node.read().map(|id| Ticket(id.get())).map_err(|_| Refused::NoLeader)
+    }
+
+    fn poll_event(&mut self) -> Option<ReplicaEvent> {
+        loop {
+            match self.node.poll_event()? {
+                Event::Proposed { id, outcome } => {
+                    let outcome = translate(outcome);
+                    return Some(ReplicaEvent::Answered { ticket: Ticket(id.get()), outcome });
+                }
+                Event::ReadReady { up_to } => {
+                    return Some(ReplicaEvent::ReadReady { up_to: Ticket(up_to.get()) });
+                }
+                Event::ReadRefused { up_to } => {
+                    return Some(ReplicaEvent::ReadRefused { up_to: Ticket(up_to.get()) });
+                }
+                Event::Notice(notice) => {
+                    self.on_notice(notice);
+                    if matches!(notice, Notice::Leader { .. } | Notice::Role { .. }) {
+                        return Some(ReplicaEvent::LeaderChanged);
+                    }
+                }
+            }
+        }
+    }
+
+    fn machine(&self) -> &Machine {
+        self.node.machine()
+    }
+
+    fn overview(&self) -> Overview {
+        let status = self.node.status();
+        let members = status.membership.members().iter().map(|member| MemberOverview {
+            id: member.id.get(),
+            role: match member.role {
+                MemberRole::Learner => "learner",
+                MemberRole::Voter => "voter",
+                MemberRole::Witness => "witness",
+                MemberRole::Leaving => "leaving",
+            },
+            address: String::from_utf8_lossy(&member.context).into_owned(),
+        });
+        let peers = status.peers.iter().map(|peer| PeerOverview {
+            id: peer.id.get(),
+            mode: match peer.mode {
+                PeerMode::Probe => "probe",
+                PeerMode::Replicate => "replicate",
+                PeerMode::Stopped => "stopped",
+            },
+            matched: peer.matched.get(),
+            is_active: peer.is_active,
+        });
+        Overview {
+            id: status.id.get(),
+            role: role_word(status.role),
+            term: status.term.get(),
+            leader: status.leader.map(raft_core::NodeId::get),
+            commit: status.commit.get(),
+            applied: status.applied.get(),
+            last: status.last.index.get(),
+            durable: status.durable.get(),
+            members: members.collect(),
+            peers: peers.collect(),
+        }
+    }
+}
+
+fn translate(outcome: NodeOutcome<Replies>) -> Outcome {
+    match outcome {
+        NodeOutcome::Applied(replies) => Outcome::Applied(replies),
+        NodeOutcome::Refused(Refusal::Busy) => Outcome::Busy,
+        NodeOutcome::Refused(Refusal::NotLeader | Refusal::TooLarge | Refusal::Transferring)
+        | NodeOutcome::Lost => Outcome::NotApplied,
+        NodeOutcome::Unknown => Outcome::Unknown,
+    }
+}
+
+fn role_word(role: raft_core::RoleName) -> &'static str {
+    match role {
+        raft_core::RoleName::Follower => "follower",
+        raft_core::RoleName::PreCandidate => "pre-candidate",
+        raft_core::RoleName::Candidate => "candidate",
+        raft_core::RoleName::Leader => "leader",
+    }
+}

@@ -1,0 +1,8 @@
+//! Redis's protocol: requests in, replies out. Knows no commands and no sockets.
+
+mod inline;
+mod request;
+mod writer;
+
+pub use request::{Progress, ProtocolError, Request, RequestLimits, RequestReader};
+pub use writer::{Protocol, ReplyWriter};

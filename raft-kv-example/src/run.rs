@@ -1,0 +1,198 @@
+//! `raft-kv serve`: puts the parts of a node together and lets them run until a signal.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::{error, fmt, io};
+
+use raft_core::{GroupId, Node};
+use raft_storage::{Identity, OpenError, Start, Wal, WalOptions};
+use raft_transport_tcp::{BindError, Options, TcpTransport};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use slog::{Logger, info, o, warn};
+
+use crate::kv::Machine;
+use crate::node::{KvNode, NodeFailure, explain};
+use crate::server::{ServeError, Server, Stop};
+use crate::settings::Settings;
+
+/// Why a node did not start, or did not go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// An address means nothing to this machine.
+    Resolve {
+        /// The option it came from.
+        option: &'static str,
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Clients cannot be listened for.
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Other nodes cannot be listened for.
+    PeerListen {
+        /// Where.
+        address: SocketAddr,
+        /// What the transport says.
+        source: BindError,
+    },
+    /// The way to another node cannot be kept.
+    Peer(io::Error),
+    /// The directory cannot be this node's.
+    Data {
+        /// Which directory.
+        dir: PathBuf,
+        /// What the log says.
+        source: Box<OpenError>,
+    },
+    /// Signals cannot be watched.
+    Signals(io::Error),
+    /// The node stopped.
+    Node(NodeFailure),
+    /// The server stopped.
+    Serve(ServeError<NodeFailure>),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { option, address, .. } => {
+                write!(f, "{option}: '{address}' is no address of this machine; check the spelling")
+            }
+            Self::Listen { address, .. } => write!(
+                f,
+                "cannot listen for clients on {address}; stop whoever uses the port, or give another \
+                 one with --listen"
+            ),
+            Self::PeerListen { address, .. } => write!(
+                f,
+                "cannot listen for other nodes on {address}; stop whoever uses the port, or give \
+                 another one with --peer-listen"
+            ),
+            Self::Peer(_) => f.write_str("cannot keep a connection to another node"),
+            Self::Data { dir, .. } => write!(f, "cannot use the data directory {}", dir.display()),
+            Self::Signals(_) => f.write_str("cannot watch for signals"),
+            Self::Node(_) => f.write_str("the node cannot start"),
+            Self::Serve(_) => f.write_str("the node stopped"),
+        }
+    }
+}
+
+impl error::Error for RunError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Resolve { source, .. } | Self::Listen { source, .. } => Some(source),
+            Self::Peer(source) | Self::Signals(source) => Some(source),
+            Self::PeerListen { source, .. } => Some(source),
+            Self::Data { source, .. } => Some(source),
+            Self::Node(source) => Some(source),
+            Self::Serve(source) => Some(source),
+        }
+    }
+}
+
+/// Runs a node until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// If it cannot start, or its disk or log is no longer to be trusted.
+pub fn run(settings: Settings, log: &Logger) -> Result<(), RunError> {
+    let log = log.new(o!("node" => settings.config.id.get()));
+    let stop = Stop::default();
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, stop.flag()).map_err(RunError::Signals)?;
+    }
+    if settings.is_until_stdin_ends {
+        stop_with_stdin(stop.clone());
+    }
+    make_room_for_clients(settings.limits.clients_max, &log);
+    let address = resolve("--listen", &settings.listen)?;
+    let server = Server::bind(address, settings.tick, settings.limits.clone(), stop, log.clone())
+        .map_err(|source| RunError::Listen { address, source })?;
+    let wal = open_log(&settings, &server, &log)?;
+    let transport = open_transport(&settings, wal.incarnation(), &server, &log)?;
+    let store = wal.group(GROUP).map_err(|error| RunError::Node(NodeFailure::of(&error)))?;
+    let machine = Machine::new(settings.cluster);
+    let node = Node::open(settings.config, Some(settings.founders), store, transport.group(GROUP), machine)
+        .map_err(|error| RunError::Node(error.into()))?;
+    let listening = server.local_address().unwrap_or(address);
+    info!(log, "ready for clients"; "address" => %listening);
+    let result = server.run(KvNode::new(node, log.clone())).map_err(RunError::Serve);
+    transport.shutdown();
+    let closed = wal.close().map_err(|error| RunError::Node(NodeFailure::of(&error)));
+    match &result {
+        Ok(()) => info!(log, "stopped"),
+        Err(error) => slog::crit!(log, "stopped"; "error" => explain(error)),
+    }
+    result.and(closed)
+}
+
+fn open_log(settings: &Settings, server: &Server, log: &Logger) -> Result<Wal, RunError> {
+    let identity = Identity { cluster: settings.cluster, node: settings.config.id };
+    let options =
+        WalOptions::new(&settings.data, identity).start(Start::InitialiseIfMissing).logger(log.clone());
+    let wake = server.wake();
+    Wal::open(&options, move || wake.wake())
+        .map_err(|source| RunError::Data { dir: settings.data.clone(), source: Box::new(source) })
+}
+
+fn open_transport(
+    settings: &Settings,
+    incarnation: u64,
+    server: &Server,
+    log: &Logger,
+) -> Result<TcpTransport, RunError> {
+    let address = resolve("--peer-listen", &settings.peer_listen)?;
+    let mut options = Options::new(settings.cluster, settings.config.id, incarnation, address);
+    options.log = log.clone();
+    let wake = Arc::new(server.wake());
+    let transport = TcpTransport::bind(options, move || wake.wake())
+        .map_err(|source| RunError::PeerListen { address, source })?;
+    for (id, address) in &settings.peers {
+        transport.set_peer(*id, address).map_err(RunError::Peer)?;
+    }
+    Ok(transport)
+}
+
+/// Raises the number of descriptors that this process may have, as far as it may.
+fn make_room_for_clients(clients_max: usize, log: &Logger) {
+    let wanted = u64::try_from(clients_max).unwrap_or(u64::MAX).saturating_add(DESCRIPTORS_BESIDES);
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), ..limit });
+    if raised.is_err() || reachable < wanted {
+        warn!(log, "fewer clients can connect than --clients-max says; raise the limit of open files";
+            "wanted" => wanted, "reached" => reachable);
+    }
+}
+
+/// Asks for the end when whoever holds the other end of standard input closes it or dies.
+fn stop_with_stdin(stop: Stop) {
+    std::thread::spawn(move || {
+        // An error says as much as the end: nobody is there any more.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        stop.stop();
+    });
+}
+
+fn resolve(option: &'static str, address: &str) -> Result<SocketAddr, RunError> {
+    let refuse = |source| RunError::Resolve { option, address: address.to_owned(), source };
+    let mut found = address.to_socket_addrs().map_err(refuse)?;
+    found.next().ok_or_else(|| refuse(io::ErrorKind::NotFound.into()))
+}
+
+/// Descriptors for everything but clients: the log, other nodes, the system's own.
+const DESCRIPTORS_BESIDES: u64 = 1024;
+/// The one group of this process.
+const GROUP: GroupId = GroupId::new(1);

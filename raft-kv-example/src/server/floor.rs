@@ -1,0 +1,198 @@
+//! The loop: waits for sockets, lets time pass, drives the replica.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use mio::Events;
+use mio::event::Event;
+use slog::{info, warn};
+
+use super::answer::{Answer, Failure};
+use super::base::{Base, FIRST_CLIENT, LISTENER, ServeError, WAKE};
+use super::client::Wait;
+use super::clients::{ClientKey, Clients};
+use super::desk::Desk;
+use super::intake::Intake;
+use super::replica::Replica;
+
+/// The server at work.
+pub(super) struct Floor<R> {
+    pub(super) base: Base,
+    pub(super) replica: R,
+    pub(super) intake: Intake,
+    pub(super) clients: Clients,
+    pub(super) desk: Desk,
+    /// Connections to look at in this turn.
+    pub(super) ready: Vec<ClientKey>,
+    /// Replies of one chunk on their way into a socket.
+    pub(super) out: BytesMut,
+    pub(super) started: Instant,
+    pub(super) now: Instant,
+    pub(super) next_tick: Instant,
+    pub(super) next_check: Instant,
+    pub(super) stopping_since: Option<Instant>,
+    /// Whether connections may wait to be accepted.
+    pub(super) has_backlog: bool,
+}
+
+impl<R: Replica> Floor<R> {
+    pub(super) fn new(base: Base, replica: R) -> Self {
+        let now = Instant::now();
+        Self {
+            intake: Intake::new(&base.limits),
+            clients: Clients::new(FIRST_CLIENT),
+            desk: Desk::default(),
+            ready: Vec::new(),
+            out: BytesMut::new(),
+            started: now,
+            now,
+            next_tick: now + base.tick,
+            next_check: now,
+            stopping_since: None,
+            has_backlog: false,
+            replica,
+            base,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<(), ServeError<R::Error>> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !self.is_done() {
+            let wait = if self.ready.is_empty() {
+                self.next_tick.saturating_duration_since(Instant::now())
+            } else {
+                Duration::ZERO
+            };
+            match self.base.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(ServeError::Poll(error));
+                }
+                _ => self.now = Instant::now(),
+            }
+            self.base.wake.rearm();
+            events.iter().for_each(|event| self.on_event(event));
+            self.pass_time();
+            self.accept();
+            self.take_chunks();
+            self.ask_for_read();
+            self.replica.pump().map_err(ServeError::Replica)?;
+            while let Some(event) = self.replica.poll_event() {
+                self.on_replica_event(event);
+            }
+            if let Some(fault) = self.replica.machine().fault() {
+                return Err(ServeError::Machine(fault));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        match event.token() {
+            WAKE => {}
+            LISTENER => self.has_backlog = true,
+            token => {
+                let Some(key) = self.clients.key_of(token) else { return };
+                let Some(client) = self.clients.find(key) else { return };
+                let is_broken = event.is_error() || (event.is_writable() && client.flush().is_err());
+                if event.is_readable() || event.is_read_closed() {
+                    client.on_readable(event.is_read_closed());
+                }
+                if is_broken || (client.session.is_closing && client.is_settled()) {
+                    self.clients.remove(key, self.base.poll.registry());
+                } else if client.is_ready() {
+                    self.ready.push(key);
+                }
+            }
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let mut ticks = 0;
+        while self.next_tick <= self.now {
+            self.next_tick += self.base.tick;
+            ticks += 1;
+            if ticks <= TICKS_PER_TURN_MAX {
+                self.replica.tick();
+            }
+        }
+        if ticks > 0 {
+            // What a leader refused, or did not exist for, is asked again.
+            self.retry_held();
+        }
+        if self.next_check <= self.now {
+            self.next_check = self.now + CHECK_PERIOD;
+            self.check_deadlines();
+        }
+    }
+
+    /// Answers what has waited too long; ends connections that dawdle.
+    fn check_deadlines(&mut self) {
+        if self.stopping_since.is_none() && self.base.stop.is_asked() {
+            info!(self.base.log, "stopping"; "clients" => self.clients.count());
+            self.stopping_since = Some(self.now);
+            // A failure leaves the listener watched for the little time that is left.
+            let _ = self.base.poll.registry().deregister(&mut self.base.listener);
+        }
+        let (now, limits) = (self.now, &self.base.limits);
+        let is_stopping = self.stopping_since.is_some();
+        let mut late = Vec::new();
+        let mut slow = Vec::new();
+        for (key, client) in self.clients.iter_mut() {
+            let waited = now.saturating_duration_since(client.since);
+            match client.wait {
+                Wait::Leader if is_stopping => late.push((key, Failure::Stopping)),
+                Wait::Leader if waited >= limits.hold_time_max => late.push((key, Failure::NoLeader)),
+                Wait::Write(_) if waited >= limits.answer_time_max => late.push((key, Failure::Unknown)),
+                Wait::Read if waited >= limits.answer_time_max => late.push((key, Failure::NoLeader)),
+                Wait::Nothing if client.is_amid_request() && waited >= limits.request_time_max => {
+                    slow.push(key);
+                }
+                Wait::Nothing | Wait::Leader | Wait::Write(_) | Wait::Read => {}
+            }
+        }
+        for (key, failure) in late {
+            self.answer(key, Answer::Failure(failure));
+        }
+        for key in slow {
+            self.clients.remove(key, self.base.poll.registry());
+        }
+    }
+
+    fn accept(&mut self) {
+        while self.has_backlog && self.stopping_since.is_none() {
+            let mut stream = match self.base.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.has_backlog = false;
+                    return;
+                }
+                Err(error) => {
+                    // Without descriptors left, the backlog waits until a connection has ended.
+                    warn!(self.base.log, "cannot accept a client"; "error" => %error);
+                    return;
+                }
+            };
+            if self.clients.count() >= self.base.limits.clients_max {
+                // Courtesy; the connection ends in any case.
+                let _ = stream.write(b"-ERR max number of clients reached\r\n");
+                continue;
+            }
+            if let Err(error) = self.clients.add(stream, self.base.poll.registry(), self.now) {
+                warn!(self.base.log, "cannot watch a client"; "error" => %error);
+            }
+        }
+    }
+
+    /// Whether the server was asked to stop and nothing that matters is under way.
+    fn is_done(&mut self) -> bool {
+        let Some(since) = self.stopping_since else { return false };
+        let is_late = self.now.saturating_duration_since(since) >= self.base.limits.stop_time_max;
+        is_late || self.clients.iter_mut().all(|(_, client)| client.is_settled())
+    }
+}
+
+const EVENTS_MAX: usize = 1024;
+/// After a pause of the process, time goes on with this many ticks; the rest never happened.
+const TICKS_PER_TURN_MAX: u32 = 10;
+const CHECK_PERIOD: Duration = Duration::from_millis(50);

@@ -1,0 +1,97 @@
+//! The replicated node as the server needs it.
+
+use std::error;
+
+use super::overview::Overview;
+use crate::kv::{Machine, Replies};
+
+/// Names what was asked of a replica. Each kind of request is numbered upwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One member of the replicated group. Never waits.
+pub trait Replica {
+    /// What stops it for good.
+    type Error: error::Error + Send + Sync + 'static;
+
+    /// Lets one tick pass.
+    fn tick(&mut self);
+
+    /// Does all work that has come up: takes what arrived, sends, persists, applies.
+    ///
+    /// # Errors
+    ///
+    /// If it can no longer keep its promises; the process must end.
+    fn pump(&mut self) -> Result<(), Self::Error>;
+
+    /// Proposes a batch of operations.
+    ///
+    /// # Errors
+    ///
+    /// If it was not taken; it will not be applied.
+    fn propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused>;
+
+    /// Asks for a point from which reads see everything that was answered before.
+    ///
+    /// # Errors
+    ///
+    /// If it was not taken.
+    fn read(&mut self) -> Result<Ticket, Refused>;
+
+    /// What has come of earlier requests.
+    fn poll_event(&mut self) -> Option<ReplicaEvent>;
+
+    /// The state as far as it is applied here.
+    fn machine(&self) -> &Machine;
+
+    /// What people want to know of it.
+    fn overview(&self) -> Overview;
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No leader is known. It may become one.
+    NoLeader,
+    /// Too much waits already.
+    Busy,
+    /// The batch is larger than a log entry may be.
+    TooLarge,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum ReplicaEvent {
+    /// A proposal's fate is known.
+    Answered {
+        /// Which proposal.
+        ticket: Ticket,
+        /// Its fate.
+        outcome: Outcome,
+    },
+    /// All reads up to this one may be served now.
+    ReadReady {
+        /// The last of them.
+        up_to: Ticket,
+    },
+    /// All reads up to this one must be asked for again.
+    ReadRefused {
+        /// The last of them.
+        up_to: Ticket,
+    },
+    /// Who leads has changed, or is not known any more.
+    LeaderChanged,
+}
+
+/// The fate of a proposal.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was applied and this came of it.
+    Applied(Replies),
+    /// It was not applied and never will be.
+    NotApplied,
+    /// The leader has too much to do; it was not applied and never will be.
+    Busy,
+    /// It may have been applied, or may be later, or never.
+    Unknown,
+}
