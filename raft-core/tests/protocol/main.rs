@@ -1,0 +1,5 @@
+//! The protocol as it is seen through the public door: inputs in, actions out.
+
+mod support;
+
+mod elections;
