@@ -3,3 +3,5 @@
 mod support;
 
 mod elections;
+mod figures;
+mod replication;
