@@ -2,6 +2,9 @@
 
 mod support;
 
+mod commit;
 mod elections;
 mod figures;
+mod forwarding;
+mod reads;
 mod replication;
