@@ -166,7 +166,11 @@ fn body_to_wire(body: Body) -> v1::message::Body {
             }),
         }),
         Body::Heartbeat(beat) => {
-            Wire::Heartbeat(v1::Heartbeat { commit: beat.commit.get(), round: beat.round })
+            Wire::Heartbeat(v1::Heartbeat {
+                commit: beat.commit.get(),
+                round: beat.round,
+                transferee: beat.transferee.map_or(0, NodeId::get),
+            })
         }
         Body::HeartbeatReply(reply) => Wire::HeartbeatReply(v1::HeartbeatReply {
             round: reply.round,
@@ -230,7 +234,14 @@ fn body_from_wire(wire: v1::message::Body, term: Term) -> Result<Body, MessageEr
             conflict: reply.conflict.map(conflict_from_wire).transpose()?,
         }),
         Wire::Heartbeat(beat) => {
-            Body::Heartbeat(Heartbeat { commit: index(beat.commit, "commit")?, round: beat.round })
+            Body::Heartbeat(Heartbeat {
+                commit: index(beat.commit, "commit")?,
+                round: beat.round,
+                transferee: match beat.transferee {
+                    0 => None,
+                    id => Some(node_id(id)?),
+                },
+            })
         }
         Wire::HeartbeatReply(reply) => Body::HeartbeatReply(HeartbeatReply {
             round: reply.round,

@@ -28,6 +28,17 @@ impl Memberships {
         &self.history.back().expect("never empty").1
     }
 
+    /// Where the one in force was appended.
+    pub(crate) fn current_index(&self) -> LogIndex {
+        self.history.back().expect("never empty").0
+    }
+
+    /// Whether nothing is left to do for the one in force once `commit` is reached: it is either
+    /// not committed yet, or neither joint nor without a place for whoever leads.
+    pub(crate) fn is_settled_at(&self, commit: LogIndex) -> bool {
+        self.current_index() > commit
+    }
+
     /// A membership entry was appended.
     pub(crate) fn push(&mut self, index: LogIndex, membership: Membership) {
         self.history.push_back((index, membership));

@@ -174,6 +174,12 @@ impl Membership {
         self.member(id).is_some_and(|member| member.outgoing_voter || votes_incoming(member))
     }
 
+    /// Whether it may become leader: a voter of an active configuration that stores payloads.
+    #[must_use]
+    pub fn can_lead(&self, id: NodeId) -> bool {
+        self.is_voter(id) && self.member(id).is_some_and(|member| member.role != MemberRole::Witness)
+    }
+
     /// Whether two configurations are active, each with a veto (Raft §6).
     #[must_use]
     pub fn is_joint(&self) -> bool {

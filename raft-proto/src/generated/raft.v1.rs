@@ -157,6 +157,10 @@ pub struct Heartbeat {
     pub commit: u64,
     #[prost(uint64, tag = "2")]
     pub round: u64,
+    /// To whom the leader hands over; zero if to nobody. Only this member's `Vote.transfer` may then
+    /// bypass the check that no leader is heard.
+    #[prost(uint64, tag = "3")]
+    pub transferee: u64,
 }
 /// Answers `Heartbeat`; confirms the leader for the reads of that round.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
