@@ -33,10 +33,13 @@ impl Memberships {
         self.history.back().expect("never empty").0
     }
 
-    /// Whether nothing is left to do for the one in force once `commit` is reached: it is either
-    /// not committed yet, or neither joint nor without a place for whoever leads.
-    pub(crate) fn is_settled_at(&self, commit: LogIndex) -> bool {
-        self.current_index() > commit
+    /// Whether a node may stand for election: it can lead in the membership in force, or in one
+    /// that may come back.
+    ///
+    /// A node that a change leaves out still campaigns until that change is committed: it may be
+    /// the only one whose log is long enough to win and to finish the change (diss. §4.2.2).
+    pub(crate) fn may_campaign(&self, id: NodeId) -> bool {
+        self.history.iter().any(|(_, membership)| membership.can_lead(id))
     }
 
     /// A membership entry was appended.

@@ -98,6 +98,9 @@ pub(crate) struct Leader {
     pub(crate) reads: ReadQueue,
     /// Which forwarded proposals were judged.
     pub(crate) origins: Origins,
+    /// The membership calls for something once it is committed: it is joint, or has no place for
+    /// us.
+    pub(crate) is_in_flux: bool,
     /// Leadership is being handed over.
     pub(crate) transfer: Option<Transfer>,
     /// Payload bytes appended in this term and not yet handed out for applying.

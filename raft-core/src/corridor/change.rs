@@ -53,7 +53,7 @@ impl Machine {
         if let Role::Leader(_) = &self.role {
             return Err(CampaignError::Leading);
         }
-        if !self.books.memberships.current().can_lead(self.books.id()) {
+        if !self.books.memberships.may_campaign(self.books.id()) {
             return Err(CampaignError::NotVoter);
         }
         if self.books.is_disk_stalled() {
@@ -102,6 +102,7 @@ impl Machine {
             reads: ReadQueue::default(),
             origins: Origins::default(),
             transfer: None,
+            is_in_flux: true,
             uncommitted_bytes: opening.byte_count(),
             may_send: true,
             cursor: 0,

@@ -24,8 +24,8 @@ use crate::means::config::Config;
 use crate::means::rng::Rng;
 use crate::rooms::{applying, proposing, reading, reconfiguration, replication, transfer};
 use crate::words::action::Action;
-use crate::words::entries::Entries;
 use crate::words::change::MembershipChange;
+use crate::words::entries::Entries;
 use crate::words::error::{ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError};
 use crate::words::ids::{ForwardId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId};
 use crate::words::membership::Membership;
@@ -52,6 +52,15 @@ enum LoadFor {
 impl Machine {
     /// A node of a new group. The first thing it asks for is to make that durable.
     pub(crate) fn found(config: Config, membership: Membership) -> Self {
+        Self::begin(config, membership)
+    }
+
+    /// A node that does not belong to a group yet. It waits for a leader to reach out.
+    pub(crate) fn join(config: Config) -> Self {
+        Self::begin(config, Membership::default())
+    }
+
+    fn begin(config: Config, membership: Membership) -> Self {
         let mark = SnapshotMark { last: Position::ZERO, membership };
         let memberships = Memberships::new((LogIndex::ZERO, mark.membership.clone()), Vec::new());
         let mut machine = Self::new(config, HardState::default(), Log::new(Position::ZERO), memberships);
@@ -289,6 +298,8 @@ impl Machine {
     /// The membership changed: what waits for a quorum is counted anew (S110).
     fn after_membership(&mut self) {
         if let Role::Leader(leader) = &mut self.role {
+            let current = self.books.memberships.current();
+            leader.is_in_flux = current.is_joint() || !current.can_lead(self.books.id());
             replication::wake(leader);
             replication::count_own_disk(&mut self.books, leader);
             self.answer_reads();
@@ -296,23 +307,24 @@ impl Machine {
     }
 
     /// Once a membership is committed, the change goes on by itself: out of the joint
-    /// configuration, and out of leadership if this node is no voter any more (S89, S90).
+    /// configuration, and out of leadership if this node cannot lead any more (S89, S90).
     fn after_commit(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
-        if self.books.memberships.is_settled_at(self.books.hard.commit) {
+        if !leader.is_in_flux {
             return;
         }
-        let is_joint = self.books.memberships.current().is_joint();
-        if is_joint {
-            reconfiguration::finish(&mut self.books, leader);
-        }
-        if is_joint && !self.books.memberships.current().is_joint() {
+        if reconfiguration::finish(&mut self.books, leader) {
             self.after_membership();
         } else if reconfiguration::is_leader_out(&self.books, leader) {
             if let Some(heir) = transfer::best_target(&self.books, leader) {
+                transfer::hurry(leader, heir);
+                replication::broadcast_heartbeat(&mut self.books, leader);
                 self.books.send(heir, Body::TimeoutNow);
             }
             self.step_down(StepDown::Removed, self.books.term());
+        } else {
+            let current = self.books.memberships.current();
+            leader.is_in_flux = current.is_joint() || !current.can_lead(self.books.config.id);
         }
     }
 

@@ -80,7 +80,8 @@ impl Machine {
                 self.books.offend(from, Offence::OutsiderTerm);
                 return TermCheck::Drop;
             }
-            if self.books.config.check_quorum && matches!(body, Body::Vote(_)) && !self.is_wanted(from, body) {
+            if self.books.config.check_quorum && matches!(body, Body::Vote(_)) && !self.is_wanted(from, body)
+            {
                 // Nor can a candidate that does not hear the leader itself (diss. §4.2.3).
                 return TermCheck::Drop;
             }
@@ -231,7 +232,8 @@ impl Machine {
     fn on_propose(&mut self, from: NodeId, request: (u64, ForwardId), payloads: Bytes) {
         if !self.is_member(from) {
             self.books.offend(from, Offence::OutsiderRequest);
-        } else if let Role::Leader(leader) = &mut self.role
+        }
+        if let Role::Leader(leader) = &mut self.role
             && let Some(last) = proposing::on_propose(&mut self.books, leader, from, request, payloads)
         {
             replication::want_commit(&mut self.books, leader, from, last.index);
@@ -240,15 +242,18 @@ impl Machine {
     }
 
     fn on_read(&mut self, from: NodeId, epoch: u64, request: ReadId) {
-        if let Role::Leader(leader) = &mut self.role {
-            if self.books.memberships.current().member(from).is_some() {
-                leader.reads.ask(Asked { asker: from, epoch, up_to: request });
-            } else {
-                self.books.offend(from, Offence::OutsiderRequest);
+        let is_member = self.is_member(from);
+        let refusal = match &mut self.role {
+            Role::Leader(leader) if is_member => {
+                return leader.reads.ask(Asked { asker: from, epoch, up_to: request });
             }
-        } else {
-            self.books.send(from, Body::ReadReply { epoch, request, result: Err(Refusal::NotLeader) });
+            Role::Leader(_) => Refusal::NotMember,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Refusal::NotLeader,
+        };
+        if !is_member {
+            self.books.offend(from, Offence::OutsiderRequest);
         }
+        self.books.send(from, Body::ReadReply { epoch, request, result: Err(refusal) });
     }
 
     /// Follows the sender, which says that it leads our term; false if another one does.

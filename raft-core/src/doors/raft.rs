@@ -7,8 +7,8 @@ use crate::books::role::Role;
 use crate::corridor::Machine;
 use crate::means::config::{Config, ConfigError};
 use crate::words::action::Action;
-use crate::words::entries::Entries;
 use crate::words::change::MembershipChange;
+use crate::words::entries::Entries;
 use crate::words::error::{
     CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError,
 };
@@ -65,6 +65,17 @@ impl Raft {
     pub fn found(config: Config, membership: Membership) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self { machine: Machine::found(config, membership), has_news: true })
+    }
+
+    /// A node that does not belong to a group yet, and has no past. It waits until the leader of a
+    /// group, whose membership names it, reaches out.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is out of its bounds.
+    pub fn join(config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self { machine: Machine::join(config), has_news: true })
     }
 
     /// A node with a past, from what its store recovered.

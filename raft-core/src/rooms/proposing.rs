@@ -85,7 +85,7 @@ pub(crate) fn on_propose(
     if !leader.origins.admit(from, epoch, request, count) {
         return None;
     }
-    let result = take_batch(books, leader, batch);
+    let result = take_batch(books, leader, from, batch);
     books.send(from, Body::ProposeReply { epoch, request, count, result });
     result.is_ok().then(|| books.log.last())
 }
@@ -121,7 +121,15 @@ pub(crate) fn give_up_unsent(books: &mut Books) {
     }
 }
 
-fn take_batch(books: &mut Books, leader: &mut Leader, batch: Entries) -> Result<Position, Refusal> {
+fn take_batch(
+    books: &mut Books,
+    leader: &mut Leader,
+    from: NodeId,
+    batch: Entries,
+) -> Result<Position, Refusal> {
+    if books.memberships.current().member(from).is_none() {
+        return Err(Refusal::NotMember);
+    }
     if leader.transfer.is_some() {
         return Err(Refusal::Transferring);
     }

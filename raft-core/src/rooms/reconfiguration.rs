@@ -15,11 +15,11 @@ use crate::words::notice::Notice;
 
 /// Appends what the change leads to first; where it stands.
 ///
-/// One change at a time, and none before an entry of the leader's own term is committed: two
-/// leaders that each know only of their own change could otherwise commit with disjoint majorities
-/// (S29). With a single change on top of three voters {1,2,3}: leader 1 appends "add 4" and fails;
-/// leader 2 appends "remove 3" and commits it with {1,2}... no: with 2 alone of {1,2}; then leader 1
-/// returns and commits "add 4" with 3 and 4.
+/// One change at a time, and none before an entry of the leader's own term is committed. Else a
+/// leader could build on a membership that is still to be overwritten, and two leaders that each
+/// know only of their own change could find disjoint majorities: from {1,2,3,4}, leader 1 adds 5
+/// unnoticed; leader 2 removes 1 and commits with {2,3} of {2,3,4}; leader 1 returns and is elected
+/// with {1,4,5} of {1,2,3,4,5} (S29).
 pub(crate) fn change(
     books: &mut Books,
     leader: &mut Leader,
@@ -44,13 +44,15 @@ pub(crate) fn leave_joint(books: &mut Books, leader: &mut Leader) -> Result<Posi
     Ok(append(books, leader, next))
 }
 
-/// Leaves a joint configuration once it is committed, whoever began it (S89).
-pub(crate) fn finish(books: &mut Books, leader: &mut Leader) {
+/// Leaves a joint configuration once it is committed, whoever began it (S89); whether it did.
+pub(crate) fn finish(books: &mut Books, leader: &mut Leader) -> bool {
     let current = books.memberships.current();
-    if current.leaves_by_itself() && check_is_settled(books, leader).is_ok() {
-        let next = leave(current);
-        append(books, leader, next);
+    if !current.leaves_by_itself() || check_is_settled(books, leader).is_err() {
+        return false;
     }
+    let next = leave(current);
+    append(books, leader, next);
+    true
 }
 
 /// Whether this node was removed, or demoted, for good: then it must not go on leading (S90).

@@ -38,6 +38,11 @@ pub(crate) fn tell_if_ready(books: &mut Books, leader: &mut Leader) {
     }
 }
 
+/// This node leads no longer than it takes to say who should: heartbeats name the heir at once.
+pub(crate) fn hurry(leader: &mut Leader, heir: NodeId) {
+    leader.transfer = Some(Transfer { to: heir, ticks: 0, is_told: true });
+}
+
 /// One tick: a target that has not taken over within an election timeout will not (S54, S98).
 pub(crate) fn tick(books: &mut Books, leader: &mut Leader) {
     let timeout = books.config.election_timeout_ticks_min;

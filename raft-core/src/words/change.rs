@@ -96,11 +96,9 @@ impl MembershipChange {
         for old in current.members().iter().filter(|member| votes_incoming(member)) {
             match members.iter_mut().find(|member| member.id == old.id) {
                 Some(member) => member.outgoing_voter = true,
-                None => members.push(Member {
-                    role: MemberRole::Leaving,
-                    outgoing_voter: true,
-                    ..old.clone()
-                }),
+                None => {
+                    members.push(Member { role: MemberRole::Leaving, outgoing_voter: true, ..old.clone() })
+                }
             }
         }
         Ok(Membership::checked(members, true, !self.stays_joint)?)

@@ -277,6 +277,7 @@ impl fmt::Display for Refusal {
             Self::Busy => "the leader is busy",
             Self::TooLarge => "the payload is too large",
             Self::Transferring => "leadership is being handed over",
+            Self::NotMember => "the sender is no member of the group",
         })
     }
 }

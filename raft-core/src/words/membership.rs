@@ -49,7 +49,8 @@ impl Member {
     }
 }
 
-/// The members of a group, in the order of their ids.
+/// The members of a group, in the order of their ids. The default is that of a node without a
+/// group: nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     members: Vec<Member>,

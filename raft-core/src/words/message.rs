@@ -218,4 +218,6 @@ pub enum Refusal {
     TooLarge,
     /// Leadership is being handed over.
     Transferring,
+    /// The sender is no member of the group.
+    NotMember,
 }

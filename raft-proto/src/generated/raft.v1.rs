@@ -408,6 +408,8 @@ pub enum Refusal {
     Busy = 2,
     TooLarge = 3,
     Transferring = 4,
+    /// The sender is no member of the group.
+    NotMember = 5,
 }
 impl Refusal {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -421,6 +423,7 @@ impl Refusal {
             Self::Busy => "REFUSAL_BUSY",
             Self::TooLarge => "REFUSAL_TOO_LARGE",
             Self::Transferring => "REFUSAL_TRANSFERRING",
+            Self::NotMember => "REFUSAL_NOT_MEMBER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -431,6 +434,7 @@ impl Refusal {
             "REFUSAL_BUSY" => Some(Self::Busy),
             "REFUSAL_TOO_LARGE" => Some(Self::TooLarge),
             "REFUSAL_TRANSFERRING" => Some(Self::Transferring),
+            "REFUSAL_NOT_MEMBER" => Some(Self::NotMember),
             _ => None,
         }
     }

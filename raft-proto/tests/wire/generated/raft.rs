@@ -3999,6 +3999,8 @@ pub enum Refusal {
     REFUSAL_TOO_LARGE = 3,
     // @@protoc_insertion_point(enum_value:raft.v1.Refusal.REFUSAL_TRANSFERRING)
     REFUSAL_TRANSFERRING = 4,
+    // @@protoc_insertion_point(enum_value:raft.v1.Refusal.REFUSAL_NOT_MEMBER)
+    REFUSAL_NOT_MEMBER = 5,
 }
 
 impl ::protobuf::Enum for Refusal {
@@ -4015,6 +4017,7 @@ impl ::protobuf::Enum for Refusal {
             2 => ::std::option::Option::Some(Refusal::REFUSAL_BUSY),
             3 => ::std::option::Option::Some(Refusal::REFUSAL_TOO_LARGE),
             4 => ::std::option::Option::Some(Refusal::REFUSAL_TRANSFERRING),
+            5 => ::std::option::Option::Some(Refusal::REFUSAL_NOT_MEMBER),
             _ => ::std::option::Option::None
         }
     }
@@ -4026,6 +4029,7 @@ impl ::protobuf::Enum for Refusal {
             "REFUSAL_BUSY" => ::std::option::Option::Some(Refusal::REFUSAL_BUSY),
             "REFUSAL_TOO_LARGE" => ::std::option::Option::Some(Refusal::REFUSAL_TOO_LARGE),
             "REFUSAL_TRANSFERRING" => ::std::option::Option::Some(Refusal::REFUSAL_TRANSFERRING),
+            "REFUSAL_NOT_MEMBER" => ::std::option::Option::Some(Refusal::REFUSAL_NOT_MEMBER),
             _ => ::std::option::Option::None
         }
     }
@@ -4036,6 +4040,7 @@ impl ::protobuf::Enum for Refusal {
         Refusal::REFUSAL_BUSY,
         Refusal::REFUSAL_TOO_LARGE,
         Refusal::REFUSAL_TRANSFERRING,
+        Refusal::REFUSAL_NOT_MEMBER,
     ];
 }
 
