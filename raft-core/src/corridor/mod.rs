@@ -22,12 +22,15 @@ use crate::books::reads::{Asked, LocalReads};
 use crate::books::role::{Follower, Role};
 use crate::means::config::Config;
 use crate::means::rng::Rng;
-use crate::rooms::{applying, proposing, reading, replication};
+use crate::rooms::{applying, proposing, reading, reconfiguration, replication, transfer};
 use crate::words::action::Action;
+use crate::words::change::MembershipChange;
 use crate::words::entries::Entries;
-use crate::words::error::{LoadError, ProposeError, ReadError, RestoreError};
+use crate::words::error::{ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError};
 use crate::words::ids::{ForwardId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId};
 use crate::words::membership::Membership;
+use crate::words::message::Body;
+use crate::words::notice::StepDown;
 use crate::words::persist::{HardState, Recovered, SnapshotMark};
 
 /// The state machine of one node in one group.
@@ -49,6 +52,15 @@ enum LoadFor {
 impl Machine {
     /// A node of a new group. The first thing it asks for is to make that durable.
     pub(crate) fn found(config: Config, membership: Membership) -> Self {
+        Self::begin(config, membership)
+    }
+
+    /// A node that does not belong to a group yet. It waits for a leader to reach out.
+    pub(crate) fn join(config: Config) -> Self {
+        Self::begin(config, Membership::default())
+    }
+
+    fn begin(config: Config, membership: Membership) -> Self {
         let mark = SnapshotMark { last: Position::ZERO, membership };
         let memberships = Memberships::new((LogIndex::ZERO, mark.membership.clone()), Vec::new());
         let mut machine = Self::new(config, HardState::default(), Log::new(Position::ZERO), memberships);
@@ -153,6 +165,7 @@ impl Machine {
         self.books.disk.complete(id);
         if let Role::Leader(leader) = &mut self.role {
             replication::count_own_disk(&mut self.books, leader);
+            self.after_commit();
         }
         let completed = self.books.disk.completed();
         while let Some(message) = self.books.outbox.release(completed) {
@@ -199,6 +212,55 @@ impl Machine {
         }
     }
 
+    /// Changes the membership, if this node leads.
+    pub(crate) fn change_membership(&mut self, change: &MembershipChange) -> Result<Position, ChangeError> {
+        let known = self.leader();
+        match &mut self.role {
+            Role::Leader(leader) => {
+                let position = reconfiguration::change(&mut self.books, leader, change)?;
+                self.after_membership();
+                Ok(position)
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => match known {
+                Some(leader) => Err(ChangeError::NotLeader { leader }),
+                None => Err(ChangeError::NoLeader),
+            },
+        }
+    }
+
+    /// Leaves a joint configuration, if this node leads.
+    pub(crate) fn leave_joint(&mut self) -> Result<Position, ChangeError> {
+        let known = self.leader();
+        match &mut self.role {
+            Role::Leader(leader) => {
+                let position = reconfiguration::leave_joint(&mut self.books, leader)?;
+                self.after_membership();
+                Ok(position)
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => match known {
+                Some(leader) => Err(ChangeError::NotLeader { leader }),
+                None => Err(ChangeError::NoLeader),
+            },
+        }
+    }
+
+    /// Hands leadership over, if this node leads.
+    pub(crate) fn transfer_leadership(&mut self, to: NodeId) -> Result<(), TransferError> {
+        let known = self.leader();
+        match &mut self.role {
+            Role::Leader(leader) => {
+                transfer::begin(&mut self.books, leader, to)?;
+                replication::broadcast_heartbeat(&mut self.books, leader);
+                transfer::tell_if_ready(&mut self.books, leader);
+                Ok(())
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => match known {
+                Some(leader) => Err(TransferError::NotLeader { leader }),
+                None => Err(TransferError::NoLeader),
+            },
+        }
+    }
+
     /// Who leads, as far as this node knows.
     pub(crate) fn leader(&self) -> Option<NodeId> {
         match &self.role {
@@ -218,6 +280,51 @@ impl Machine {
                     && self.books.clock.election_elapsed < self.books.config.election_timeout_ticks_min
             }
             Role::PreCandidate(_) | Role::Candidate(_) => false,
+        }
+    }
+
+    /// A member's answer was taken: more may be committed, confirmed, or ready to be handed over.
+    fn after_reply(&mut self, has_risen: bool) {
+        if let Role::Leader(leader) = &mut self.role {
+            if has_risen {
+                replication::advance_commit(&mut self.books, leader);
+                transfer::tell_if_ready(&mut self.books, leader);
+            }
+            self.answer_reads();
+            self.after_commit();
+        }
+    }
+
+    /// The membership changed: what waits for a quorum is counted anew (S110).
+    fn after_membership(&mut self) {
+        if let Role::Leader(leader) = &mut self.role {
+            let current = self.books.memberships.current();
+            leader.is_in_flux = current.is_joint() || !current.can_lead(self.books.id());
+            replication::wake(leader);
+            replication::count_own_disk(&mut self.books, leader);
+            self.answer_reads();
+        }
+    }
+
+    /// Once a membership is committed, the change goes on by itself: out of the joint
+    /// configuration, and out of leadership if this node cannot lead any more (S89, S90).
+    fn after_commit(&mut self) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        if !leader.is_in_flux {
+            return;
+        }
+        if reconfiguration::finish(&mut self.books, leader) {
+            self.after_membership();
+        } else if reconfiguration::is_leader_out(&self.books, leader) {
+            if let Some(heir) = transfer::best_target(&self.books, leader) {
+                transfer::hurry(leader, heir);
+                replication::broadcast_heartbeat(&mut self.books, leader);
+                self.books.send(heir, Body::TimeoutNow);
+            }
+            self.step_down(StepDown::Removed, self.books.term());
+        } else {
+            let current = self.books.memberships.current();
+            leader.is_in_flux = current.is_joint() || !current.can_lead(self.books.config.id);
         }
     }
 

@@ -40,7 +40,8 @@ pub(crate) fn on_append(books: &mut Books, follower: &mut Follower, from: NodeId
 
 /// Notes that the leader lives, and what it has committed as far as our logs are known to be
 /// equal (S16).
-pub(crate) fn on_heartbeat(books: &mut Books, follower: &Follower, from: NodeId, beat: Heartbeat) {
+pub(crate) fn on_heartbeat(books: &mut Books, follower: &mut Follower, from: NodeId, beat: Heartbeat) {
+    follower.transferee = beat.transferee;
     books.commit_to(beat.commit.min(follower.verified));
     let reply = HeartbeatReply {
         round: beat.round,

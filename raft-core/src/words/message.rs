@@ -151,6 +151,8 @@ pub struct Heartbeat {
     pub commit: LogIndex,
     /// The read round it confirms.
     pub round: u64,
+    /// To whom the leader hands over (diss. §3.10).
+    pub transferee: Option<NodeId>,
 }
 
 /// A follower's answer: [`Body::HeartbeatReply`].
@@ -216,4 +218,6 @@ pub enum Refusal {
     TooLarge,
     /// Leadership is being handed over.
     Transferring,
+    /// The sender is no member of the group.
+    NotMember,
 }

@@ -37,6 +37,21 @@ pub enum Notice {
         /// The end of the log before.
         last: Position,
     },
+    /// A membership was appended and is in force.
+    MembershipAppended {
+        /// Where.
+        at: Position,
+    },
+    /// Leadership is being handed over.
+    TransferBegan {
+        /// To whom.
+        to: NodeId,
+    },
+    /// A hand-over came to nothing; this node leads on.
+    TransferEnded {
+        /// To whom it was.
+        to: NodeId,
+    },
     /// A message broke a rule and was dropped.
     Offended {
         /// Who sent it.
@@ -68,6 +83,8 @@ pub enum StepDown {
     QuorumLost,
     /// Its own disk did not answer within an election timeout.
     DiskStalled,
+    /// It is no voter any more.
+    Removed,
 }
 
 /// Which rule a message broke. Each one is counted.
