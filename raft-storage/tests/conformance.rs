@@ -8,6 +8,8 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 use raft_core::conformance::{Bench, check_all};
 use raft_core::{GroupId, NodeId};
+use raft_storage::fs::SimFs;
+use raft_storage::fs::sim::Kept;
 use raft_storage::{Flushing, GroupLog, Identity, Start, Wal, WalOptions};
 
 const IDENTITY: Identity = Identity { cluster: 0xc1, node: NodeId::new(1) };
@@ -56,6 +58,49 @@ impl Bench for RealBench {
         drop(store);
         self.wal = None;
     }
+}
+
+/// A simulated disk. A crash here is a power cut that keeps some of what was not synced.
+struct SimBench {
+    fs: SimFs,
+    wal: Option<Wal>,
+    seed: u64,
+}
+
+impl Bench for SimBench {
+    type Store = GroupLog;
+
+    fn open(&mut self) -> GroupLog {
+        self.wal = None;
+        self.seed += 1;
+        let options = WalOptions::new("/data/log", IDENTITY)
+            .start(Start::InitialiseIfMissing)
+            .flushing(Flushing::Manual)
+            .segment_bytes(WalOptions::SEGMENT_BYTES_MIN)
+            .seed(self.seed)
+            .fs(Arc::new(self.fs.clone()));
+        self.wal.insert(Wal::open(&options, || ()).unwrap()).group(GroupId::new(7)).unwrap()
+    }
+
+    fn settle(&mut self, store: &mut GroupLog) {
+        store.flush_now().unwrap();
+    }
+
+    fn crash(&mut self, mut store: GroupLog) {
+        // Half of the crashes come in the middle of a flush.
+        self.fs.stop_after(self.seed % 2);
+        let _ = store.flush_now();
+        drop(store);
+        self.wal = None;
+        let seed = self.seed;
+        let keep = |at: usize, _: &_| Kept::Sectors(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (at % 40));
+        self.fs = self.fs.after_power_cut(keep);
+    }
+}
+
+#[test]
+fn a_store_whose_power_is_cut_conforms() {
+    check_all(|| SimBench { fs: SimFs::new(), wal: None, seed: 0 });
 }
 
 #[test]

@@ -24,11 +24,11 @@ fn images(fs: &SimFs) -> Vec<SimFs> {
         return images;
     }
     cut(&mut |_, _| Kept::Everything);
-    for at in 0..count {
+    for (at, change) in unsynced.iter().enumerate() {
         cut(&mut |i, _| either(i <= at));
         cut(&mut |i, _| either(i == at));
         cut(&mut |i, _| either(i != at));
-        let Unsynced::Write { byte_count, .. } = unsynced[at] else { continue };
+        let Unsynced::Write { byte_count, .. } = *change else { continue };
         // Zeros that were to be overwritten later anyway tear only where they begin.
         let bytes: Vec<usize> = match byte_count {
             0..=200 => (1..byte_count).collect(),

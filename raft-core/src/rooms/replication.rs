@@ -283,9 +283,8 @@ fn back_off(books: &mut Books, progress: &mut Progress, conflict: Conflict, roun
 fn find_losses(progress: &mut Progress, received: LogIndex) {
     match progress.mode {
         Mode::Replicate if received < progress.beat.next.prev() => progress.probe_from(received.next()),
-        Mode::Probe { is_sent: true, .. } if received >= progress.next.prev() => {
-            progress.replicate_from(received.next());
-        }
+        // Even if the logs meet: it takes an answered append to open the window again, or a follower
+        // that loses every append would be sent a whole window with every other heartbeat (S87).
         Mode::Probe { is_sent: true, .. } => {
             progress.mode = Mode::Probe { is_sent: false, with_entries: false };
         }

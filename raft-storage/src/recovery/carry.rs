@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use super::LastSegment;
-use super::replay::Replay;
-use super::scan::Record;
+use super::scan::{self, Record};
+use super::window::Window;
 use crate::error::OpenError;
 use crate::files::maker::Maker;
 use crate::files::segment::Segments;
 use crate::format::record::{Link, RecordHeader, RecordKind};
 use crate::format::segment::SegmentSeq;
-use crate::state::index::RecordPlace;
+use crate::state::index::Move;
 use crate::writer::{Chain, Kind, Position};
 
 /// The records that move.
@@ -31,26 +31,20 @@ pub(crate) struct Carried {
 }
 
 impl Carried {
-    /// Applies the records that will move as if they had done so.
-    pub(crate) fn replay(
-        last: &LastSegment,
-        kept_count: usize,
-        replay: &mut Replay,
-    ) -> Result<Self, OpenError> {
+    pub(crate) fn new(last: &LastSegment, kept_count: usize) -> Self {
         let seq = if kept_count == 0 { last.segment.seq } else { last.segment.seq + 1 };
         let mut carried = Self { seq, kept_count, byte_count: 0, record_count: 0 };
         for record in moving(last, kept_count) {
-            let offset = Link::END + carried.byte_count;
-            let place = RecordPlace { segment: seq, offset, byte_count: record.byte_count };
-            replay.apply_at(place, &last.scanned, record).map_err(|damage| OpenError::Damaged {
-                path: last.segment.path().clone(),
-                offset: u64::from(record.offset),
-                damage,
-            })?;
             carried.byte_count += record.byte_count;
             carried.record_count += 1;
         }
-        Ok(carried)
+        carried
+    }
+
+    /// Where the records that move will be found.
+    pub(crate) fn how(&self, last: &LastSegment) -> Move {
+        let from_offset = moving(last, self.kept_count).next().map_or(last.scanned.end, |first| first.offset);
+        Move { from: last.segment.seq, from_offset, to: self.seq, to_offset: Link::END }
     }
 
     /// The segment in which the log will go on.
@@ -68,20 +62,24 @@ impl Carried {
         last: &LastSegment,
         maker: &mut Maker,
         segments: &Segments,
+        window: &mut Window,
     ) -> Result<Position, OpenError> {
         let offset = Link::END + self.byte_count;
         let mut link = Link { born_end: offset, ..last.link };
         let is_replaced = self.seq == last.segment.seq;
         if !is_replaced {
-            let first_moving = last.scanned.records.get(self.kept_count);
+            let first_moving = last.records.get(self.kept_count);
             link.previous_seq = last.segment.seq;
             link.previous_end = first_moving.map_or(last.scanned.end, |record| record.offset);
             link.previous_chain = first_moving.map_or(last.scanned.chain, |record| record.chain_before);
         }
+        let bodies = moving(last, self.kept_count)
+            .map(|record| Ok((record, scan::read_again(&last.segment, record, window)?.to_vec())))
+            .collect::<Result<Vec<_>, OpenError>>()?;
         let mut chain = None;
         let needed = u64::from(offset + RecordHeader::BYTES);
         let segment = maker.make_now(self.seq, needed, |seed| {
-            let (bytes, end_chain) = self.encode(last, &link, seed);
+            let (bytes, end_chain) = encode(&link, &bodies, seed);
             chain = Some(end_chain);
             bytes
         })?;
@@ -94,28 +92,29 @@ impl Carried {
         let chain = chain.unwrap_or(segment.seed);
         Ok(Position { segment, offset, chain, first_live: link.first_live })
     }
+}
 
-    fn encode(&self, last: &LastSegment, link: &Link, seed: u32) -> (Vec<u8>, u32) {
-        let mut bytes = Vec::new();
-        let mut chain = Chain { seed, previous: seed, durable: Link::OFFSET };
-        let mut offset = Link::OFFSET;
-        let mut push = |body: &[u8], kind: Kind| {
-            let start = bytes.len();
-            bytes.resize(start + RecordHeader::BYTES as usize, 0);
-            bytes.extend_from_slice(body);
-            offset += chain.finish(&mut bytes, start, offset, kind);
-        };
-        push(&link.encode(), Kind { kind: RecordKind::Link, group: 0, parts: 0, batch_count: 0 });
-        for record in moving(last, self.kept_count) {
-            let RecordHeader { kind, group, parts, batch_count, .. } = record.header;
-            push(last.scanned.body(record), Kind { kind, group, parts, batch_count });
-        }
-        (bytes, chain.previous)
+/// The records of the new segment, and the checksum of the last header.
+fn encode(link: &Link, moving: &[(&Record, Vec<u8>)], seed: u32) -> (Vec<u8>, u32) {
+    let mut bytes = Vec::new();
+    let mut chain = Chain { seed, previous: seed, durable: Link::OFFSET };
+    let mut offset = Link::OFFSET;
+    let mut push = |body: &[u8], kind: Kind| {
+        let start = bytes.len();
+        bytes.resize(start + RecordHeader::BYTES as usize, 0);
+        bytes.extend_from_slice(body);
+        offset += chain.finish(&mut bytes, start, offset, kind);
+    };
+    push(&link.encode(), Kind { kind: RecordKind::Link, group: 0, parts: 0, batch_count: 0 });
+    for (record, body) in moving {
+        let RecordHeader { kind, group, parts, batch_count, .. } = record.header;
+        push(body, Kind { kind, group, parts, batch_count });
     }
+    (bytes, chain.previous)
 }
 
 /// The records that move. A link is made anew, and a seal has no meaning any more.
 fn moving(last: &LastSegment, kept_count: usize) -> impl Iterator<Item = &Record> {
-    let behind = last.scanned.records.get(kept_count..).unwrap_or_default();
+    let behind = last.records.get(kept_count..).unwrap_or_default();
     behind.iter().filter(|record| record.header.kind == RecordKind::Batch)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::initialise::{IDENTITY_NAME, LOCK_NAME};
 use super::replay::Replay;
+use super::window::Window;
 use super::{damaged, scan};
 use crate::error::{Damage, Failure, OpenError, Operation};
 use crate::files::dir::{DataDir, UNFINISHED_SUFFIX};
@@ -32,7 +33,7 @@ pub(crate) struct Found {
 }
 
 /// Opens all segments and finds out which of them hold the log.
-pub(crate) fn read(dir: &DataDir, owner: &IdentityFile) -> Result<Found, OpenError> {
+pub(crate) fn read(dir: &DataDir, owner: &IdentityFile, window: &mut Window) -> Result<Found, OpenError> {
     let mut segments = BTreeMap::new();
     let (mut unfinished, mut ignored) = (Vec::new(), Vec::new());
     for name in dir.list()? {
@@ -49,11 +50,11 @@ pub(crate) fn read(dir: &DataDir, owner: &IdentityFile) -> Result<Found, OpenErr
         offset: 0,
         damage: Damage::MissingSegment { seq },
     };
-    let (last, newest) = newest_linked(&segments)?.ok_or_else(|| nothing(1))?;
+    let (last, newest) = newest_linked(&segments, window)?.ok_or_else(|| nothing(1))?;
     let mut links = BTreeMap::new();
     for seq in newest.first_live..=last.seq {
         let segment = segments.get(&seq).ok_or_else(|| nothing(seq))?;
-        let link = scan::read_link(segment)?.map_err(|damage| damaged(segment, damage))?;
+        let link = scan::read_link(segment, window)?.map_err(|damage| damaged(segment, damage))?;
         if link.previous_seq.checked_add(1) != Some(seq) {
             return Err(damaged(segment, Damage::Content));
         }
@@ -123,9 +124,11 @@ impl Found {
 
     /// Applies all segments but the last one. Each must be whole up to where the next one says the
     /// log leaves it: all of that was durable before the next one was begun.
-    pub(crate) fn replay_sealed(&self, replay: &mut Replay) -> Result<(), OpenError> {
+    pub(crate) fn replay_sealed(&self, replay: &mut Replay, window: &mut Window) -> Result<(), OpenError> {
         for (segment, link) in self.live().zip(self.links.values().skip(1)) {
-            let scanned = scan::scan(segment, Some(link.previous_end))?;
+            let limit = Some(link.previous_end);
+            let scanned =
+                scan::scan(segment, limit, window, |record, body| replay.apply(segment, record, body))?;
             let broken = scanned.broken.or_else(|| {
                 let (expected, found) = (link.previous_chain, scanned.chain);
                 (scanned.end != link.previous_end || expected != found)
@@ -134,9 +137,6 @@ impl Found {
             if let Some(damage) = broken {
                 let offset = u64::from(scanned.end);
                 return Err(OpenError::Damaged { path: segment.path().clone(), offset, damage });
-            }
-            for record in &scanned.records {
-                replay.apply(segment, &scanned, record)?;
             }
         }
         Ok(())
@@ -147,9 +147,10 @@ impl Found {
 /// ever durable.
 fn newest_linked(
     segments: &BTreeMap<SegmentSeq, Arc<Segment>>,
+    window: &mut Window,
 ) -> Result<Option<(Arc<Segment>, Link)>, OpenError> {
     for segment in segments.values().rev() {
-        if let Ok(link) = scan::read_link(segment)? {
+        if let Ok(link) = scan::read_link(segment, window)? {
             return Ok(Some((Arc::clone(segment), link)));
         }
     }

@@ -4,7 +4,8 @@
 //! apart is a later record: it says how far the log was durable when it was written (W3). Zeros or
 //! garbage prove nothing (S65).
 
-use super::scan::Scanned;
+use super::window::Window;
+use crate::error::Failure;
 use crate::files::segment::Segment;
 use crate::format::record::{RecordHeader, RecordKind};
 
@@ -20,21 +21,35 @@ pub(crate) struct Behind {
 }
 
 /// Looks at every place where a record could begin.
-pub(crate) fn behind(scanned: &Scanned, segment: &Segment) -> Behind {
-    let bytes = scanned.bytes_from(scanned.end);
-    let byte_count = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let mut behind = Behind { byte_count: byte_count as u64, ..Behind::default() };
-    let mut offset = scanned.end;
-    // A header may end in zero bytes, so look as far as one can reach past the last other byte.
-    let reach = bytes.len().min(byte_count + RecordHeader::BYTES as usize);
-    for head in bytes[..reach].windows(RecordHeader::BYTES as usize).step_by(RecordHeader::ALIGN as usize) {
-        if let Some(header) = recognise(head, segment.seed, offset) {
-            behind.has_records = true;
-            behind.durable = behind.durable.max(header.durable);
+pub(crate) fn behind(segment: &Segment, end: u32, window: &mut Window) -> Result<Behind, Failure> {
+    let zeros = vec![0; STRIDE_BYTES as usize + RecordHeader::BYTES as usize];
+    let mut behind = Behind::default();
+    let mut start = end;
+    loop {
+        // Each piece reaches one header into the next, so none is cut in two.
+        let bytes = window.at(segment, start, STRIDE_BYTES + RecordHeader::BYTES)?;
+        if bytes != &zeros[..bytes.len()] {
+            let last = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+            behind.byte_count = u64::from(start - end) + last as u64 + 1;
+            behind.look(bytes, segment.seed, start);
         }
-        offset += RecordHeader::ALIGN;
+        match start.checked_add(STRIDE_BYTES) {
+            Some(next) if bytes.len() > STRIDE_BYTES as usize => start = next,
+            _ => return Ok(behind),
+        }
     }
-    behind
+}
+
+impl Behind {
+    fn look(&mut self, bytes: &[u8], seed: u32, start: u32) {
+        let heads = bytes.windows(RecordHeader::BYTES as usize).step_by(RecordHeader::ALIGN as usize);
+        for (head, offset) in heads.zip((start..).step_by(RecordHeader::ALIGN as usize)) {
+            if let Some(header) = recognise(head, seed, offset) {
+                self.has_records = true;
+                self.durable = self.durable.max(header.durable);
+            }
+        }
+    }
 }
 
 fn recognise(head: &[u8], seed: u32, offset: u32) -> Option<RecordHeader> {
@@ -45,3 +60,5 @@ fn recognise(head: &[u8], seed: u32, offset: u32) -> Option<RecordHeader> {
 
 /// Where a header has its kind.
 const KIND_AT: usize = 20;
+/// How much is looked at at once.
+const STRIDE_BYTES: u32 = 64 << 10;

@@ -8,6 +8,7 @@ mod evidence;
 mod initialise;
 mod replay;
 mod scan;
+mod window;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,7 +29,8 @@ use crate::report::{Recovery, TornTail};
 use crate::state::group::GroupState;
 use crate::writer::Position;
 use directory::Found;
-use scan::Scanned;
+use scan::{Record, Scanned};
+use window::Window;
 
 /// A directory that is ready to be written to.
 #[derive(Debug)]
@@ -51,14 +53,18 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     let lock = initialise::lock(&dir, options.start)?;
     let (owner, initialised) = initialise::identify(&dir, options, &mut salts)?;
     let mark = MarkFile::open(&dir)?;
-    let found = directory::read(&dir, &owner)?;
+    let mut window = Window::default();
+    let found = directory::read(&dir, &owner, &mut window)?;
     for segment in found.all() {
         salts.absorb(segment.salt);
     }
-    let last = LastSegment::read(&found, &mark)?;
     let mut replay = replay::Replay::new(found.first_live() > 1);
-    found.replay_sealed(&mut replay)?;
-    let carried = last.replay(&mut replay)?;
+    found.replay_sealed(&mut replay, &mut window)?;
+    let last = LastSegment::read(&found, &mark, &mut replay, &mut window)?;
+    let carried = last.carried();
+    if let Some(carried) = &carried {
+        replay.relocate(carried.how(&last));
+    }
     replay.check().map_err(|damage| last.damaged(damage))?;
 
     // From here on the medium is changed.
@@ -81,7 +87,7 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     let mut maker = Maker::new(dir.clone(), owner, salts, options.segment_bytes, ready, logger);
     let position = match carried {
         None => last.position(),
-        Some(carried) => carried.write(&last, &mut maker, &segments)?,
+        Some(carried) => carried.write(&last, &mut maker, &segments, &mut window)?,
     };
     // Not earlier: the link that says they are dead may only now be durable.
     directory::remove(&dir, &found.dead())?;
@@ -98,6 +104,7 @@ pub(crate) struct LastSegment {
     pub(crate) segment: Arc<Segment>,
     pub(crate) link: Link,
     pub(crate) scanned: Scanned,
+    pub(crate) records: Vec<Record>,
     /// Everything before this offset is proven to have been durable.
     pub(crate) proven: u32,
     /// Whether there are records behind the end, which must never come to life again.
@@ -106,18 +113,34 @@ pub(crate) struct LastSegment {
 }
 
 impl LastSegment {
-    /// Reads it, and tells torn from corrupt: what is missing or broken but proven to have been
-    /// durable was acknowledged (F4, F5, F8, F14).
-    fn read(found: &Found, mark: &MarkFile) -> Result<Self, OpenError> {
+    /// Reads and applies it, and tells torn from corrupt: what is missing or broken but proven to
+    /// have been durable was acknowledged (F4, F5, F8, F14).
+    fn read(
+        found: &Found,
+        mark: &MarkFile,
+        replay: &mut replay::Replay,
+        window: &mut Window,
+    ) -> Result<Self, OpenError> {
         let segment = Arc::clone(found.last());
-        let scanned = scan::scan(&segment, None)?;
-        let behind = evidence::behind(&scanned, &segment);
+        let (size, capacity) = (segment.byte_count()?, u64::from(segment.capacity));
+        if size < capacity {
+            // It had its full size before it had its name, so no crash made it shorter (F14).
+            let damage = Damage::TooShort { needed_bytes: capacity };
+            return Err(OpenError::Damaged { path: segment.path().clone(), offset: size, damage });
+        }
+        let mut records = Vec::new();
+        let scanned = scan::scan(&segment, None, window, |record, body| {
+            records.push(*record);
+            replay.apply(&segment, record, body)
+        })?;
+        let behind = evidence::behind(&segment, scanned.end, window)?;
         let marked = Self::marked(found, mark, &segment)?;
-        let noted = scanned.records.iter().map(|record| record.header.durable).max().unwrap_or(0);
+        let noted = records.iter().map(|record| record.header.durable).max().unwrap_or(0);
         let link = *found.last_link();
         let proven = noted.max(marked).max(behind.durable).max(link.born_end);
         let has_stray_records = behind.has_records;
-        let mut last = Self { segment, link, scanned, proven, has_stray_records, torn_tail: None };
+        let torn_tail = None;
+        let mut last = Self { segment, link, scanned, records, proven, has_stray_records, torn_tail };
         let end = last.scanned.end;
         if proven > end {
             let unexplained = Damage::EndsBeforeMark { durable: u64::from(proven) };
@@ -128,7 +151,7 @@ impl LastSegment {
             last.torn_tail = Some(TornTail { path, offset: end, byte_count: behind.byte_count, damage });
         }
         if last.scanned.is_sealed {
-            last.check_successor(found)?;
+            last.check_successor(found, window)?;
         }
         Ok(last)
     }
@@ -150,32 +173,26 @@ impl LastSegment {
     }
 
     /// The next segment was there before this one was sealed, and nothing in it was durable.
-    fn check_successor(&self, found: &Found) -> Result<(), OpenError> {
+    fn check_successor(&self, found: &Found, window: &mut Window) -> Result<(), OpenError> {
         let seq = self.segment.seq + 1;
         let Some(next) = found.find(seq) else {
             return Err(self.damaged(Damage::MissingSegment { seq }));
         };
-        let scanned = scan::scan(next, None)?;
-        if evidence::behind(&scanned, next).durable > scanned.end {
-            return Err(damaged(next, scanned.broken.unwrap_or(Damage::Missing)));
+        if evidence::behind(next, Link::OFFSET, window)?.durable <= Link::OFFSET {
+            return Ok(());
         }
-        Ok(())
+        let broken = scan::read_link(next, window)?.err();
+        Err(damaged(next, broken.unwrap_or(Damage::Missing)))
     }
 
-    /// Applies its records. What is not proven to be durable goes to a new segment, because a sync
-    /// of pages that an earlier sync failed to write proves nothing (F9, F10); so does the log if
-    /// the rest of this one holds anything that must stay dead, or if it is sealed.
-    fn replay(&self, replay: &mut replay::Replay) -> Result<Option<carry::Carried>, OpenError> {
-        let records = &self.scanned.records;
-        let proven_count = records.iter().take_while(|record| record.end() <= self.proven).count();
-        for record in &records[..proven_count] {
-            replay.apply(&self.segment, &self.scanned, record)?;
-        }
-        let is_whole = proven_count == records.len();
-        if is_whole && !self.has_stray_records && !self.scanned.is_sealed {
-            return Ok(None);
-        }
-        carry::Carried::replay(self, proven_count, replay).map(Some)
+    /// What moves to a new segment: whatever is not proven to be durable, because a sync of pages
+    /// that an earlier sync failed to write proves nothing (F9, F10). The log also goes on in a new
+    /// segment if the rest of this one holds anything that must stay dead, or if it is sealed.
+    fn carried(&self) -> Option<carry::Carried> {
+        let proven_count = self.records.iter().take_while(|record| record.end() <= self.proven).count();
+        let is_whole = proven_count == self.records.len();
+        let stays = is_whole && !self.has_stray_records && !self.scanned.is_sealed;
+        (!stays).then(|| carry::Carried::new(self, proven_count))
     }
 
     fn position(&self) -> Position {

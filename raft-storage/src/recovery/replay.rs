@@ -1,17 +1,16 @@
 //! Applies records in the order of the log and so rebuilds the state of every group.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use raft_core::GroupId;
 
-use super::scan::{Record, Scanned};
+use super::scan::Record;
 use crate::error::{Damage, OpenError};
 use crate::files::segment::Segment;
 use crate::format::batch::Decoded;
 use crate::format::record::RecordKind;
 use crate::state::group::GroupState;
-use crate::state::index::RecordPlace;
+use crate::state::index::{Move, RecordPlace};
 
 /// The groups as far as records have been applied.
 #[derive(Debug)]
@@ -27,37 +26,33 @@ impl Replay {
         Self { groups: BTreeMap::new(), floating, records: 0 }
     }
 
-    /// Applies a record that stays where it is.
-    pub(crate) fn apply(
-        &mut self,
-        segment: &Arc<Segment>,
-        scanned: &Scanned,
-        record: &Record,
-    ) -> Result<(), OpenError> {
-        let place =
-            RecordPlace { segment: segment.seq, offset: record.offset, byte_count: record.byte_count };
-        self.apply_at(place, scanned, record).map_err(|damage| OpenError::Damaged {
+    /// Applies a record.
+    pub(crate) fn apply(&mut self, segment: &Segment, record: &Record, body: &[u8]) -> Result<(), OpenError> {
+        self.try_apply(segment, record, body).map_err(|damage| OpenError::Damaged {
             path: segment.path().clone(),
             offset: u64::from(record.offset),
             damage,
         })
     }
 
-    /// Applies a record that will be found at `place`.
-    pub(crate) fn apply_at(
-        &mut self,
-        place: RecordPlace,
-        scanned: &Scanned,
-        record: &Record,
-    ) -> Result<(), Damage> {
+    fn try_apply(&mut self, segment: &Segment, record: &Record, body: &[u8]) -> Result<(), Damage> {
         match record.header.kind {
             RecordKind::Link | RecordKind::Seal => return Ok(()),
             RecordKind::Batch => {}
         }
-        let decoded = Decoded::decode(&record.header, scanned.body(record)).ok_or(Damage::Content)?;
+        let place =
+            RecordPlace { segment: segment.seq, offset: record.offset, byte_count: record.byte_count };
+        let decoded = Decoded::decode(&record.header, body).ok_or(Damage::Content)?;
         let group = GroupId::new(record.header.group);
         self.records += 1;
         self.groups.entry(group).or_default().apply(group, decoded, place, self.floating)
+    }
+
+    /// Notes that records will be found elsewhere.
+    pub(crate) fn relocate(&mut self, how: Move) {
+        for state in self.groups.values_mut() {
+            state.index.relocate(how);
+        }
     }
 
     /// Checks every group once all records are applied.

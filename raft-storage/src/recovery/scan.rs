@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
+use super::window::Window;
 use crate::error::{Damage, OpenError};
 use crate::files::segment::Segment;
 use crate::format::record::{Link, RecordHeader, RecordKind};
-use crate::format::segment::SegmentHeader;
 
-/// A segment's bytes behind its head, and the whole records at their beginning.
-#[derive(Debug)]
+/// How far the whole records of a segment reach.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Scanned {
-    bytes: Vec<u8>,
-    pub(crate) records: Vec<Record>,
     /// Where the last whole record ends.
     pub(crate) end: u32,
     /// The checksum of the last header, or the segment's seed.
@@ -31,92 +29,93 @@ pub(crate) struct Record {
     pub(crate) chain_before: u32,
 }
 
-/// Reads a segment up to `limit`, or to the end of its file.
-pub(crate) fn scan(segment: &Arc<Segment>, limit: Option<u32>) -> Result<Scanned, OpenError> {
-    let size = segment.byte_count()?.min(u64::from(u32::MAX));
-    let size = u32::try_from(size).unwrap_or(u32::MAX);
-    let end = limit.unwrap_or(size).max(SegmentHeader::BYTES);
-    let mut bytes = vec![0; (end.min(size.max(SegmentHeader::BYTES)) - SegmentHeader::BYTES) as usize];
-    let count = segment.read(&mut bytes, SegmentHeader::BYTES)?;
-    bytes.truncate(count);
-    let mut scanned = Scanned {
-        bytes,
-        records: Vec::new(),
-        end: SegmentHeader::BYTES,
-        chain: segment.seed,
-        broken: None,
-        is_sealed: false,
-    };
+/// Reads a segment's records up to `limit`, or as far as they are whole, and shows each of them with
+/// its body.
+pub(crate) fn scan(
+    segment: &Arc<Segment>,
+    limit: Option<u32>,
+    window: &mut Window,
+    mut show: impl FnMut(&Record, &[u8]) -> Result<(), OpenError>,
+) -> Result<Scanned, OpenError> {
+    let size = u32::try_from(segment.byte_count()?).unwrap_or(u32::MAX);
+    let limit_or_size = limit.unwrap_or(size).min(size);
+    let mut scanned = Scanned { end: Link::OFFSET, chain: segment.seed, broken: None, is_sealed: false };
     while !scanned.is_sealed && limit.is_none_or(|limit| scanned.end < limit) {
-        if let Err(damage) = scanned.step(segment.seed) {
-            scanned.broken = Some(damage);
-            break;
+        match read(segment, scanned.end, scanned.chain, limit_or_size, window)? {
+            Ok((record, crc, body)) => {
+                show(&record, body)?;
+                scanned.end += record.byte_count;
+                scanned.chain = crc;
+                scanned.is_sealed = record.header.kind == RecordKind::Seal;
+            }
+            Err(damage) => {
+                scanned.broken = Some(damage);
+                break;
+            }
         }
     }
     Ok(scanned)
 }
 
 /// Reads the link with which a segment begins that is part of the log.
-pub(crate) fn read_link(segment: &Segment) -> Result<Result<Link, Damage>, OpenError> {
-    let mut bytes = [0; (Link::END - Link::OFFSET) as usize];
-    let count = segment.read(&mut bytes, Link::OFFSET)?;
-    let mut start = Scanned {
-        bytes: bytes[..count].to_vec(),
-        records: Vec::new(),
-        end: Link::OFFSET,
-        chain: segment.seed,
-        broken: None,
-        is_sealed: false,
-    };
-    Ok(start.step(segment.seed).and_then(|()| start.link()))
+pub(crate) fn read_link(segment: &Segment, window: &mut Window) -> Result<Result<Link, Damage>, OpenError> {
+    let read = read(segment, Link::OFFSET, segment.seed, Link::END, window)?;
+    Ok(read.and_then(|(_, _, body)| Link::decode(body).ok_or(Damage::Content)))
 }
 
-impl Scanned {
-    /// Takes the next record.
-    fn step(&mut self, seed: u32) -> Result<(), Damage> {
-        let rest = self.bytes_from(self.end);
-        let needed_bytes = u64::from(self.end) + u64::from(RecordHeader::BYTES);
-        let head = rest.first_chunk().ok_or(Damage::TooShort { needed_bytes })?;
-        let (header, crc) = RecordHeader::decode(head, seed, self.end)?;
-        if header.previous != self.chain {
-            return Err(Damage::Chain { expected: self.chain, found: header.previous });
+/// Reads a record that has been read before, and checks it again.
+pub(crate) fn read_again<'a>(
+    segment: &Segment,
+    record: &Record,
+    window: &'a mut Window,
+) -> Result<&'a [u8], OpenError> {
+    match read(segment, record.offset, record.chain_before, record.end(), window)? {
+        Ok((_, _, body)) => Ok(body),
+        Err(damage) => {
+            Err(OpenError::Damaged { path: segment.path().clone(), offset: u64::from(record.offset), damage })
         }
-        let record_bytes = header.record_bytes();
-        let byte_count = u32::try_from(record_bytes)
-            .ok()
-            .filter(|count| *count as usize <= rest.len())
-            .ok_or(Damage::Length { record_bytes })?;
-        let body_end = (RecordHeader::BYTES + header.body_bytes) as usize;
-        let expected = crc32c::crc32c(&rest[RecordHeader::BYTES as usize..body_end]);
-        if expected != header.body_crc {
-            return Err(Damage::Checksum { expected, found: header.body_crc });
-        }
-        let is_first = self.end == Link::OFFSET;
-        if is_first != (header.kind == RecordKind::Link) {
-            return Err(Damage::Content);
-        }
-        self.records.push(Record { offset: self.end, header, byte_count, chain_before: self.chain });
-        self.end += byte_count;
-        self.chain = crc;
-        self.is_sealed = header.kind == RecordKind::Seal;
-        Ok(())
     }
+}
 
-    /// The link, if the first record has been taken.
-    pub(crate) fn link(&self) -> Result<Link, Damage> {
-        let first = self.records.first().ok_or(Damage::Missing)?;
-        Link::decode(self.body(first)).ok_or(Damage::Content)
+/// Reads one record behind the one with this checksum, not past `limit`: the record, the checksum of
+/// its header, its body.
+#[expect(clippy::type_complexity, reason = "what cannot be read is one thing, what cannot be right another")]
+fn read<'a>(
+    segment: &Segment,
+    offset: u32,
+    chain: u32,
+    limit: u32,
+    window: &'a mut Window,
+) -> Result<Result<(Record, u32, &'a [u8]), Damage>, OpenError> {
+    let room = limit.saturating_sub(offset);
+    let header_bytes = RecordHeader::BYTES as usize;
+    let needed_bytes = u64::from(offset) + u64::from(RecordHeader::BYTES);
+    let head = window.at(segment, offset, RecordHeader::BYTES.min(room))?;
+    let Some(head) = head.first_chunk() else { return Ok(Err(Damage::TooShort { needed_bytes })) };
+    let (header, crc) = match RecordHeader::decode(head, segment.seed, offset) {
+        Ok(decoded) => decoded,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    if header.previous != chain {
+        return Ok(Err(Damage::Chain { expected: chain, found: header.previous }));
     }
-
-    pub(crate) fn body(&self, record: &Record) -> &[u8] {
-        let start = record.offset + RecordHeader::BYTES;
-        self.bytes_from(start).get(..record.header.body_bytes as usize).unwrap_or_default()
+    // Bounded before anything is allocated (W1).
+    let record_bytes = header.record_bytes();
+    let Some(byte_count) = u32::try_from(record_bytes).ok().filter(|count| *count <= room) else {
+        return Ok(Err(Damage::Length { record_bytes }));
+    };
+    let bytes = window.at(segment, offset, byte_count)?;
+    let Some(body) = bytes.get(header_bytes..header_bytes + header.body_bytes as usize) else {
+        return Ok(Err(Damage::Length { record_bytes }));
+    };
+    let expected = crc32c::crc32c(body);
+    if expected != header.body_crc {
+        return Ok(Err(Damage::Checksum { expected, found: header.body_crc }));
     }
-
-    /// What the file holds from an offset on, as far as it was read.
-    pub(crate) fn bytes_from(&self, offset: u32) -> &[u8] {
-        self.bytes.get((offset - SegmentHeader::BYTES) as usize..).unwrap_or_default()
+    if (offset == Link::OFFSET) != (header.kind == RecordKind::Link) {
+        return Ok(Err(Damage::Content));
     }
+    Ok(Ok((Record { offset, header, byte_count, chain_before: chain }, crc, body)))
 }
 
 impl Record {

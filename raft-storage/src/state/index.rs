@@ -15,6 +15,15 @@ pub(crate) struct RecordPlace {
     pub(crate) byte_count: u32,
 }
 
+/// Says that the records of a segment from an offset on go to another one, in the same order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Move {
+    pub(crate) from: SegmentSeq,
+    pub(crate) from_offset: u32,
+    pub(crate) to: SegmentSeq,
+    pub(crate) to_offset: u32,
+}
+
 /// One batch. It reaches to the next slot's first entry, or to the end of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
@@ -67,6 +76,15 @@ impl Index {
         }
         if self.last <= index {
             self.slots.clear();
+        }
+    }
+
+    /// Changes the place of batches that move.
+    pub(crate) fn relocate(&mut self, how: Move) {
+        let moves = |slot: &&mut Slot| slot.place.segment == how.from && slot.place.offset >= how.from_offset;
+        for slot in self.slots.iter_mut().rev().take_while(moves) {
+            slot.place.segment = how.to;
+            slot.place.offset = slot.place.offset - how.from_offset + how.to_offset;
         }
     }
 

@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod faulty;
+
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -175,10 +178,9 @@ fn try_run(fs: &SimFs, steps: &[Step], history: &mut History) -> Result<(), Box<
             Step::Persist(group, _) | Step::Compact(group, _) => Some(*group),
             Step::Flush | Step::SyncMark | Step::Reopen => None,
         };
-        if let Some(group) = group {
-            if !groups.contains_key(&group) {
-                groups.insert(group, wal.group(GroupId::new(group))?);
-            }
+        if let Some(Entry::Vacant(group)) = group.map(|group| groups.entry(group)) {
+            let id = GroupId::new(*group.key());
+            group.insert(wal.group(id)?);
         }
         match step {
             Step::Persist(group, request) => {

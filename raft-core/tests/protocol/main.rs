@@ -1,0 +1,10 @@
+//! The protocol as it is seen through the public door: inputs in, actions out.
+
+mod support;
+
+mod commit;
+mod elections;
+mod figures;
+mod forwarding;
+mod reads;
+mod replication;

@@ -1,0 +1,160 @@
+//! What can be wrong with a directory as a whole: files missing, copied, from elsewhere, half-made or
+//! taken. The reaction is a refusal that names the file, never a fresh start.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use common::faulty::{GROUP, append, closed_with_segments, damage, killed_after, new_log, refused};
+use common::{DIR, IDENTITY, initialise, mark, open, options, read_all, segment};
+use raft_core::{LogIndex, NodeId};
+use raft_storage::fs::SimFs;
+use raft_storage::{Damage, Identity, OpenError, Start, Wal};
+
+#[test]
+fn a_missing_segment_is_refused_f15() {
+    let (fs, _) = closed_with_segments();
+    let segments: Vec<PathBuf> =
+        fs.paths().into_iter().filter(|path| path.to_string_lossy().ends_with(".wal")).collect();
+    assert!(segments.len() >= 3);
+    for path in &segments {
+        let image = fs.after_process_death();
+        image.delete(path);
+        let (_, _, found) = damage(&refused(&image));
+        assert!(matches!(found, Damage::MissingSegment { .. }), "{}: {found}", path.display());
+    }
+}
+
+#[test]
+fn a_copied_segment_is_refused_and_a_foreign_file_left_alone_f16() {
+    let (fs, models) = closed_with_segments();
+    let copy = fs.after_process_death();
+    copy.put(segment(9), &fs.content(segment(1)).unwrap());
+    let (path, _, found) = damage(&refused(&copy));
+    assert_eq!((path, found), (segment(9), Damage::Misnamed { seq: 1 }));
+    let replaced = fs.after_process_death();
+    replaced.put(segment(2), &fs.content(segment(1)).unwrap());
+    damage(&refused(&replaced));
+    let names = ["0000000A.wal", "00000001.wal.bak", "1.wal", "notes.txt"];
+    for name in names {
+        fs.put(format!("{DIR}/{name}"), b"not ours");
+    }
+    let wal = open(&fs).unwrap();
+    let mut ignored = wal.recovery().ignored_files.clone();
+    ignored.sort_by_key(|name| names.iter().position(|known| known == name));
+    assert_eq!(ignored, names);
+    assert_eq!(read_all(&wal).unwrap(), models);
+    assert_eq!(fs.content(format!("{DIR}/notes.txt")).unwrap(), b"not ours");
+}
+
+#[test]
+fn a_directory_that_is_only_half_made_is_not_a_nodes_f21_f24() {
+    let whole = SimFs::new();
+    drop(initialise(&whole).unwrap());
+    let mut refusals = 0;
+    for changes in 0..whole.changes() {
+        let fs = SimFs::new();
+        fs.stop_after(changes);
+        if initialise(&fs).is_ok() {
+            break;
+        }
+        let image = fs.after_process_death();
+        match open(&image) {
+            Err(OpenError::NotInitialised { .. }) => refusals += 1,
+            Err(other) => panic!("stopped after {changes} changes: {other}"),
+            // The last step of making it was done, only its sync was not.
+            Ok(wal) => assert_eq!(wal.group_ids(), []),
+        }
+        drop(initialise(&image).unwrap());
+        drop(open(&image).unwrap());
+    }
+    assert!(refusals > 5);
+    let initialised = SimFs::new();
+    drop(initialise(&initialised).unwrap());
+    let again = Wal::open(&options(&initialised, Start::Initialise), || ());
+    assert!(matches!(again, Err(OpenError::AlreadyInitialised { .. })));
+}
+
+#[test]
+fn a_log_without_its_identity_is_refused_not_made_anew_f21_f24() {
+    let (fs, _) = closed_with_segments();
+    fs.delete(format!("{DIR}/identity"));
+    let (_, _, found) = damage(&refused(&fs));
+    assert_eq!(found, Damage::IdentityMissing);
+    let again = Wal::open(&options(&fs, Start::InitialiseIfMissing), || ());
+    assert!(matches!(again, Err(OpenError::Damaged { damage: Damage::IdentityMissing, .. })));
+    let (fs, _) = killed_after(1, 10);
+    fs.delete(format!("{DIR}/identity"));
+    damage(&refused(&fs));
+}
+
+#[test]
+fn a_second_opener_is_told_who_holds_the_directory_f22() {
+    let fs = SimFs::new();
+    let (wal, log) = new_log(&fs);
+    let error = open(&fs).unwrap_err();
+    let OpenError::Locked { path, holder } = &error else { panic!("{error}") };
+    assert_eq!(path, &PathBuf::from(format!("{DIR}/lock")));
+    assert!(holder.contains(&std::process::id().to_string()), "{holder}");
+    drop(wal);
+    drop(open(&fs).unwrap());
+    drop(log);
+}
+
+#[test]
+fn the_directory_of_another_node_cluster_or_life_is_refused_f7_f23_s69() {
+    let (fs, _) = closed_with_segments();
+    let others = [
+        Identity { node: NodeId::new(2), ..IDENTITY },
+        Identity { cluster: IDENTITY.cluster + 1, ..IDENTITY },
+    ];
+    for expected in others {
+        let mut settings = raft_storage::WalOptions::new(DIR, expected);
+        settings = settings.fs(Arc::new(fs.clone())).flushing(raft_storage::Flushing::Manual);
+        let error = Wal::open(&settings, || ()).unwrap_err();
+        let OpenError::OtherIdentity { found, .. } = &error else { panic!("{error}") };
+        assert_eq!(*found, IDENTITY);
+    }
+    // Same node, but a segment from a directory that was initialised another time.
+    let (other, _) = closed_with_segments();
+    fs.put(segment(2), &other.content(segment(2)).unwrap());
+    let (path, _, found) = damage(&refused(&fs));
+    assert_eq!((path, found), (segment(2), Damage::Foreign));
+}
+
+#[test]
+fn a_newer_format_is_refused_by_name() {
+    let (fs, _) = closed_with_segments();
+    fs.edit(segment(2), |bytes| {
+        bytes[8] = 2;
+        let crc = crc32c::crc32c(&bytes[..56]);
+        bytes[56..60].copy_from_slice(&crc.to_le_bytes());
+    });
+    let error = refused(&fs);
+    assert!(matches!(error, OpenError::Version { found: 2, supported: 1, .. }), "{error}");
+}
+
+#[test]
+fn dead_segments_are_removed_and_the_disk_use_stays_bounded_s102() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    for id in 1..=60 {
+        append(&mut log, id, (id - 1) * 10 + 1, 10, 1200);
+        if id > 1 {
+            log.compact(mark(1, (id - 1) * 10)).unwrap();
+        }
+    }
+    log.flush_now().unwrap();
+    let segments = fs.paths().iter().filter(|path| path.to_string_lossy().ends_with(".wal")).count();
+    assert!(segments <= 4, "{segments} segments for ten entries");
+    let expected = {
+        drop(log);
+        wal.close().unwrap();
+        read_all(&open(&fs).unwrap()).unwrap()
+    };
+    assert_eq!(expected[&GROUP].last(), LogIndex::new(600));
+    assert_eq!(expected[&GROUP].entries.len(), 10);
+}

@@ -1,0 +1,137 @@
+//! Real processes on a real disk: one is killed while it appends, one finds the directory taken.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+use raft_core::{
+    Entries, EntryKind, GroupId, HardState, LogIndex, LogStore, NodeId, Persist, PersistId, Position, Term,
+};
+use raft_storage::{GroupLog, Identity, OpenError, Start, Wal, WalOptions};
+
+const IDENTITY: Identity = Identity { cluster: 5, node: NodeId::new(3) };
+const GROUPS: [u64; 2] = [1, 2];
+/// Tells the test binary that it is the process to be killed, and where its log is.
+const DIR_VARIABLE: &str = "RAFT_STORAGE_TEST_DIR";
+
+fn options(dir: &Path) -> WalOptions {
+    WalOptions::new(dir, IDENTITY).segment_bytes(64 << 10)
+}
+
+/// Appends to all groups until killed, and says which index of which group is durable. Does nothing
+/// unless it is started by the test below.
+#[test]
+fn append_until_killed() {
+    let Ok(dir) = std::env::var(DIR_VARIABLE) else { return };
+    let woken: Arc<(Mutex<bool>, Condvar)> = Arc::default();
+    let wakes = Arc::clone(&woken);
+    let wal = Wal::open(&options(dir.as_ref()).start(Start::InitialiseIfMissing), move || {
+        *wakes.0.lock() = true;
+        wakes.1.notify_one();
+    });
+    let wal = wal.unwrap();
+    let mut logs: Vec<GroupLog> = GROUPS.iter().map(|id| wal.group(GroupId::new(*id)).unwrap()).collect();
+    let mut next: Vec<u64> =
+        logs.iter_mut().map(|log| log.recover().unwrap().last().index.get() + 1).collect();
+    let mut out = std::io::stdout();
+    loop {
+        for (log, next) in logs.iter_mut().zip(&mut next) {
+            for _ in 0..3 {
+                let term = Term::new(1);
+                let payload = [u8::try_from(*next % 251).unwrap(); 300];
+                let position = Position::new(term, LogIndex::new(*next));
+                let entries = Entries::single(position, EntryKind::Command, &payload).unwrap().into();
+                let hard_state = Some(HardState { term, vote: None, commit: LogIndex::new(*next - 1) });
+                let id = PersistId::new(*next);
+                log.persist(Persist { id, mark: None, truncate_from: None, entries, hard_state }).unwrap();
+                *next += 1;
+            }
+        }
+        let mut is_woken = woken.0.lock();
+        while !std::mem::take(&mut *is_woken) {
+            woken.1.wait(&mut is_woken);
+        }
+        drop(is_woken);
+        for log in &mut logs {
+            if let Some(id) = log.poll_persisted().unwrap() {
+                writeln!(out, "durable {} {id}", log.id()).unwrap();
+            }
+        }
+    }
+}
+
+fn start(dir: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["append_until_killed", "--exact", "--nocapture"])
+        .env(DIR_VARIABLE, dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// What the process said before it was killed: the last durable index of each group.
+fn kill_after(mut child: Child, lines: usize) -> [u64; 2] {
+    let mut durable = [0; 2];
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut seen = 0;
+    let mut line = String::new();
+    while reader.read_line(&mut line).unwrap() > 0 {
+        // The test harness may have begun the line.
+        if let Some(said) = line.find("durable ") {
+            let mut words = line[said..].split_whitespace().skip(1);
+            let group: u64 = words.next().unwrap().parse().unwrap();
+            let at = GROUPS.iter().position(|id| *id == group).unwrap();
+            durable[at] = words.next().unwrap().parse().unwrap();
+            seen += 1;
+            if seen == lines {
+                child.kill().unwrap();
+            }
+        }
+        line.clear();
+    }
+    child.wait().unwrap();
+    durable
+}
+
+#[test]
+fn a_killed_process_loses_nothing_it_called_durable_s58() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("log");
+    for round in 0..6 {
+        let durable = kill_after(start(&dir), 20 + round * 35);
+        let wal = Wal::open(&options(&dir), || ()).unwrap();
+        for (id, durable) in GROUPS.iter().zip(durable) {
+            let mut log = wal.group(GroupId::new(*id)).unwrap();
+            let last = log.recover().unwrap().last().index;
+            assert!(last.get() >= durable, "group {id}: {durable} was durable, {last} is left");
+            let batches = log.load(LogIndex::new(1), last.next(), usize::MAX).unwrap();
+            for entry in batches.iter().flat_map(Entries::iter) {
+                let byte = u8::try_from(entry.index.get() % 251).unwrap();
+                assert!(entry.payload == [byte; 300], "entry {}", entry.index);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_process_is_told_who_holds_the_directory_f22() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("log");
+    let mut child = start(&dir);
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("durable ") {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+    }
+    let error = Wal::open(&options(&dir), || ()).unwrap_err();
+    let OpenError::Locked { path, holder } = &error else { panic!("{error}") };
+    assert_eq!((path, holder), (&dir.join("lock"), &format!("process {}", child.id())));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(Wal::open(&options(&dir), || ()).unwrap());
+}
