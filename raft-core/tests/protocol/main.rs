@@ -6,5 +6,7 @@ mod commit;
 mod elections;
 mod figures;
 mod forwarding;
+mod limits;
+mod loading;
 mod reads;
 mod replication;
