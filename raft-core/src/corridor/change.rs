@@ -126,7 +126,7 @@ impl Machine {
     /// What waited for the old leader, or for us as the leader, is given up or turned over.
     fn leave_leader(&mut self, next: Option<NodeId>) {
         self.books.log.seal();
-        self.loads.retain(|(_, _, asker)| matches!(asker, super::LoadFor::Apply));
+        self.loads.retain(|(_, asker)| matches!(asker, super::LoadFor::Apply));
         if self.leader() == next {
             return;
         }

@@ -23,7 +23,7 @@ use crate::books::role::{Follower, Role};
 use crate::means::config::Config;
 use crate::means::rng::Rng;
 use crate::rooms::{applying, proposing, reading, reconfiguration, replication, transfer};
-use crate::words::action::Action;
+use crate::words::action::{Action, Load};
 use crate::words::change::MembershipChange;
 use crate::words::entries::Entries;
 use crate::words::error::{ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError};
@@ -39,7 +39,7 @@ pub(crate) struct Machine {
     pub(crate) books: Books,
     pub(crate) role: Role,
     /// Loads that were asked for and not answered.
-    loads: Vec<(LoadId, LogIndex, LoadFor)>,
+    loads: Vec<(Load, LoadFor)>,
 }
 
 /// Whom loaded entries are for.
@@ -180,18 +180,18 @@ impl Machine {
 
     /// Entries that were asked for. An answer to nothing is ignored.
     pub(crate) fn loaded(&mut self, id: LoadId, batches: &[Entries]) -> Result<(), LoadError> {
-        let Some(at) = self.loads.iter().position(|load| load.0 == id) else { return Ok(()) };
-        let (_, first, asker) = self.loads.remove(at);
+        let Some(at) = self.loads.iter().position(|(load, _)| load.id == id) else { return Ok(()) };
+        let (load, asker) = self.loads.remove(at);
         match asker {
             LoadFor::Apply => {
-                let batches = applying::check_loaded(&self.books, first, batches)?;
+                let batches = applying::check_loaded(&self.books, load, batches)?;
                 applying::hand_out_loaded(&mut self.books, batches);
             }
             LoadFor::Peer(peer) => {
                 if let Role::Leader(leader) = &mut self.role
                     && leader.progress.find(peer).is_some_and(|progress| progress.loading == Some(id))
                 {
-                    let batches = applying::check_loaded(&self.books, first, batches)?;
+                    let batches = applying::check_loaded(&self.books, load, batches)?;
                     replication::send_loaded(&mut self.books, leader, peer, batches);
                 }
             }
@@ -345,7 +345,7 @@ impl Machine {
     /// Notes who a load is for.
     fn note_load(&mut self, action: Action, asker: LoadFor) -> Action {
         if let Action::Load(load) = &action {
-            self.loads.push((load.id, load.first, asker));
+            self.loads.push((*load, asker));
         }
         action
     }

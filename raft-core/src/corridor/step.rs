@@ -33,6 +33,10 @@ impl Machine {
             Offence::FromSelf
         } else if term.get() > self.books.term().get().saturating_add(TERM_JUMP_MAX) {
             Offence::TermJump
+        } else if let Body::Append(append) = &body
+            && !append.holds_together(term)
+        {
+            Offence::MalformedAppend
         } else {
             return self.admit(from, term, body);
         };

@@ -247,7 +247,7 @@ impl error::Error for RestoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// No entry, or not the one asked for.
+    /// No entries, or others than those asked for.
     WrongEntries {
         /// The index asked for.
         first: LogIndex,

@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use raft_proto::bytes::Bytes;
 
 use super::batches::Batches;
+use super::entries::{Entries, Entry, EntryKind};
 use super::ids::{ForwardId, LogIndex, NodeId, Position, ReadId, Term};
 use super::membership::Membership;
 
@@ -120,6 +121,24 @@ pub struct Append {
     pub round: u64,
     /// The entries; none in a probe.
     pub batches: Batches,
+}
+
+impl Append {
+    /// Whether this can come from a leader of `term`: the entries follow the position before them,
+    /// their terms only rise and do not pass the leader's, and memberships can be read.
+    pub(crate) fn holds_together(&self, term: Term) -> bool {
+        let Some(first) = self.prev.index.get().checked_add(1) else { return false };
+        let mut last_term = self.prev.term.max(Term::new(1));
+        let is_sound = |batch: &Entries| {
+            let rises = last_term <= batch.term();
+            last_term = batch.term();
+            let is_readable = |entry: Entry<'_>| Membership::decode(entry.payload).is_ok();
+            rises && (batch.kind() != EntryKind::Membership || batch.iter().all(is_readable))
+        };
+        self.batches.first().is_none_or(|at| at.get() == first)
+            && self.batches.iter().all(is_sound)
+            && (self.batches.is_empty() || last_term <= term)
+    }
 }
 
 /// A follower's answer: [`Body::AppendReply`].

@@ -1,10 +1,13 @@
 //! The protocol as it is seen through the public door: inputs in, actions out.
 
-mod support;
-
 mod commit;
 mod elections;
 mod figures;
 mod forwarding;
+mod hostile;
+mod limits;
+mod loading;
 mod reads;
 mod replication;
+mod support;
+mod wire_values;

@@ -106,7 +106,7 @@ pub(crate) fn refused(round: u64, rejected: u64, hint: Position) -> Body {
 }
 
 pub(crate) fn heartbeat(commit: u64, round: u64) -> Body {
-    Body::Heartbeat(Heartbeat { commit: index(commit), round })
+    Body::Heartbeat(Heartbeat { commit: index(commit), round, transferee: None })
 }
 
 pub(crate) fn heartbeat_reply(round: u64, durable: u64, received: u64) -> Body {
