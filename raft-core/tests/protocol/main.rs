@@ -2,12 +2,15 @@
 
 mod commit;
 mod elections;
+mod entries;
 mod figures;
 mod forwarding;
 mod hostile;
 mod limits;
 mod loading;
+mod offences;
 mod reads;
 mod replication;
 mod support;
+mod wire;
 mod wire_values;
