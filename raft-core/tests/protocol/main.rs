@@ -1,8 +1,10 @@
 //! The protocol as it is seen through the public door: inputs in, actions out.
 
 mod commit;
+mod determinism;
 mod elections;
 mod entries;
+mod errors;
 mod figures;
 mod forwarding;
 mod hostile;
