@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_core::{Body, Message, NodeId, Position, RoleName, Term};
+use raft_core::{Body, Message, NodeId, RoleName, Term};
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
 
-use super::make::{self, Dice, kind, node};
+use super::make::{Dice, node};
 use super::peer::{Applied, Peer};
 
 /// A cluster whose messages move only when the test says so.
@@ -87,13 +87,6 @@ impl Cluster {
         self.collect();
     }
 
-    /// Delivers the messages of this kind between two nodes that are under way now.
-    pub(crate) fn deliver_kind(&mut self, name: &str, from: u64, to: u64) {
-        for message in self.take(|message| is(message, name, from, to)) {
-            self.deliver(message);
-        }
-    }
-
     /// Takes messages out of the bag: to keep, to deliver later, or to lose.
     pub(crate) fn take(&mut self, wanted: impl Fn(&Message) -> bool) -> Vec<Message> {
         let (taken, left) = std::mem::take(&mut self.bag).into_iter().partition(wanted);
@@ -168,11 +161,6 @@ impl Cluster {
         }
     }
 
-    /// The positions that one node has applied.
-    pub(crate) fn applied(&mut self, id: u64) -> Vec<Position> {
-        self.peer(id).applied.iter().map(|applied| applied.position).collect()
-    }
-
     /// The payloads of the commands that one node has applied.
     pub(crate) fn commands(&mut self, id: u64) -> Vec<Vec<u8>> {
         let is_command = |applied: &&Applied| applied.kind == raft_core::EntryKind::Command;
@@ -195,10 +183,6 @@ impl Cluster {
             }
         }
     }
-}
-
-fn is(message: &Message, name: &str, from: u64, to: u64) -> bool {
-    kind(message) == name && message.from == make::node(from) && message.to == make::node(to)
 }
 
 /// Whether a message carries entries.
