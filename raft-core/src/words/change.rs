@@ -97,7 +97,7 @@ impl MembershipChange {
             match members.iter_mut().find(|member| member.id == old.id) {
                 Some(member) => member.outgoing_voter = true,
                 None => {
-                    members.push(Member { role: MemberRole::Leaving, outgoing_voter: true, ..old.clone() })
+                    members.push(Member { role: MemberRole::Leaving, outgoing_voter: true, ..old.clone() });
                 }
             }
         }

@@ -11,6 +11,9 @@ use raft_core::{
 
 use crate::support::{Peer, append, at, batch, config, index, node, term, vote, voters};
 
+/// Breaks one setting.
+type Change = fn(&mut Config);
+
 /// Every limit must be at least one, and the error names it.
 #[test]
 fn every_setting_has_bounds() {
@@ -19,7 +22,7 @@ fn every_setting_has_bounds() {
         change(&mut config);
         Raft::found(config, voters(1)).map(drop).expect_err("out of bounds")
     };
-    let limits: [(fn(&mut Config), &str); 10] = [
+    let limits: [(Change, &str); 10] = [
         (|c| c.entry_bytes_max = 0, "entry_bytes_max"),
         (|c| c.append_bytes_max = 0, "append_bytes_max"),
         (|c| c.inflight_messages_max = 0, "inflight_messages_max"),
@@ -36,7 +39,7 @@ fn every_setting_has_bounds() {
         assert_eq!(error, ConfigError::ZeroLimit(name));
         assert!(error.to_string().contains(name));
     }
-    let others: [(fn(&mut Config), ConfigError); 6] = [
+    let others: [(Change, ConfigError); 6] = [
         (|c| c.id = node(0), ConfigError::Id),
         (|c| c.id = node(u64::MAX), ConfigError::Id),
         (|c| c.heartbeat_ticks = 0, ConfigError::HeartbeatTicks),
@@ -137,6 +140,7 @@ fn a_refused_input_changes_nothing() {
     assert!(
         node.raft.propose(b"x").is_err() && node.raft.forward(b"x").is_err() && node.raft.read().is_err()
     );
+    assert_eq!(node.raft.poll_action(), None);
     assert_eq!(format!("{:?}", node.raft), before);
     node.hear(2, 1, raft_core::Body::Vote(vote(1, at(0, 0))));
     assert_ne!(format!("{:?}", node.raft), before);

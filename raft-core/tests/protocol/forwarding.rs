@@ -192,14 +192,16 @@ fn a_leader_refuses_whole_messages() {
     assert_eq!(leader.raft.last(), at(1, 2));
 }
 
-/// N5, N12: strangers are not served, and malformed proposals are counted.
+/// N5, N12: strangers are told so and not served, and malformed proposals are counted.
 #[test]
 fn strangers_and_malformed_proposals_are_dropped() {
     let mut leader = leader();
     leader.hear(9, 1, propose(1, 1, b"\x01a"));
     leader.hear(2, 1, propose(1, 1, b"\x05a"));
     leader.hear(2, 1, propose(1, 1, b""));
-    assert_eq!((leader.raft.last(), replies(&mut leader)), (at(1, 1), vec![]));
+    let (epoch, request) = (1, ForwardId::new(1));
+    let told = Body::ProposeReply { epoch, request, count: 1, result: Err(Refusal::NotMember) };
+    assert_eq!((leader.raft.last(), replies(&mut leader)), (at(1, 1), vec![told]));
     assert_eq!(leader.raft.offence_count(Offence::OutsiderRequest), 1);
     assert_eq!(leader.raft.offence_count(Offence::MalformedProposal), 2);
 }

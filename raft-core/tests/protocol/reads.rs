@@ -338,6 +338,9 @@ fn who_does_not_lead_refuses_reads() {
 fn strangers_cannot_read() {
     let mut leader = leader();
     leader.hear(9, 1, Body::Read { epoch: 1, request: ReadId::new(1) });
-    assert_eq!((leader.take_kinds(), leader.raft.offence_count(Offence::OutsiderRequest)), (vec![], 1));
+    assert_eq!(leader.raft.offence_count(Offence::OutsiderRequest), 1);
+    let result = Err(Refusal::NotMember);
+    let told = Body::ReadReply { epoch: 1, request: ReadId::new(1), result };
+    assert_eq!(leader.take_bodies(9), [told]);
     assert_eq!(leader.raft.leader(), Some(node(1)));
 }

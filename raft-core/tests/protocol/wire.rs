@@ -113,7 +113,7 @@ fn wire_install(meta: Option<v1::SnapshotMeta>) -> v1::Message {
 /// N1, N12, S19: each way of not being a message has its own error.
 #[test]
 fn every_unsound_message_has_its_error() {
-    let beat = |commit| Wire::Heartbeat(v1::Heartbeat { commit, round: 0 });
+    let beat = |commit| Wire::Heartbeat(v1::Heartbeat { commit, round: 0, transferee: 0 });
     let prev = wire_position(2, 4);
     let member = |role| v1::Member { id: 1, role, outgoing_voter: false, context: Bytes::new(), domain: 0 };
     let members = |members| Some(v1::Membership { members, joint: false, auto_leave: false });

@@ -54,7 +54,7 @@ pub(crate) fn joint(outgoing: &[u64], incoming: &[u64]) -> Membership {
         context: Bytes::new(),
         domain: 0,
     });
-    let wire = v1::Membership { members: members.collect(), joint: true, auto_leave: true };
+    let wire = v1::Membership { members: members.collect(), joint: true, auto_leave: false };
     Membership::decode(&wire.encode_to_vec()).expect("a valid joint membership")
 }
 
