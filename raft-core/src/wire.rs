@@ -166,11 +166,7 @@ fn body_to_wire(body: Body) -> v1::message::Body {
                 hint: Some(position_to_wire(conflict.hint)),
             }),
         }),
-        Body::Heartbeat(beat) => Wire::Heartbeat(v1::Heartbeat {
-            commit: beat.commit.get(),
-            round: beat.round,
-            transferee: beat.transferee.map_or(0, NodeId::get),
-        }),
+        Body::Heartbeat(beat) => Wire::Heartbeat(heartbeat_to_wire(beat)),
         Body::HeartbeatReply(reply) => Wire::HeartbeatReply(v1::HeartbeatReply {
             round: reply.round,
             durable: reply.durable.get(),
@@ -232,14 +228,7 @@ fn body_from_wire(wire: v1::message::Body, term: Term) -> Result<Body, MessageEr
             received: index(reply.received, "received")?,
             conflict: reply.conflict.map(conflict_from_wire).transpose()?,
         }),
-        Wire::Heartbeat(beat) => Body::Heartbeat(Heartbeat {
-            commit: index(beat.commit, "commit")?,
-            round: beat.round,
-            transferee: match beat.transferee {
-                0 => None,
-                id => Some(node_id(id)?),
-            },
-        }),
+        Wire::Heartbeat(beat) => Body::Heartbeat(heartbeat_from_wire(beat)?),
         Wire::HeartbeatReply(reply) => Body::HeartbeatReply(HeartbeatReply {
             round: reply.round,
             durable: index(reply.durable, "durable")?,
@@ -271,6 +260,19 @@ fn body_from_wire(wire: v1::message::Body, term: Term) -> Result<Body, MessageEr
         },
         Wire::ProposeReply(reply) => propose_reply_from_wire(&reply)?,
     })
+}
+
+fn heartbeat_to_wire(beat: Heartbeat) -> v1::Heartbeat {
+    let transferee = beat.transferee.map_or(0, NodeId::get);
+    v1::Heartbeat { commit: beat.commit.get(), round: beat.round, transferee }
+}
+
+fn heartbeat_from_wire(wire: v1::Heartbeat) -> Result<Heartbeat, MessageError> {
+    let transferee = match wire.transferee {
+        0 => None,
+        id => Some(node_id(id)?),
+    };
+    Ok(Heartbeat { commit: index(wire.commit, "commit")?, round: wire.round, transferee })
 }
 
 fn propose_reply_from_wire(wire: &v1::ProposeReply) -> Result<Body, MessageError> {

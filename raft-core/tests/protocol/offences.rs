@@ -93,7 +93,6 @@ fn cases() -> Vec<(Peer, Message, Offence)> {
         (leader(), message(2, 1, 4, refused(7, 1, at(0, 0))), Offence::UnknownRound),
         (follower(), message(2, 1, 4, append(at(2, 2), 0, &[1])), Offence::MalformedAppend),
         (leader(), message(2, 1, 4, propose(b"\x09x")), Offence::MalformedProposal),
-        (leader(), message(2, 1, 4, Body::TimeoutNow), Offence::Unsupported),
         (follower(), message(2, 1, 4, snapshot()), Offence::Unsupported),
         (leader(), message(2, 1, 4, Body::InstallSnapshotReply(install)), Offence::Unsupported),
     ]
