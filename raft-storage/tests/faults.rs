@@ -70,6 +70,52 @@ fn records_of_a_former_life_of_the_file_are_not_read_f3_f7() {
     assert_eq!(read_all(&open(&fs).unwrap()).unwrap(), models);
 }
 
+/// Two requests in one flush: the first was torn, the second arrived. If the first is made again,
+/// byte for byte, in its old place, the second must not follow it out of nowhere.
+#[test]
+fn a_record_behind_a_torn_one_never_comes_back_to_life_f2_f20() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    append(&mut log, 1, 1, 1, 10);
+    append(&mut log, 2, 2, 1, 10);
+    wal.write_sync_mark().unwrap();
+    let torn = Persist { entries: entries(1, 3, 1, 3000), ..request(3) };
+    log.persist(torn.clone()).unwrap();
+    log.persist(Persist { entries: entries(1, 4, 1, 10), ..request(4) }).unwrap();
+    fs.stop_after(1);
+    assert!(log.flush_now().is_err());
+    drop((log, wal));
+    // All but the third sector of the flush.
+    let fs = fs.after_power_cut(|_, _| Kept::Sectors(!0b100));
+    let wal = open(&fs).unwrap();
+    assert!(wal.recovery().torn_tail.is_some());
+    let mut log = wal.group(GROUP).unwrap();
+    assert_eq!(log.recover().unwrap().last().index, LogIndex::new(2));
+    log.persist(torn).unwrap();
+    log.flush_now().unwrap();
+    fs.stop_after(0);
+    drop((log, wal));
+    let fs = fs.after_power_cut(|_, _| Kept::Nothing);
+    let found = read_all(&open(&fs).unwrap()).unwrap();
+    assert_eq!(found[&GROUP].last(), LogIndex::new(3));
+}
+
+/// Every checksum of the last record fits, but it follows another record than the one before it.
+#[test]
+fn a_record_of_another_history_is_refused_f7() {
+    let (fs, _) = closed_with_segments();
+    let header = 4152;
+    fs.edit(segment(1), |bytes| {
+        let seed = u32::from_le_bytes(bytes[56..60].try_into().unwrap());
+        bytes[header + 12] ^= 1;
+        let crc = crc32c::crc32c_append(seed ^ 4152, &bytes[header + 4..header + 32]);
+        bytes[header..header + 4].copy_from_slice(&crc.to_le_bytes());
+    });
+    let (path, offset, found) = damage(&refused(&fs));
+    assert_eq!((path, offset), (segment(1), 4152));
+    assert!(matches!(found, Damage::Chain { .. }), "{found}");
+}
+
 #[test]
 fn a_flipped_bit_with_later_records_behind_it_is_refused_f4_s64() {
     let (fs, _) = killed_after(5, 300);
