@@ -19,7 +19,7 @@ use crate::doors::node::{Event, Node};
 use crate::doors::state_machine::StateMachine;
 use crate::means::rng::Rng;
 use crate::words::entries::Entry;
-use crate::words::ids::{LogIndex, NodeId};
+use crate::words::ids::{LogIndex, NodeId, Term};
 use crate::words::membership::Membership;
 use crate::words::notice::{Notice, StepDown};
 use crate::words::status::RoleName;
@@ -136,13 +136,55 @@ impl Cluster {
             self.step()?;
         }
         self.calm_down();
-        for _ in 0..options.calm_steps {
+        self.settle(options.calm_steps)?;
+        self.disturb()?;
+        self.settle(options.calm_steps)?;
+        self.check_end()
+    }
+
+    /// Steps until everybody agrees.
+    fn settle(&mut self, steps_max: u64) -> Result<(), Violation> {
+        for _ in 0..steps_max {
             self.step()?;
             if self.has_settled() {
                 break;
             }
         }
-        self.check_end()
+        Ok(())
+    }
+
+    /// A node that campaigns while everybody hears the leader changes nothing (diss. §4.2.3, §9.6).
+    fn disturb(&mut self) -> Result<(), Violation> {
+        for _ in 0..4 * STEPS_PER_TICK {
+            self.step()?;
+        }
+        let Some((leader, term)) = self.common_leader() else { return Ok(()) };
+        let asks_first = |id: &NodeId| {
+            *id != leader && self.seats[id].node.as_ref().is_some_and(|node| node.raft().config().pre_vote)
+        };
+        let Some(rival) = self.ids.iter().copied().find(asks_first) else { return Ok(()) };
+        if self.node(rival).is_none_or(|node| node.campaign().is_err()) {
+            return Ok(());
+        }
+        self.world.borrow_mut().report.note("campaign against a live leader");
+        for _ in 0..8 * STEPS_PER_TICK {
+            self.step()?;
+        }
+        if self.common_leader() != Some((leader, term)) {
+            let details = format!("node {leader} led term {term} until node {rival} campaigned");
+            self.world.borrow_mut().checker.violate("a leader that is heard stays", details);
+        }
+        Ok(())
+    }
+
+    /// Whom all nodes follow, if they do, and in which term.
+    fn common_leader(&self) -> Option<(NodeId, Term)> {
+        let mut views = self.seats.values().map(|seat| {
+            let raft = seat.node.as_ref()?.raft();
+            Some((raft.leader()?, raft.term()))
+        });
+        let first = views.next()??;
+        views.all(|view| view == Some(first)).then_some(first)
     }
 
     fn step(&mut self) -> Result<(), Violation> {

@@ -11,15 +11,18 @@ use raft_core::{
 
 use crate::support::{Peer, append, at, batch, config, index, node, term, vote, voters};
 
+/// A setting made wrong.
+type Change = fn(&mut Config);
+
 /// Every limit must be at least one, and the error names it.
 #[test]
 fn every_setting_has_bounds() {
-    let broken = |change: fn(&mut Config)| {
+    let broken = |change: Change| {
         let mut config = config(1);
         change(&mut config);
         Raft::found(config, voters(1)).map(drop).expect_err("out of bounds")
     };
-    let limits: [(fn(&mut Config), &str); 10] = [
+    let limits: [(Change, &str); 10] = [
         (|c| c.entry_bytes_max = 0, "entry_bytes_max"),
         (|c| c.append_bytes_max = 0, "append_bytes_max"),
         (|c| c.inflight_messages_max = 0, "inflight_messages_max"),
@@ -36,7 +39,7 @@ fn every_setting_has_bounds() {
         assert_eq!(error, ConfigError::ZeroLimit(name));
         assert!(error.to_string().contains(name));
     }
-    let others: [(fn(&mut Config), ConfigError); 6] = [
+    let others: [(Change, ConfigError); 6] = [
         (|c| c.id = node(0), ConfigError::Id),
         (|c| c.id = node(u64::MAX), ConfigError::Id),
         (|c| c.heartbeat_ticks = 0, ConfigError::HeartbeatTicks),
