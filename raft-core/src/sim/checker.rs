@@ -171,6 +171,8 @@ impl Checker {
             }
             if !led {
                 self.check_completeness(node, raft);
+            } else if commit > seen.commit {
+                self.check_commit_rule(node, raft);
             }
         }
         if commit > seen.commit {
@@ -191,6 +193,22 @@ impl Checker {
             applied = index;
         }
         applied
+    }
+
+    /// Raft §5.4.2: a leader commits by counting only entries of its own term. The harm that anything
+    /// else does (figure 8) takes a rare chain of crashes to show, so the rule itself is checked.
+    fn check_commit_rule(&mut self, node: NodeId, raft: &Raft) {
+        let (commit, term) = (raft.commit(), raft.term());
+        if raft.term_at(commit) != Some(term) {
+            let details = format!("node {node} leads term {term} and commits {commit}, which is older");
+            self.violate("leaders commit entries of their own term", details);
+        }
+        for peer in raft.status().peers {
+            if peer.id != node && peer.next <= peer.matched {
+                let details = format!("node {node} thinks of {peer:?}");
+                self.violate("what is known to match is not sent again", details);
+            }
+        }
     }
 
     /// Leader completeness (figure 3): a new leader has every entry that was committed in an earlier

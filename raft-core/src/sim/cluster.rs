@@ -69,7 +69,7 @@ pub fn run(seed: u64, options: &Options) -> Result<Report, Failure> {
 
 /// The state machine under test: tells the checker what it applies.
 #[derive(Debug)]
-struct Watched {
+pub(super) struct Watched {
     world: Shared,
     applied: LogIndex,
 }
@@ -84,12 +84,15 @@ impl StateMachine for Watched {
     }
 }
 
+/// A whole node on simulated hardware.
+pub(super) type SimNode = Node<SimLog, SimTransport, Watched>;
+
 /// A place for a node: running, paused or crashed.
 #[derive(Debug)]
-struct Seat {
-    node: Option<Node<SimLog, SimTransport, Watched>>,
+pub(super) struct Seat {
+    pub(super) node: Option<SimNode>,
     /// Neither ticks nor pumps before this step.
-    paused_until: u64,
+    pub(super) paused_until: u64,
     /// Steps per tick; clocks are skewed.
     tick_steps: u64,
 }
@@ -97,11 +100,11 @@ struct Seat {
 /// How likely a client asks a node in a step without faults.
 const CALM_CHANCE: Chance = 200;
 
-struct Cluster {
-    world: Shared,
-    ids: Vec<NodeId>,
-    seats: BTreeMap<NodeId, Seat>,
-    clients: Clients,
+pub(super) struct Cluster {
+    pub(super) world: Shared,
+    pub(super) ids: Vec<NodeId>,
+    pub(super) seats: BTreeMap<NodeId, Seat>,
+    pub(super) clients: Clients,
 }
 
 impl Cluster {
@@ -138,16 +141,13 @@ impl Cluster {
             self.step()?;
         }
         self.calm_down(options.calm_steps / 10);
-        for _ in 0..options.calm_steps {
-            self.step()?;
-            if self.has_settled() {
-                break;
-            }
-        }
+        self.settle(options.calm_steps)?;
+        self.disturb()?;
+        self.settle(options.calm_steps)?;
         self.check_end()
     }
 
-    fn step(&mut self) -> Result<(), Violation> {
+    pub(super) fn step(&mut self) -> Result<(), Violation> {
         {
             let world = &mut *self.world.borrow_mut();
             world.now += 1;
@@ -232,7 +232,7 @@ impl Cluster {
     }
 
     /// Starts a node from what its disk holds.
-    fn start(&mut self, id: NodeId) {
+    pub(super) fn start(&mut self, id: NodeId) {
         let world = &self.world;
         let (config, founder_count) = {
             let world = &mut *world.borrow_mut();
@@ -366,55 +366,7 @@ impl Cluster {
         }
     }
 
-    /// Faults end; every node comes back.
-    fn calm_down(&mut self, client_steps: u64) {
-        {
-            let world = &mut *self.world.borrow_mut();
-            world.is_hostile = false;
-            world.quiet_from = world.now + client_steps;
-            world.committed_before_calm = world.checker.committed_count() as u64;
-            world.network.heal();
-            for disk in world.disks.values_mut() {
-                disk.end_stall();
-            }
-        }
-        for id in self.ids.clone() {
-            self.seats.get_mut(&id).expect("every node has a seat").paused_until = 0;
-            if self.seats[&id].node.is_none() {
-                self.start(id);
-            }
-        }
-    }
-
-    /// Whether all nodes agree, and something was committed since the faults ended.
-    fn has_settled(&self) -> bool {
-        let world = self.world.borrow();
-        let committed = world.checker.committed_count() as u64;
-        let nodes = || self.seats.values().filter_map(|seat| seat.node.as_ref());
-        let leaders = nodes().filter(|node| node.raft().is_leader());
-        let Some(leader) = leaders.max_by_key(|node| node.raft().term()) else { return false };
-        let membership = leader.raft().membership();
-        let members = nodes().filter(|node| membership.member(node.raft().id()).is_some());
-        let is_agreed = !membership.is_joint()
-            && members.map(Node::status).all(|status| status.applied.get() == committed);
-        let is_member = |id: NodeId| membership.member(id).is_some();
-        is_agreed && committed > world.committed_before_calm && self.clients.waiting_count(is_member) == 0
-    }
-
-    fn check_end(&mut self) -> Result<(), Violation> {
-        let has_settled = self.has_settled();
-        let world = &mut *self.world.borrow_mut();
-        if !has_settled {
-            let states: Vec<_> =
-                self.seats.values().map(|seat| seat.node.as_ref().map(Node::status)).collect();
-            let waiting = self.clients.waiting_count(|_| true);
-            world.checker.violate("liveness in calm times", format!("{waiting} wait, {states:?}"));
-        }
-        self.clients.check(&mut world.checker);
-        world.checker.violation().cloned().map_or(Ok(()), Err)
-    }
-
-    fn node(&mut self, id: NodeId) -> Option<&mut Node<SimLog, SimTransport, Watched>> {
+    pub(super) fn node(&mut self, id: NodeId) -> Option<&mut SimNode> {
         self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut())
     }
 }

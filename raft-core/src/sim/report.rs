@@ -14,8 +14,9 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together.
-const EXPECTED: [&str; 25] = [
+const EXPECTED: [&str; 26] = [
     "acknowledged",
+    "campaign against a live leader",
     "committed",
     "crash",
     "crash with unsynced writes",

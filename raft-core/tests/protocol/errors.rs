@@ -17,7 +17,7 @@ type Change = fn(&mut Config);
 /// Every limit must be at least one, and the error names it.
 #[test]
 fn every_setting_has_bounds() {
-    let broken = |change: fn(&mut Config)| {
+    let broken = |change: Change| {
         let mut config = config(1);
         change(&mut config);
         Raft::found(config, voters(1)).map(drop).expect_err("out of bounds")

@@ -1,0 +1,120 @@
+//! The end of a run: faults stop, and the cluster must recover, agree, and keep its leader.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::checker::Violation;
+use super::cluster::{Cluster, SimNode};
+use super::plan::STEPS_PER_TICK;
+use crate::doors::node::Node;
+use crate::doors::raft::Raft;
+use crate::words::ids::{NodeId, Term};
+use crate::words::membership::Membership;
+
+impl Cluster {
+    /// Steps until everybody agrees.
+    pub(super) fn settle(&mut self, steps_max: u64) -> Result<(), Violation> {
+        for _ in 0..steps_max {
+            self.step()?;
+            if self.has_settled() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A node that campaigns while everybody hears the leader changes nothing (diss. §4.2.3, §9.6).
+    pub(super) fn disturb(&mut self) -> Result<(), Violation> {
+        for _ in 0..4 * STEPS_PER_TICK {
+            self.step()?;
+        }
+        let Some((leader, term)) = self.common_leader() else { return Ok(()) };
+        // In the middle of a change, the leader may be on its way out.
+        let membership = self.latest_leader().map(|node| node.raft().membership().clone());
+        let Some(membership) = membership.filter(|membership| !membership.is_joint()) else { return Ok(()) };
+        let asks_first = |raft: &&Raft| raft.id() != leader && raft.config().pre_vote;
+        let rival = self.members_of(&membership).map(Node::raft).find(asks_first).map(Raft::id);
+        let Some(rival) = rival else { return Ok(()) };
+        if self.node(rival).is_none_or(|node| node.campaign().is_err()) {
+            return Ok(());
+        }
+        self.world.borrow_mut().report.note("campaign against a live leader");
+        for _ in 0..8 * STEPS_PER_TICK {
+            self.step()?;
+        }
+        if self.common_leader() != Some((leader, term)) {
+            let details = format!("node {leader} led term {term} until node {rival} campaigned");
+            self.world.borrow_mut().checker.violate("a leader that is heard stays", details);
+        }
+        Ok(())
+    }
+
+    /// Whom all members follow, if they do, and in which term.
+    fn common_leader(&self) -> Option<(NodeId, Term)> {
+        let leader = self.latest_leader()?.raft();
+        let common = (leader.id(), leader.term());
+        let is_followed = self.members_of(leader.membership()).all(|node| {
+            let raft = node.raft();
+            raft.leader() == Some(common.0) && raft.term() == common.1
+        });
+        is_followed.then_some(common)
+    }
+
+    /// The leader of the highest term.
+    fn latest_leader(&self) -> Option<&SimNode> {
+        let nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
+        nodes.filter(|node| node.raft().is_leader()).max_by_key(|node| node.raft().term())
+    }
+
+    /// The running members of a membership.
+    fn members_of(&self, membership: &Membership) -> impl Iterator<Item = &SimNode> {
+        let nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
+        nodes.filter(|node| membership.member(node.raft().id()).is_some())
+    }
+
+    /// Faults end; every node comes back.
+    pub(super) fn calm_down(&mut self, client_steps: u64) {
+        {
+            let world = &mut *self.world.borrow_mut();
+            world.is_hostile = false;
+            world.quiet_from = world.now + client_steps;
+            world.committed_before_calm = world.checker.committed_count() as u64;
+            world.network.heal();
+            for disk in world.disks.values_mut() {
+                disk.end_stall();
+            }
+        }
+        for id in self.ids.clone() {
+            self.seats.get_mut(&id).expect("every node has a seat").paused_until = 0;
+            if self.seats[&id].node.is_none() {
+                self.start(id);
+            }
+        }
+    }
+
+    /// Whether all nodes agree, and something was committed since the faults ended.
+    fn has_settled(&self) -> bool {
+        let world = self.world.borrow();
+        let committed = world.checker.committed_count() as u64;
+        let Some(leader) = self.latest_leader() else { return false };
+        let membership = leader.raft().membership();
+        let mut members = self.members_of(membership);
+        let is_agreed =
+            !membership.is_joint() && members.all(|node| node.status().applied.get() == committed);
+        let is_member = |id: NodeId| membership.member(id).is_some();
+        is_agreed && committed > world.committed_before_calm && self.clients.waiting_count(is_member) == 0
+    }
+
+    pub(super) fn check_end(&mut self) -> Result<(), Violation> {
+        let has_settled = self.has_settled();
+        let world = &mut *self.world.borrow_mut();
+        if !has_settled {
+            let states: Vec<_> =
+                self.seats.values().map(|seat| seat.node.as_ref().map(Node::status)).collect();
+            let waiting = self.clients.waiting_count(|_| true);
+            world.checker.violate("liveness in calm times", format!("{waiting} wait, {states:?}"));
+        }
+        self.clients.check(&mut world.checker);
+        world.checker.violation().cloned().map_or(Ok(()), Err)
+    }
+}
