@@ -32,8 +32,14 @@ impl Cluster {
         // In the middle of a change, the leader may be on its way out.
         let membership = self.latest_leader().map(|node| node.raft().membership().clone());
         let Some(membership) = membership.filter(|membership| !membership.is_joint()) else { return Ok(()) };
-        let asks_first = |raft: &&Raft| raft.id() != leader && raft.config().pre_vote;
-        let rival = self.members_of(&membership).map(Node::raft).find(asks_first).map(Raft::id);
+        // A node that does not ask first, and was removed without knowing, disturbs as it likes.
+        let mut nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
+        if !nodes.all(|node| node.raft().config().pre_vote) {
+            return Ok(());
+        }
+        let mut members = self.members_of(&membership).map(Node::raft);
+        let rival = members.find(|raft| raft.id() != leader).map(Raft::id);
+        drop(members);
         let Some(rival) = rival else { return Ok(()) };
         if self.node(rival).is_none_or(|node| node.campaign().is_err()) {
             return Ok(());
