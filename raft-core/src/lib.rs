@@ -63,8 +63,11 @@ pub use raft_proto::bytes;
 pub use wire::MessageError;
 pub use words::action::{Action, ForwardResult, Load};
 pub use words::batches::Batches;
+pub use words::change::MembershipChange;
 pub use words::entries::{Entries, EntriesBuilder, EntriesError, EntriesIter, Entry, EntryKind};
-pub use words::error::{CampaignError, LoadError, ProposeError, ReadError, RestoreError};
+pub use words::error::{
+    CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError,
+};
 pub use words::ids::{ForwardId, GroupId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId, Term};
 pub use words::membership::{Member, MemberRole, Membership, MembershipError};
 pub use words::message::{

@@ -120,7 +120,8 @@ impl Membership {
     ///
     /// # Errors
     ///
-    /// If the bytes are malformed or the members do not make a membership.
+    /// If the bytes are malformed or the members do not make a membership. That of a node without
+    /// a group has no members and no bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, MembershipError> {
         let wire = v1::Membership::decode(bytes).map_err(|_| MembershipError::Malformed)?;
         membership_from_wire(wire).map_err(|error| match error {
@@ -165,9 +166,7 @@ fn body_to_wire(body: Body) -> v1::message::Body {
                 hint: Some(position_to_wire(conflict.hint)),
             }),
         }),
-        Body::Heartbeat(beat) => {
-            Wire::Heartbeat(v1::Heartbeat { commit: beat.commit.get(), round: beat.round })
-        }
+        Body::Heartbeat(beat) => Wire::Heartbeat(heartbeat_to_wire(beat)),
         Body::HeartbeatReply(reply) => Wire::HeartbeatReply(v1::HeartbeatReply {
             round: reply.round,
             durable: reply.durable.get(),
@@ -229,9 +228,7 @@ fn body_from_wire(wire: v1::message::Body, term: Term) -> Result<Body, MessageEr
             received: index(reply.received, "received")?,
             conflict: reply.conflict.map(conflict_from_wire).transpose()?,
         }),
-        Wire::Heartbeat(beat) => {
-            Body::Heartbeat(Heartbeat { commit: index(beat.commit, "commit")?, round: beat.round })
-        }
+        Wire::Heartbeat(beat) => Body::Heartbeat(heartbeat_from_wire(beat)?),
         Wire::HeartbeatReply(reply) => Body::HeartbeatReply(HeartbeatReply {
             round: reply.round,
             durable: index(reply.durable, "durable")?,
@@ -265,6 +262,19 @@ fn body_from_wire(wire: v1::message::Body, term: Term) -> Result<Body, MessageEr
     })
 }
 
+fn heartbeat_to_wire(beat: Heartbeat) -> v1::Heartbeat {
+    let transferee = beat.transferee.map_or(0, NodeId::get);
+    v1::Heartbeat { commit: beat.commit.get(), round: beat.round, transferee }
+}
+
+fn heartbeat_from_wire(wire: v1::Heartbeat) -> Result<Heartbeat, MessageError> {
+    let transferee = match wire.transferee {
+        0 => None,
+        id => Some(node_id(id)?),
+    };
+    Ok(Heartbeat { commit: index(wire.commit, "commit")?, round: wire.round, transferee })
+}
+
 fn propose_reply_from_wire(wire: &v1::ProposeReply) -> Result<Body, MessageError> {
     Ok(Body::ProposeReply {
         epoch: wire.epoch,
@@ -290,7 +300,7 @@ fn append_from_wire(wire: v1::Append, term: Term) -> Result<Append, MessageError
         let entries = Entries::parse(last.next(), batch_term, kind, batch.payloads)?;
         if kind == EntryKind::Membership {
             for entry in &entries {
-                Membership::decode(entry.payload)?;
+                with_voters(Membership::decode(entry.payload)?)?;
             }
         }
         (last, last_term) = (entries.last(), batch_term);
@@ -336,7 +346,7 @@ fn install_from_wire(wire: v1::InstallSnapshot) -> Result<InstallSnapshot, Messa
     Ok(InstallSnapshot {
         meta: SnapshotMeta {
             last: position(meta.last, "meta.last")?,
-            membership: membership_from_wire(membership)?,
+            membership: with_voters(membership_from_wire(membership)?)?,
             size: meta.size,
             crc32c: meta.crc32c,
         },
@@ -388,7 +398,16 @@ fn membership_from_wire(wire: v1::Membership) -> Result<Membership, MessageError
         })
     });
     let members = members.collect::<Result<Vec<_>, _>>()?;
+    if members.is_empty() && !wire.joint {
+        return Ok(Membership::default());
+    }
     Ok(Membership::checked(members, wire.joint, wire.auto_leave)?)
+}
+
+/// A group has voters; only a node that belongs to no group yet knows of none (S100).
+fn with_voters(membership: Membership) -> Result<Membership, MembershipError> {
+    let has_voters = membership.voters().next().is_some();
+    if has_voters { Ok(membership) } else { Err(MembershipError::NoVoters { outgoing: false }) }
 }
 
 fn entry_kind(wire: i32) -> Result<EntryKind, MessageError> {
@@ -407,6 +426,7 @@ fn refusal_to_wire(refusal: Option<Refusal>) -> i32 {
         Some(Refusal::Busy) => v1::Refusal::Busy,
         Some(Refusal::TooLarge) => v1::Refusal::TooLarge,
         Some(Refusal::Transferring) => v1::Refusal::Transferring,
+        Some(Refusal::NotMember) => v1::Refusal::NotMember,
     };
     wire.into()
 }
@@ -418,6 +438,7 @@ fn refusal(wire: i32) -> Result<Option<Refusal>, MessageError> {
         Ok(v1::Refusal::Busy) => Some(Refusal::Busy),
         Ok(v1::Refusal::TooLarge) => Some(Refusal::TooLarge),
         Ok(v1::Refusal::Transferring) => Some(Refusal::Transferring),
+        Ok(v1::Refusal::NotMember) => Some(Refusal::NotMember),
         Err(_) => return Err(MessageError::UnknownEnum("refusal")),
     })
 }

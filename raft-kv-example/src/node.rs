@@ -200,7 +200,9 @@ fn translate(outcome: NodeOutcome<Replies>) -> Outcome {
     match outcome {
         NodeOutcome::Applied(replies) => Outcome::Applied(replies),
         NodeOutcome::Refused(Refusal::Busy) => Outcome::Busy,
-        NodeOutcome::Refused(Refusal::NotLeader | Refusal::TooLarge | Refusal::Transferring)
+        NodeOutcome::Refused(
+            Refusal::NotLeader | Refusal::TooLarge | Refusal::Transferring | Refusal::NotMember,
+        )
         | NodeOutcome::Lost => Outcome::NotApplied,
         NodeOutcome::Unknown => Outcome::Unknown,
     }

@@ -58,7 +58,7 @@ fn measure(name: &str, message: &Message) {
 }
 
 fn main() {
-    let heartbeat = Body::Heartbeat(Heartbeat { commit: 123_456, round: 9 });
+    let heartbeat = Body::Heartbeat(Heartbeat { commit: 123_456, round: 9, transferee: 0 });
     measure("heartbeat", &Message { from: 1, to: 2, term: 3, body: Some(heartbeat) });
     for payload_bytes in [16, 256, 4096, 65536] {
         measure(&format!("append {payload_bytes} B"), &append(payload_bytes));

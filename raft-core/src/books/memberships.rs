@@ -28,6 +28,20 @@ impl Memberships {
         &self.history.back().expect("never empty").1
     }
 
+    /// Where the one in force was appended.
+    pub(crate) fn current_index(&self) -> LogIndex {
+        self.history.back().expect("never empty").0
+    }
+
+    /// Whether a node may stand for election: it can lead in the membership in force, or in one
+    /// that may come back.
+    ///
+    /// A node that a change leaves out still campaigns until that change is committed: it may be
+    /// the only one whose log is long enough to win and to finish the change (diss. §4.2.2).
+    pub(crate) fn may_campaign(&self, id: NodeId) -> bool {
+        self.history.iter().any(|(_, membership)| membership.can_lead(id))
+    }
+
     /// A membership entry was appended.
     pub(crate) fn push(&mut self, index: LogIndex, membership: Membership) {
         self.history.push_back((index, membership));

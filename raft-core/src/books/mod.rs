@@ -137,7 +137,7 @@ impl Books {
 
     /// Whether this node may stand for election: it votes and its disk answers (F25).
     pub(crate) fn is_electable(&self) -> bool {
-        self.memberships.current().is_voter(self.id()) && !self.is_disk_stalled()
+        self.memberships.may_campaign(self.id()) && !self.is_disk_stalled()
     }
 
     /// Whether the disk has not answered for an election timeout (F25).

@@ -5,6 +5,7 @@
 //! "updated on stable storage before responding").
 
 use alloc::collections::VecDeque;
+use core::mem::discriminant;
 
 use crate::words::action::Action;
 use crate::words::ids::PersistId;
@@ -34,7 +35,13 @@ impl Outbox {
     pub(crate) fn send_after(&mut self, barrier: Option<PersistId>, message: Message) {
         match barrier {
             None => self.send(message),
-            Some(id) => self.held.push_back((id, message)),
+            Some(id) => {
+                // The newer one says it all: a disk that does not answer costs a message of each kind
+                // per member, however often somebody asks (N13).
+                let kind = discriminant(&message.body);
+                self.held.retain(|(_, held)| held.to != message.to || discriminant(&held.body) != kind);
+                self.held.push_back((id, message));
+            }
         }
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct Follower {
     pub(crate) acknowledged: LogIndex,
     /// The leader waits for an answer, whether or not there is news.
     pub(crate) owes_answer: bool,
+    /// To whom the leader said that it hands over.
+    pub(crate) transferee: Option<NodeId>,
     /// The highest read round seen in an append.
     pub(crate) round: u64,
     /// Reads up to here were sent on to this leader.
@@ -53,6 +55,7 @@ impl Follower {
             verified: commit,
             acknowledged: commit,
             owes_answer: false,
+            transferee: None,
             round: 0,
             reads_sent: reads_done,
         }
@@ -95,9 +98,30 @@ pub(crate) struct Leader {
     pub(crate) reads: ReadQueue,
     /// Which forwarded proposals were judged.
     pub(crate) origins: Origins,
+    /// The membership calls for something once it is committed: it is joint, or has no place for
+    /// us.
+    pub(crate) is_in_flux: bool,
+    /// Leadership is being handed over.
+    pub(crate) transfer: Option<Transfer>,
     /// Payload bytes appended in this term and not yet handed out for applying.
     pub(crate) uncommitted_bytes: usize,
     /// Some member may have something to be sent; members before the cursor have been asked.
     pub(crate) may_send: bool,
     pub(crate) cursor: usize,
+}
+
+impl Leader {
+    /// To whom leadership is being handed over.
+    pub(crate) fn transferee(&self) -> Option<NodeId> {
+        self.transfer.map(|transfer| transfer.to)
+    }
+}
+
+/// A hand-over under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transfer {
+    pub(crate) to: NodeId,
+    pub(crate) ticks: u32,
+    /// It was told to campaign.
+    pub(crate) is_told: bool,
 }

@@ -53,7 +53,7 @@ impl Machine {
         if let Role::Leader(_) = &self.role {
             return Err(CampaignError::Leading);
         }
-        if !self.books.memberships.current().is_voter(self.books.id()) {
+        if !self.books.memberships.may_campaign(self.books.id()) {
             return Err(CampaignError::NotVoter);
         }
         if self.books.is_disk_stalled() {
@@ -62,7 +62,7 @@ impl Machine {
         if self.books.config.pre_vote {
             self.become_pre_candidate();
         } else {
-            self.become_candidate();
+            self.become_candidate(false);
         }
         Ok(())
     }
@@ -72,19 +72,19 @@ impl Machine {
         self.leave_leader(None);
         let campaign = self.next_campaign();
         self.books.reset_clock();
-        election::request_votes(&mut self.books, &campaign, true);
+        election::request_votes(&mut self.books, &campaign, true, false);
         self.role = Role::PreCandidate(campaign);
         self.notice_role();
     }
 
     /// Stands for election in the next term, with its own vote (Raft §5.2).
-    pub(super) fn become_candidate(&mut self) {
+    pub(super) fn become_candidate(&mut self, transfer: bool) {
         self.leave_leader(None);
         self.enter_term(self.books.term().next());
         self.books.hard.vote = Some(self.books.id());
         let campaign = self.next_campaign();
         self.books.reset_clock();
-        election::request_votes(&mut self.books, &campaign, false);
+        election::request_votes(&mut self.books, &campaign, false, transfer);
         self.role = Role::Candidate(campaign);
         self.notice_role();
     }
@@ -101,6 +101,8 @@ impl Machine {
             round: 0,
             reads: ReadQueue::default(),
             origins: Origins::default(),
+            transfer: None,
+            is_in_flux: true,
             uncommitted_bytes: opening.byte_count(),
             may_send: true,
             cursor: 0,
@@ -124,7 +126,7 @@ impl Machine {
     /// What waited for the old leader, or for us as the leader, is given up or turned over.
     fn leave_leader(&mut self, next: Option<NodeId>) {
         self.books.log.seal();
-        self.loads.retain(|(_, _, asker)| matches!(asker, super::LoadFor::Apply));
+        self.loads.retain(|(_, asker)| matches!(asker, super::LoadFor::Apply));
         if self.leader() == next {
             return;
         }

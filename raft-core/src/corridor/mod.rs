@@ -22,12 +22,15 @@ use crate::books::reads::{Asked, LocalReads};
 use crate::books::role::{Follower, Role};
 use crate::means::config::Config;
 use crate::means::rng::Rng;
-use crate::rooms::{applying, proposing, reading, replication};
-use crate::words::action::Action;
+use crate::rooms::{applying, proposing, reading, reconfiguration, replication, transfer};
+use crate::words::action::{Action, Load};
+use crate::words::change::MembershipChange;
 use crate::words::entries::Entries;
-use crate::words::error::{LoadError, ProposeError, ReadError, RestoreError};
+use crate::words::error::{ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError};
 use crate::words::ids::{ForwardId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId};
 use crate::words::membership::Membership;
+use crate::words::message::Body;
+use crate::words::notice::StepDown;
 use crate::words::persist::{HardState, Recovered, SnapshotMark};
 
 /// The state machine of one node in one group.
@@ -36,7 +39,7 @@ pub(crate) struct Machine {
     pub(crate) books: Books,
     pub(crate) role: Role,
     /// Loads that were asked for and not answered.
-    loads: Vec<(LoadId, LogIndex, LoadFor)>,
+    loads: Vec<(Load, LoadFor)>,
 }
 
 /// Whom loaded entries are for.
@@ -49,6 +52,15 @@ enum LoadFor {
 impl Machine {
     /// A node of a new group. The first thing it asks for is to make that durable.
     pub(crate) fn found(config: Config, membership: Membership) -> Self {
+        Self::begin(config, membership)
+    }
+
+    /// A node that does not belong to a group yet. It waits for a leader to reach out.
+    pub(crate) fn join(config: Config) -> Self {
+        Self::begin(config, Membership::default())
+    }
+
+    fn begin(config: Config, membership: Membership) -> Self {
         let mark = SnapshotMark { last: Position::ZERO, membership };
         let memberships = Memberships::new((LogIndex::ZERO, mark.membership.clone()), Vec::new());
         let mut machine = Self::new(config, HardState::default(), Log::new(Position::ZERO), memberships);
@@ -153,6 +165,7 @@ impl Machine {
         self.books.disk.complete(id);
         if let Role::Leader(leader) = &mut self.role {
             replication::count_own_disk(&mut self.books, leader);
+            self.after_commit();
         }
         let completed = self.books.disk.completed();
         while let Some(message) = self.books.outbox.release(completed) {
@@ -167,18 +180,18 @@ impl Machine {
 
     /// Entries that were asked for. An answer to nothing is ignored.
     pub(crate) fn loaded(&mut self, id: LoadId, batches: &[Entries]) -> Result<(), LoadError> {
-        let Some(at) = self.loads.iter().position(|load| load.0 == id) else { return Ok(()) };
-        let (_, first, asker) = self.loads.remove(at);
+        let Some(at) = self.loads.iter().position(|(load, _)| load.id == id) else { return Ok(()) };
+        let (load, asker) = self.loads.remove(at);
         match asker {
             LoadFor::Apply => {
-                let batches = applying::check_loaded(&self.books, first, batches)?;
+                let batches = applying::check_loaded(&self.books, load, batches)?;
                 applying::hand_out_loaded(&mut self.books, batches);
             }
             LoadFor::Peer(peer) => {
                 if let Role::Leader(leader) = &mut self.role
                     && leader.progress.find(peer).is_some_and(|progress| progress.loading == Some(id))
                 {
-                    let batches = applying::check_loaded(&self.books, first, batches)?;
+                    let batches = applying::check_loaded(&self.books, load, batches)?;
                     replication::send_loaded(&mut self.books, leader, peer, batches);
                 }
             }
@@ -196,6 +209,55 @@ impl Machine {
                 proposing::give_up_sent(&mut self.books);
             }
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
+        }
+    }
+
+    /// Changes the membership, if this node leads.
+    pub(crate) fn change_membership(&mut self, change: &MembershipChange) -> Result<Position, ChangeError> {
+        let known = self.leader();
+        match &mut self.role {
+            Role::Leader(leader) => {
+                let position = reconfiguration::change(&mut self.books, leader, change)?;
+                self.after_membership();
+                Ok(position)
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => match known {
+                Some(leader) => Err(ChangeError::NotLeader { leader }),
+                None => Err(ChangeError::NoLeader),
+            },
+        }
+    }
+
+    /// Leaves a joint configuration, if this node leads.
+    pub(crate) fn leave_joint(&mut self) -> Result<Position, ChangeError> {
+        let known = self.leader();
+        match &mut self.role {
+            Role::Leader(leader) => {
+                let position = reconfiguration::leave_joint(&mut self.books, leader)?;
+                self.after_membership();
+                Ok(position)
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => match known {
+                Some(leader) => Err(ChangeError::NotLeader { leader }),
+                None => Err(ChangeError::NoLeader),
+            },
+        }
+    }
+
+    /// Hands leadership over, if this node leads.
+    pub(crate) fn transfer_leadership(&mut self, to: NodeId) -> Result<(), TransferError> {
+        let known = self.leader();
+        match &mut self.role {
+            Role::Leader(leader) => {
+                transfer::begin(&mut self.books, leader, to)?;
+                replication::broadcast_heartbeat(&mut self.books, leader);
+                transfer::tell_if_ready(&mut self.books, leader);
+                Ok(())
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => match known {
+                Some(leader) => Err(TransferError::NotLeader { leader }),
+                None => Err(TransferError::NoLeader),
+            },
         }
     }
 
@@ -221,6 +283,51 @@ impl Machine {
         }
     }
 
+    /// A member's answer was taken: more may be committed, confirmed, or ready to be handed over.
+    fn after_reply(&mut self, has_risen: bool) {
+        if let Role::Leader(leader) = &mut self.role {
+            if has_risen {
+                replication::advance_commit(&mut self.books, leader);
+                transfer::tell_if_ready(&mut self.books, leader);
+            }
+            self.answer_reads();
+            self.after_commit();
+        }
+    }
+
+    /// The membership changed: what waits for a quorum is counted anew (S110).
+    fn after_membership(&mut self) {
+        if let Role::Leader(leader) = &mut self.role {
+            let current = self.books.memberships.current();
+            leader.is_in_flux = current.is_joint() || !current.can_lead(self.books.id());
+            replication::wake(leader);
+            replication::count_own_disk(&mut self.books, leader);
+            self.answer_reads();
+        }
+    }
+
+    /// Once a membership is committed, the change goes on by itself: out of the joint
+    /// configuration, and out of leadership if this node cannot lead any more (S89, S90).
+    fn after_commit(&mut self) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        if !leader.is_in_flux {
+            return;
+        }
+        if reconfiguration::finish(&mut self.books, leader) {
+            self.after_membership();
+        } else if reconfiguration::is_leader_out(&self.books, leader) {
+            if let Some(heir) = transfer::best_target(&self.books, leader) {
+                transfer::hurry(leader, heir);
+                replication::broadcast_heartbeat(&mut self.books, leader);
+                self.books.send(heir, Body::TimeoutNow);
+            }
+            self.step_down(StepDown::Removed, self.books.term());
+        } else {
+            let current = self.books.memberships.current();
+            leader.is_in_flux = current.is_joint() || !current.can_lead(self.books.config.id);
+        }
+    }
+
     /// Reads that a quorum confirmed are answered; whoever asked from afar is told the commit
     /// index as well.
     fn answer_reads(&mut self) {
@@ -238,7 +345,7 @@ impl Machine {
     /// Notes who a load is for.
     fn note_load(&mut self, action: Action, asker: LoadFor) -> Action {
         if let Action::Load(load) = &action {
-            self.loads.push((load.id, load.first, asker));
+            self.loads.push((*load, asker));
         }
         action
     }

@@ -33,6 +33,10 @@ impl Machine {
             Offence::FromSelf
         } else if term.get() > self.books.term().get().saturating_add(TERM_JUMP_MAX) {
             Offence::TermJump
+        } else if let Body::Append(append) = &body
+            && !append.holds_together(term)
+        {
+            Offence::MalformedAppend
         } else {
             return self.admit(from, term, body);
         };
@@ -80,7 +84,8 @@ impl Machine {
                 self.books.offend(from, Offence::OutsiderTerm);
                 return TermCheck::Drop;
             }
-            if self.books.config.check_quorum && matches!(body, Body::Vote(_)) {
+            if self.books.config.check_quorum && matches!(body, Body::Vote(_)) && !self.is_wanted(from, body)
+            {
                 // Nor can a candidate that does not hear the leader itself (diss. §4.2.3).
                 return TermCheck::Drop;
             }
@@ -91,6 +96,16 @@ impl Machine {
             self.step_down_to(term, None);
         }
         TermCheck::Accept
+    }
+
+    /// Whether the leader itself wants this candidate: then it need not fall silent first.
+    fn is_wanted(&self, from: NodeId, body: &Body) -> bool {
+        let transferee = match &self.role {
+            Role::Leader(leader) => leader.transferee(),
+            Role::Follower(follower) => follower.transferee,
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+        };
+        matches!(body, Body::Vote(VoteRequest { transfer: true, .. })) && transferee == Some(from)
     }
 
     fn step_down_to(&mut self, term: Term, leader: Option<NodeId>) {
@@ -156,18 +171,14 @@ impl Machine {
             Body::Heartbeat(beat) => self.on_heartbeat(from, beat),
             Body::AppendReply(reply) => {
                 if let Role::Leader(leader) = &mut self.role {
-                    if replication::on_append_reply(&mut self.books, leader, from, reply) {
-                        replication::advance_commit(&mut self.books, leader);
-                    }
-                    self.answer_reads();
+                    let has_risen = replication::on_append_reply(&mut self.books, leader, from, reply);
+                    self.after_reply(has_risen);
                 }
             }
             Body::HeartbeatReply(reply) => {
                 if let Role::Leader(leader) = &mut self.role {
-                    if replication::on_heartbeat_reply(&mut self.books, leader, from, reply) {
-                        replication::advance_commit(&mut self.books, leader);
-                    }
-                    self.answer_reads();
+                    let has_risen = replication::on_heartbeat_reply(&mut self.books, leader, from, reply);
+                    self.after_reply(has_risen);
                 }
             }
             Body::Read { epoch, request } => self.on_read(from, epoch, request),
@@ -180,16 +191,24 @@ impl Machine {
             Body::ProposeReply { epoch, request, count, result } => {
                 proposing::on_reply(&mut self.books, (epoch, request), count, result);
             }
-            Body::InstallSnapshot(_) | Body::InstallSnapshotReply(_) | Body::TimeoutNow => {
+            Body::TimeoutNow => self.on_timeout_now(from),
+            Body::InstallSnapshot(_) | Body::InstallSnapshotReply(_) => {
                 self.books.offend(from, Offence::Unsupported);
             }
+        }
+    }
+
+    /// The leader of our term wants us to take over at once (S55).
+    fn on_timeout_now(&mut self, from: NodeId) {
+        if self.leader() == Some(from) && from != self.books.id() && self.books.is_electable() {
+            self.become_candidate(true);
         }
     }
 
     fn on_pre_vote_reply(&mut self, from: NodeId, reply: VoteReply) {
         if let Role::PreCandidate(campaign) = &mut self.role {
             match election::on_vote_reply(&self.books, campaign, from, reply) {
-                Tally::Won => self.become_candidate(),
+                Tally::Won => self.become_candidate(false),
                 Tally::Lost => self.become_follower(self.books.term(), None),
                 Tally::Pending => {}
             }
@@ -208,7 +227,7 @@ impl Machine {
 
     fn on_heartbeat(&mut self, from: NodeId, beat: Heartbeat) {
         if self.try_follow(from)
-            && let Role::Follower(follower) = &self.role
+            && let Role::Follower(follower) = &mut self.role
         {
             following::on_heartbeat(&mut self.books, follower, from, beat);
         }
@@ -217,7 +236,8 @@ impl Machine {
     fn on_propose(&mut self, from: NodeId, request: (u64, ForwardId), payloads: Bytes) {
         if !self.is_member(from) {
             self.books.offend(from, Offence::OutsiderRequest);
-        } else if let Role::Leader(leader) = &mut self.role
+        }
+        if let Role::Leader(leader) = &mut self.role
             && let Some(last) = proposing::on_propose(&mut self.books, leader, from, request, payloads)
         {
             replication::want_commit(&mut self.books, leader, from, last.index);
@@ -226,15 +246,18 @@ impl Machine {
     }
 
     fn on_read(&mut self, from: NodeId, epoch: u64, request: ReadId) {
-        if let Role::Leader(leader) = &mut self.role {
-            if self.books.memberships.current().member(from).is_some() {
-                leader.reads.ask(Asked { asker: from, epoch, up_to: request });
-            } else {
-                self.books.offend(from, Offence::OutsiderRequest);
+        let is_member = self.is_member(from);
+        let refusal = match &mut self.role {
+            Role::Leader(leader) if is_member => {
+                return leader.reads.ask(Asked { asker: from, epoch, up_to: request });
             }
-        } else {
-            self.books.send(from, Body::ReadReply { epoch, request, result: Err(Refusal::NotLeader) });
+            Role::Leader(_) => Refusal::NotMember,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Refusal::NotLeader,
+        };
+        if !is_member {
+            self.books.offend(from, Offence::OutsiderRequest);
         }
+        self.books.send(from, Body::ReadReply { epoch, request, result: Err(refusal) });
     }
 
     /// Follows the sender, which says that it leads our term; false if another one does.

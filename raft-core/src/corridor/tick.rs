@@ -2,7 +2,7 @@
 
 use crate::books::role::{Follower, Role};
 use crate::corridor::Machine;
-use crate::rooms::replication;
+use crate::rooms::{replication, transfer};
 use crate::words::notice::{Notice, StepDown};
 
 impl Machine {
@@ -59,6 +59,7 @@ impl Machine {
                 return self.step_down(StepDown::QuorumLost, self.books.term());
             }
         }
+        transfer::tick(&mut self.books, leader);
         if self.books.clock.beat_elapsed >= self.books.config.heartbeat_ticks {
             replication::broadcast_heartbeat(&mut self.books, leader);
             replication::wake(leader);

@@ -15,9 +15,12 @@ use super::waiting::{ProposalId, Waiting, WaitingReads};
 use crate::means::config::Config;
 use crate::words::action::{Action, ForwardResult, Load};
 use crate::words::batches::Batches;
+use crate::words::change::MembershipChange;
 use crate::words::entries::EntryKind;
-use crate::words::error::{CampaignError, LoadError, ProposeError, ReadError, RestoreError};
-use crate::words::ids::{ForwardId, LogIndex, Position, ReadId};
+use crate::words::error::{
+    CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError,
+};
+use crate::words::ids::{ForwardId, LogIndex, NodeId, Position, ReadId};
 use crate::words::membership::Membership;
 use crate::words::message::Refusal;
 use crate::words::notice::Notice;
@@ -161,19 +164,41 @@ impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
     pub fn open(
         config: Config,
         founders: Option<Membership>,
+        store: L,
+        transport: T,
+        machine: S,
+    ) -> Result<Self, NodeError<L::Error>> {
+        let newcomer = |config| match founders {
+            Some(founders) => Raft::found(config, founders).map_err(StartError::Config),
+            None => Err(StartError::Restore(RestoreError::NotInitialised)),
+        };
+        Self::start(config, newcomer, store, transport, machine)
+    }
+
+    /// Opens a node on what its store holds; if that is nothing, as a node that belongs to no group
+    /// yet and waits for one to take it in.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn join(config: Config, store: L, transport: T, machine: S) -> Result<Self, NodeError<L::Error>> {
+        let newcomer = |config| Raft::join(config).map_err(StartError::Config);
+        Self::start(config, newcomer, store, transport, machine)
+    }
+
+    fn start(
+        config: Config,
+        newcomer: impl FnOnce(Config) -> Result<Raft, StartError>,
         mut store: L,
         transport: T,
         machine: S,
     ) -> Result<Self, NodeError<L::Error>> {
         let recovered = store.recover().map_err(NodeError::Store)?;
-        let raft = match (&recovered.mark, founders) {
-            (None, Some(founders)) => {
-                Raft::found(config, founders).map_err(|error| NodeError::Start(StartError::Config(error)))?
-            }
-            (None, None) | (Some(_), _) => {
-                let memberships = load_memberships(&mut store, &recovered)?;
-                Raft::restore(config, recovered, memberships).map_err(NodeError::Start)?
-            }
+        let raft = if recovered.mark.is_none() {
+            newcomer(config).map_err(NodeError::Start)?
+        } else {
+            let memberships = load_memberships(&mut store, &recovered)?;
+            Raft::restore(config, recovered, memberships).map_err(NodeError::Start)?
         };
         let applied = raft.status().applied;
         Ok(Self {
@@ -232,6 +257,33 @@ impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
     /// If this node leads, does not vote, or its disk does not answer.
     pub fn campaign(&mut self) -> Result<(), CampaignError> {
         self.raft.campaign()
+    }
+
+    /// Changes the membership, if this node leads; see [`Raft::change_membership`].
+    ///
+    /// # Errors
+    ///
+    /// If nothing was appended, and why.
+    pub fn change_membership(&mut self, change: &MembershipChange) -> Result<Position, ChangeError> {
+        self.raft.change_membership(change)
+    }
+
+    /// Leaves a joint configuration that was entered to stay; see [`Raft::leave_joint`].
+    ///
+    /// # Errors
+    ///
+    /// If nothing was appended, and why.
+    pub fn leave_joint(&mut self) -> Result<Position, ChangeError> {
+        self.raft.leave_joint()
+    }
+
+    /// Hands leadership over, if this node leads; see [`Raft::transfer_leadership`].
+    ///
+    /// # Errors
+    ///
+    /// If no transfer begins, and why.
+    pub fn transfer_leadership(&mut self, to: NodeId) -> Result<(), TransferError> {
+        self.raft.transfer_leadership(to)
     }
 
     /// Does all that can be done now: takes what came from the network and the disk, and carries

@@ -7,8 +7,11 @@ use crate::books::role::Role;
 use crate::corridor::Machine;
 use crate::means::config::{Config, ConfigError};
 use crate::words::action::Action;
+use crate::words::change::MembershipChange;
 use crate::words::entries::Entries;
-use crate::words::error::{CampaignError, LoadError, ProposeError, ReadError, RestoreError};
+use crate::words::error::{
+    CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError,
+};
 use crate::words::ids::{ForwardId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId, Term};
 use crate::words::membership::Membership;
 use crate::words::message::Message;
@@ -62,6 +65,17 @@ impl Raft {
     pub fn found(config: Config, membership: Membership) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self { machine: Machine::found(config, membership), has_news: true })
+    }
+
+    /// A node that does not belong to a group yet, and has no past. It waits until the leader of a
+    /// group, whose membership names it, reaches out.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is out of its bounds.
+    pub fn join(config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self { machine: Machine::join(config), has_news: true })
     }
 
     /// A node with a past, from what its store recovered.
@@ -134,6 +148,39 @@ impl Raft {
     /// If this node leads, does not vote, or its disk does not answer.
     pub fn campaign(&mut self) -> Result<(), CampaignError> {
         self.input().try_campaign()
+    }
+
+    /// Changes the membership, if this node leads; says where the first entry of the change stands.
+    ///
+    /// If the voters change, that entry makes the configuration joint, and the leader leaves it by
+    /// itself once it is committed (Raft §6), unless the change says to stay.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was appended, and why.
+    pub fn change_membership(&mut self, change: &MembershipChange) -> Result<Position, ChangeError> {
+        self.input().change_membership(change)
+    }
+
+    /// Leaves a joint configuration that was entered with
+    /// [`MembershipChange::stay_joint`].
+    ///
+    /// # Errors
+    ///
+    /// If nothing was appended, and why.
+    pub fn leave_joint(&mut self) -> Result<Position, ChangeError> {
+        self.input().leave_joint()
+    }
+
+    /// Hands leadership over to another voter (diss. §3.10), if this node leads.
+    ///
+    /// Until it is done, or given up after the shortest election timeout, proposals are refused.
+    ///
+    /// # Errors
+    ///
+    /// If no transfer begins, and why.
+    pub fn transfer_leadership(&mut self, to: NodeId) -> Result<(), TransferError> {
+        self.input().transfer_leadership(to)
     }
 
     /// Everything up to this request is durable.

@@ -41,15 +41,14 @@ pub(crate) fn on_applied(books: &mut Books, index: LogIndex) {
     books.log.shrink_tail(free, books.config.tail_bytes_max);
 }
 
-/// Whether loaded entries are what the log has from `first` on.
-pub(crate) fn check_loaded(
-    books: &Books,
-    first: LogIndex,
-    batches: &[Entries],
-) -> Result<Batches, LoadError> {
+/// Whether loaded entries are what the log has in the range that was asked for. Entries behind it may
+/// not be committed, so they are no more welcome than wrong ones.
+pub(crate) fn check_loaded(books: &Books, load: Load, batches: &[Entries]) -> Result<Batches, LoadError> {
     let mut checked = Batches::new();
-    if batches.first().map(Entries::first) != Some(first) {
-        return Err(LoadError::WrongEntries { first });
+    let is_range = batches.first().map(Entries::first) == Some(load.first)
+        && batches.last().is_some_and(|batch| batch.last() < load.end);
+    if !is_range {
+        return Err(LoadError::WrongEntries { first: load.first });
     }
     for batch in batches {
         if let Some(at) = books.log.first_mismatch(batch.first(), batch.last(), batch.term()) {

@@ -13,12 +13,14 @@ use crate::words::message::{Body, VoteReply, VoteRequest};
 /// A real request is held until the term, our own vote and every entry our claim rests on are
 /// durable: a candidate that forgot them in a crash could campaign again in the same term with a
 /// shorter log and be elected by late votes for the longer one.
-pub(crate) fn request_votes(books: &mut Books, campaign: &Campaign, is_pre: bool) {
+///
+/// `transfer` says that the leader asked for this candidacy (diss. §3.10).
+pub(crate) fn request_votes(books: &mut Books, campaign: &Campaign, is_pre: bool, transfer: bool) {
     let request = VoteRequest {
         campaign: campaign.number,
         last: books.log.last(),
         priority: books.config.priority,
-        transfer: false,
+        transfer,
     };
     let own = VoteReply { campaign: campaign.number, granted: true };
     for voter in voters(books) {

@@ -31,8 +31,9 @@ pub(crate) fn on_append(books: &mut Books, follower: &mut Follower, from: NodeId
         return;
     }
     let last = batches.last().unwrap_or(prev);
-    if !take_new(books, batches) {
-        follower.owes_answer = true;
+    match take_new(books, follower.verified, batches) {
+        Ok(is_new) => follower.owes_answer |= !is_new,
+        Err(offence) => return books.offend(from, offence),
     }
     follower.verified = follower.verified.max(last);
     books.commit_to(append.commit.min(follower.verified));
@@ -40,7 +41,8 @@ pub(crate) fn on_append(books: &mut Books, follower: &mut Follower, from: NodeId
 
 /// Notes that the leader lives, and what it has committed as far as our logs are known to be
 /// equal (S16).
-pub(crate) fn on_heartbeat(books: &mut Books, follower: &Follower, from: NodeId, beat: Heartbeat) {
+pub(crate) fn on_heartbeat(books: &mut Books, follower: &mut Follower, from: NodeId, beat: Heartbeat) {
+    follower.transferee = beat.transferee;
     books.commit_to(beat.commit.min(follower.verified));
     let reply = HeartbeatReply {
         round: beat.round,
@@ -70,7 +72,9 @@ pub(crate) fn poll_answer(books: &mut Books, follower: &mut Follower) -> bool {
 ///
 /// Entries that are there already stay, even behind the last one sent: a late, shorter append must
 /// not cut off what a newer one brought (S14).
-fn take_new(books: &mut Books, batches: Batches) -> bool {
+///
+/// A leader never changes its own log, so whatever contradicts what was `verified` is no leader's.
+fn take_new(books: &mut Books, verified: LogIndex, batches: Batches) -> Result<bool, Offence> {
     let mut is_new = false;
     for batch in batches {
         let batch = if is_new {
@@ -79,6 +83,9 @@ fn take_new(books: &mut Books, batches: Batches) -> bool {
             let Some(first) = books.log.first_mismatch(batch.first(), batch.last(), batch.term()) else {
                 continue;
             };
+            if first <= verified {
+                return Err(Offence::LeaderConflict);
+            }
             if first <= books.log.last().index {
                 books.truncate(first);
             }
@@ -87,7 +94,7 @@ fn take_new(books: &mut Books, batches: Batches) -> bool {
         is_new = true;
         append(books, batch);
     }
-    is_new
+    Ok(is_new)
 }
 
 fn append(books: &mut Books, batch: Entries) {
@@ -116,11 +123,12 @@ fn refuse(books: &mut Books, follower: &Follower, from: NodeId, prev: Position) 
     books.send_in_durable_term(from, Body::AppendReply(reply));
 }
 
-/// Whether entries at or below the commit index differ from ours, as far as ours are retained.
+/// Whether entries at or below the commit index differ from ours, as far as ours are retained; of
+/// what the mark replaced the last position is known.
 fn contradicts_committed(books: &Books, append: &Append) -> bool {
     let (mark, commit) = (books.log.mark().index, books.commit());
     append.batches.iter().any(|batch| {
-        let (first, last) = (batch.first().max(mark.next()), batch.last().min(commit));
+        let (first, last) = (batch.first().max(mark), batch.last().min(commit));
         first <= last && books.log.first_mismatch(first, last, batch.term()).is_some()
     })
 }

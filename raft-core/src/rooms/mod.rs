@@ -6,4 +6,6 @@ pub(crate) mod election;
 pub(crate) mod following;
 pub(crate) mod proposing;
 pub(crate) mod reading;
+pub(crate) mod reconfiguration;
 pub(crate) mod replication;
+pub(crate) mod transfer;

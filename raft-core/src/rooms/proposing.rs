@@ -18,6 +18,9 @@ pub(crate) fn append(
     payload: &[u8],
 ) -> Result<Position, ProposeError> {
     check_size(books, payload)?;
+    if leader.transfer.is_some() {
+        return Err(ProposeError::Transferring);
+    }
     let bytes_max = books.config.proposals_bytes_max;
     if leader.uncommitted_bytes + payload.len() > bytes_max as usize && leader.uncommitted_bytes > 0 {
         return Err(ProposeError::Busy { bytes_max });
@@ -82,7 +85,7 @@ pub(crate) fn on_propose(
     if !leader.origins.admit(from, epoch, request, count) {
         return None;
     }
-    let result = take_batch(books, leader, batch);
+    let result = take_batch(books, leader, from, batch);
     books.send(from, Body::ProposeReply { epoch, request, count, result });
     result.is_ok().then(|| books.log.last())
 }
@@ -118,7 +121,18 @@ pub(crate) fn give_up_unsent(books: &mut Books) {
     }
 }
 
-fn take_batch(books: &mut Books, leader: &mut Leader, batch: Entries) -> Result<Position, Refusal> {
+fn take_batch(
+    books: &mut Books,
+    leader: &mut Leader,
+    from: NodeId,
+    batch: Entries,
+) -> Result<Position, Refusal> {
+    if books.memberships.current().member(from).is_none() {
+        return Err(Refusal::NotMember);
+    }
+    if leader.transfer.is_some() {
+        return Err(Refusal::Transferring);
+    }
     if batch.iter().any(|entry| entry.payload.len() > books.config.entry_bytes_max as usize) {
         return Err(Refusal::TooLarge);
     }

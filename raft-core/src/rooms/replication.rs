@@ -54,7 +54,7 @@ pub(crate) fn send_loaded(books: &mut Books, leader: &mut Leader, peer: NodeId, 
 pub(crate) fn broadcast_heartbeat(books: &mut Books, leader: &mut Leader) {
     leader.round += 1;
     books.clock.beat_elapsed = 0;
-    let (own, round) = (books.id(), leader.round);
+    let (own, round, transferee) = (books.id(), leader.round, leader.transferee());
     for progress in leader.progress.iter_mut() {
         if progress.id == own {
             progress.round = round;
@@ -62,7 +62,7 @@ pub(crate) fn broadcast_heartbeat(books: &mut Books, leader: &mut Leader) {
             if !progress.beat.is_open {
                 progress.beat = Beat { round, next: progress.next, is_open: true };
             }
-            send_heartbeat(books, progress.id, round);
+            send_heartbeat(books, progress.id, round, transferee);
         }
     }
 }
@@ -122,11 +122,11 @@ pub(crate) fn advance_commit(books: &mut Books, leader: &mut Leader) {
         return;
     }
     books.commit_to(index);
-    let round = leader.round;
+    let (round, transferee) = (leader.round, leader.transferee());
     for progress in leader.progress.iter_mut() {
         if progress.commit_wanted != LogIndex::ZERO && progress.commit_wanted <= index {
             progress.commit_wanted = LogIndex::ZERO;
-            send_heartbeat(books, progress.id, round);
+            send_heartbeat(books, progress.id, round, transferee);
         }
     }
 }
@@ -143,9 +143,9 @@ pub(crate) fn count_own_disk(books: &mut Books, leader: &mut Leader) {
 
 /// `peer` waits until everything up to `index` is committed.
 pub(crate) fn want_commit(books: &mut Books, leader: &mut Leader, peer: NodeId, index: LogIndex) {
-    let round = leader.round;
+    let (round, transferee) = (leader.round, leader.transferee());
     if index <= books.commit() {
-        send_heartbeat(books, peer, round);
+        send_heartbeat(books, peer, round, transferee);
     } else if let Some(progress) = leader.progress.find(peer) {
         progress.commit_wanted = progress.commit_wanted.max(index);
     }
@@ -161,9 +161,9 @@ pub(crate) fn on_unreachable(leader: &mut Leader, peer: NodeId) {
     wake(leader);
 }
 
-fn send_heartbeat(books: &mut Books, to: NodeId, round: u64) {
+fn send_heartbeat(books: &mut Books, to: NodeId, round: u64, transferee: Option<NodeId>) {
     let commit = books.commit();
-    books.send(to, Body::Heartbeat(Heartbeat { commit, round }));
+    books.send(to, Body::Heartbeat(Heartbeat { commit, round, transferee }));
 }
 
 /// What this member is due: nothing while its window is full or a probe is out.
@@ -283,9 +283,8 @@ fn back_off(books: &mut Books, progress: &mut Progress, conflict: Conflict, roun
 fn find_losses(progress: &mut Progress, received: LogIndex) {
     match progress.mode {
         Mode::Replicate if received < progress.beat.next.prev() => progress.probe_from(received.next()),
-        Mode::Probe { is_sent: true, .. } if received >= progress.next.prev() => {
-            progress.replicate_from(received.next());
-        }
+        // Even if the logs meet: it takes an answered append to open the window again, or a follower
+        // that loses every append would be sent a whole window with every other heartbeat (S87).
         Mode::Probe { is_sent: true, .. } => {
             progress.mode = Mode::Probe { is_sent: false, with_entries: false };
         }

@@ -40,8 +40,10 @@ pub(super) struct Checker {
     entries: BTreeMap<Position, (u64, Term)>,
     leaders: BTreeMap<Term, NodeId>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
-    /// Position and content of every committed entry, in order from index 1.
+    /// Term and content of every committed entry, in order from index 1.
     committed: Vec<(Term, u64)>,
+    /// The term of whoever first said so, for each of them.
+    committed_in: Vec<Term>,
     /// What the node that is being pumped has applied since the pump began.
     applied: Vec<(LogIndex, Term, u64)>,
     /// What was last seen of each running node.
@@ -191,11 +193,12 @@ impl Checker {
         applied
     }
 
-    /// Leader completeness (figure 3): a new leader has every committed entry.
+    /// Leader completeness (figure 3): a new leader has every entry that was committed in an earlier
+    /// term. One of a later term may be committed already, by a leader that this one does not know.
     fn check_completeness(&mut self, node: NodeId, raft: &Raft) {
         for (at, (term, _)) in self.committed.iter().enumerate() {
             let index = LogIndex::new(at as u64 + 1);
-            if raft.term_at(index) != Some(*term) {
+            if self.committed_in[at] < raft.term() && raft.term_at(index) != Some(*term) {
                 let details = format!("node {node} leads term {} without {index}@{term}", raft.term());
                 return self.violate("leader completeness", details);
             }
@@ -222,6 +225,7 @@ impl Checker {
                             .violate("committed entries exist", format!("{position} was never written"));
                     };
                     self.committed.push((term, content));
+                    self.committed_in.push(raft.term());
                     self.check_quorum(raft, position, disks);
                 }
             }
@@ -229,13 +233,15 @@ impl Checker {
     }
 
     fn check_quorum(&mut self, raft: &Raft, position: Position, disks: &BTreeMap<NodeId, Disk>) {
-        let voters: Vec<NodeId> = raft.membership().voters().collect();
-        let holders = voters.iter().filter(|voter| disks.get(voter).is_some_and(|disk| disk.has(position)));
-        if holders.count() * 2 <= voters.len() {
-            self.violate(
-                "durable on a quorum",
-                format!("{position} is committed but not durable on a quorum"),
-            );
+        let is_held = |id: &NodeId| disks.get(id).is_some_and(|disk| disk.has(position));
+        let membership = raft.membership();
+        let outgoing: Vec<NodeId> = membership.outgoing_voters().collect();
+        for voters in [membership.voters().collect(), outgoing] {
+            let holders = voters.iter().filter(|id| is_held(id)).count();
+            if holders * 2 <= voters.len() && !voters.is_empty() {
+                let details = format!("{position} is committed and durable on {holders} of {voters:?}");
+                self.violate("durable on a quorum", details);
+            }
         }
     }
 }

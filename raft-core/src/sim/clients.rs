@@ -122,9 +122,10 @@ impl Clients {
         }
     }
 
-    /// How many reads and proposals wait for an answer.
-    pub(super) fn waiting_count(&self) -> usize {
-        self.waiting.len() + self.reads.len()
+    /// How many reads and proposals wait for an answer from these nodes.
+    pub(super) fn waiting_count(&self, is_counted: impl Fn(NodeId) -> bool) -> usize {
+        let proposals = self.waiting.keys().filter(|(node, _)| is_counted(*node)).count();
+        proposals + self.reads.keys().filter(|(node, _)| is_counted(*node)).count()
     }
 
     fn take_reads(&mut self, node: NodeId, up_to: ReadId) -> Vec<(ReadId, LogIndex)> {

@@ -18,6 +18,7 @@ use super::world::{Shared, World};
 use crate::doors::node::{Event, Node};
 use crate::doors::state_machine::StateMachine;
 use crate::means::rng::Rng;
+use crate::words::change::MembershipChange;
 use crate::words::entries::Entry;
 use crate::words::ids::{LogIndex, NodeId};
 use crate::words::membership::Membership;
@@ -107,7 +108,7 @@ impl Cluster {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng);
-        let ids: Vec<NodeId> = (1..=plan.nodes).map(NodeId::new).collect();
+        let ids: Vec<NodeId> = (1..=plan.nodes + plan.spares).map(NodeId::new).collect();
         let mut world = World {
             now: 0,
             rng,
@@ -118,6 +119,7 @@ impl Cluster {
             checker: Checker::default(),
             report: Report::default(),
             committed_before_calm: 0,
+            quiet_from: 0,
         };
         let mut seats = BTreeMap::new();
         for id in &ids {
@@ -135,7 +137,7 @@ impl Cluster {
         for _ in 0..options.fault_steps {
             self.step()?;
         }
-        self.calm_down();
+        self.calm_down(options.calm_steps / 10);
         for _ in 0..options.calm_steps {
             self.step()?;
             if self.has_settled() {
@@ -157,6 +159,7 @@ impl Cluster {
             self.faults(id);
             self.tick(id);
             self.load(id);
+            self.administer(id);
             self.pump(id);
             if let Some(violation) = self.world.borrow().checker.violation() {
                 return Err(violation.clone());
@@ -231,15 +234,20 @@ impl Cluster {
     /// Starts a node from what its disk holds.
     fn start(&mut self, id: NodeId) {
         let world = &self.world;
-        let config = {
+        let (config, founder_count) = {
             let world = &mut *world.borrow_mut();
-            world.plan.clone().config(id, &mut world.rng)
+            (world.plan.clone().config(id, &mut world.rng), world.plan.nodes)
         };
-        let founders = Membership::of_voters(self.ids.iter().copied()).expect("ids are valid");
+        let founders: Vec<NodeId> = self.ids.iter().copied().filter(|id| id.get() <= founder_count).collect();
         let store = SimLog::open(id, Rc::clone(world));
         let transport = SimTransport::new(id, Rc::clone(world));
         let machine = Watched { world: Rc::clone(world), applied: LogIndex::ZERO };
-        let opened = Node::open(config, Some(founders), store, transport, machine);
+        let opened = if founders.contains(&id) {
+            let founders = Membership::of_voters(founders).expect("ids are valid");
+            Node::open(config, Some(founders), store, transport, machine)
+        } else {
+            Node::join(config, store, transport, machine)
+        };
         let world = &mut *self.world.borrow_mut();
         match opened {
             Ok(node) => {
@@ -264,10 +272,11 @@ impl Cluster {
     fn load(&mut self, id: NodeId) {
         let (proposes, reads, random) = {
             let world = &mut *self.world.borrow_mut();
-            let (propose, read) = match world.is_hostile {
-                true => (world.plan.propose, world.plan.read),
-                // In calm times clients ask seldom, so that the cluster can settle.
-                false => (CALM_CHANCE, CALM_CHANCE),
+            // In calm times clients ask seldom, and in the end not at all.
+            let (propose, read) = match (world.is_hostile, world.now < world.quiet_from) {
+                (true, _) => (world.plan.propose, world.plan.read),
+                (false, true) => (CALM_CHANCE, CALM_CHANCE),
+                (false, false) => (0, 0),
             };
             let proposes = happens(&mut world.rng, propose);
             (proposes, happens(&mut world.rng, read), world.rng.next())
@@ -288,6 +297,50 @@ impl Cluster {
         }
         if reads && let Ok(read) = node.read() {
             self.clients.on_read(id, read, &self.world.borrow().checker);
+        }
+    }
+
+    /// An administrator changes the membership and moves leadership about.
+    fn administer(&mut self, id: NodeId) {
+        let world = &mut *self.world.borrow_mut();
+        let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()) else { return };
+        if !node.raft().is_leader() {
+            return;
+        }
+        let (rng, plan) = (&mut world.rng, &world.plan);
+        let membership = node.raft().membership();
+        if membership.is_joint() && !membership.leaves_by_itself() {
+            if !world.is_hostile || rng.between(0, 63) == 0 {
+                // Refused until the joint configuration is committed; asked again later.
+                let _refusal = node.leave_joint();
+            }
+            return;
+        }
+        if !world.is_hostile {
+            return;
+        }
+        let pick = |rng: &mut Rng| {
+            self.ids[rng.between(0, u32::try_from(self.ids.len() - 1).expect("a few nodes")) as usize]
+        };
+        if happens(rng, plan.change) {
+            let mut change = MembershipChange::new();
+            for _ in 0..rng.between(1, 3) {
+                let member = pick(rng);
+                change = match rng.between(0, 4) {
+                    0 => change.remove(member),
+                    1 => change.learner(member),
+                    _ => change.voter(member),
+                };
+            }
+            if rng.between(0, 3) == 0 {
+                change = change.stay_joint();
+            }
+            if node.change_membership(&change).is_ok() && node.raft().membership().is_joint() {
+                world.report.note("joint configuration");
+            }
+        }
+        if happens(rng, plan.transfer) && node.transfer_leadership(pick(rng)).is_ok() {
+            world.report.note("transfer");
         }
     }
 
@@ -314,10 +367,11 @@ impl Cluster {
     }
 
     /// Faults end; every node comes back.
-    fn calm_down(&mut self) {
+    fn calm_down(&mut self, client_steps: u64) {
         {
             let world = &mut *self.world.borrow_mut();
             world.is_hostile = false;
+            world.quiet_from = world.now + client_steps;
             world.committed_before_calm = world.checker.committed_count() as u64;
             world.network.heal();
             for disk in world.disks.values_mut() {
@@ -336,11 +390,15 @@ impl Cluster {
     fn has_settled(&self) -> bool {
         let world = self.world.borrow();
         let committed = world.checker.committed_count() as u64;
-        let is_agreed = self
-            .seats
-            .values()
-            .all(|seat| seat.node.as_ref().is_some_and(|node| node.status().applied.get() == committed));
-        is_agreed && committed > world.committed_before_calm && self.clients.waiting_count() == 0
+        let nodes = || self.seats.values().filter_map(|seat| seat.node.as_ref());
+        let leaders = nodes().filter(|node| node.raft().is_leader());
+        let Some(leader) = leaders.max_by_key(|node| node.raft().term()) else { return false };
+        let membership = leader.raft().membership();
+        let members = nodes().filter(|node| membership.member(node.raft().id()).is_some());
+        let is_agreed = !membership.is_joint()
+            && members.map(Node::status).all(|status| status.applied.get() == committed);
+        let is_member = |id: NodeId| membership.member(id).is_some();
+        is_agreed && committed > world.committed_before_calm && self.clients.waiting_count(is_member) == 0
     }
 
     fn check_end(&mut self) -> Result<(), Violation> {
@@ -349,7 +407,7 @@ impl Cluster {
         if !has_settled {
             let states: Vec<_> =
                 self.seats.values().map(|seat| seat.node.as_ref().map(Node::status)).collect();
-            let waiting = self.clients.waiting_count();
+            let waiting = self.clients.waiting_count(|_| true);
             world.checker.violate("liveness in calm times", format!("{waiting} wait, {states:?}"));
         }
         self.clients.check(&mut world.checker);
@@ -371,6 +429,7 @@ fn on_event(clients: &mut Clients, world: &mut World, id: NodeId, applied: LogIn
         Event::ReadRefused { up_to } => clients.on_reads_refused(id, up_to, report),
         Event::Notice(Notice::Role { role: RoleName::Leader, .. }) => report.note("leader elected"),
         Event::Notice(Notice::Truncated { .. }) => report.note("entries cut off"),
+        Event::Notice(Notice::SteppedDown { cause: StepDown::Removed, .. }) => report.note("leader removed"),
         Event::Notice(Notice::SteppedDown { cause: StepDown::QuorumLost, .. }) => {
             report.note("stepped down: quorum lost");
         }

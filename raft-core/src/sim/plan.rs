@@ -13,13 +13,14 @@ use crate::words::ids::NodeId;
 pub struct Options {
     /// Steps with faults. Default 4000.
     pub fault_steps: u64,
-    /// Steps without faults, within which the cluster must recover and agree. Default 4000.
+    /// Steps without faults, within which the cluster must recover and agree; most need a few
+    /// hundred. Default 20000.
     pub calm_steps: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fault_steps: 4000, calm_steps: 4000 }
+        Self { fault_steps: 4000, calm_steps: 20000 }
     }
 }
 
@@ -32,7 +33,12 @@ pub(super) type Chance = u32;
 /// The plan of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
+    /// Founding members.
     pub(super) nodes: u64,
+    /// Nodes that may be taken in later.
+    pub(super) spares: u64,
+    pub(super) change: Chance,
+    pub(super) transfer: Chance,
     pub(super) loss: Chance,
     pub(super) duplicate: Chance,
     pub(super) replay: Chance,
@@ -56,6 +62,9 @@ impl Plan {
     pub(super) fn draw(rng: &mut Rng) -> Self {
         Self {
             nodes: [1, 2, 3, 3, 3, 3, 5, 5][rng.between(0, 7) as usize],
+            spares: u64::from(rng.between(0, 2)),
+            change: swarm(rng, 600),
+            transfer: swarm(rng, 300),
             loss: swarm(rng, 6000),
             duplicate: swarm(rng, 6000),
             replay: swarm(rng, 2000),

@@ -14,7 +14,7 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together.
-const EXPECTED: [&str; 22] = [
+const EXPECTED: [&str; 25] = [
     "acknowledged",
     "committed",
     "crash",
@@ -22,7 +22,9 @@ const EXPECTED: [&str; 22] = [
     "disk stall",
     "entries cut off",
     "forwarded",
+    "joint configuration",
     "leader elected",
+    "leader removed",
     "load",
     "message delayed",
     "message duplicated",
@@ -33,10 +35,11 @@ const EXPECTED: [&str; 22] = [
     "proposal lost",
     "proposal refused",
     "proposal unknown",
-    "read served",
     "read refused",
+    "read served",
     "stepped down: disk stalled",
     "stepped down: quorum lost",
+    "transfer",
 ];
 
 impl Report {

@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) disks: BTreeMap<NodeId, Disk>,
     pub(super) checker: Checker,
     pub(super) report: Report,
+    /// From this step on, clients ask for nothing more.
+    pub(super) quiet_from: u64,
     /// How many entries were committed when the faults ended.
     pub(super) committed_before_calm: u64,
 }

@@ -17,6 +17,8 @@ pub enum ProposeError {
     },
     /// No leader is known; try again after an election.
     NoLeader,
+    /// Leadership is being handed over; try again shortly.
+    Transferring,
     /// Too many bytes wait already; try again later.
     Busy {
         /// The limit that is reached, in bytes.
@@ -34,6 +36,7 @@ impl fmt::Display for ProposeError {
         match self {
             Self::NotLeader { leader } => write!(f, "node {leader} leads"),
             Self::NoLeader => f.write_str("no leader is known"),
+            Self::Transferring => f.write_str("leadership is being handed over"),
             Self::Busy { bytes_max } => write!(f, "{bytes_max} bytes of proposals wait already"),
             Self::TooLarge { bytes_max } => write!(f, "the payload is over {bytes_max} bytes"),
         }
@@ -59,6 +62,107 @@ impl fmt::Display for ReadError {
 }
 
 impl error::Error for ReadError {}
+
+/// Why a membership does not change. Nothing was appended (S91).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// Another node leads.
+    NotLeader {
+        /// Who does.
+        leader: NodeId,
+    },
+    /// No leader is known; try again after an election.
+    NoLeader,
+    /// The leader has not committed an entry of its own term yet (S29); try again shortly.
+    TermNotCommitted,
+    /// An earlier change is not committed, or its joint configuration not left.
+    InProgress,
+    /// Leadership is being handed over.
+    Transferring,
+    /// There is no joint configuration to leave.
+    NotJoint,
+    /// The membership is this already.
+    NothingChanges,
+    /// Not a member.
+    NotMember(NodeId),
+    /// What would come out is no membership.
+    Membership(MembershipError),
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader } => write!(f, "node {leader} leads"),
+            Self::NoLeader => f.write_str("no leader is known"),
+            Self::TermNotCommitted => f.write_str("the leader has not committed an entry of its term yet"),
+            Self::InProgress => f.write_str("an earlier change of membership is in progress"),
+            Self::Transferring => f.write_str("leadership is being handed over"),
+            Self::NotJoint => f.write_str("there is no joint configuration to leave"),
+            Self::NothingChanges => f.write_str("the membership is this already"),
+            Self::NotMember(id) => write!(f, "node {id} is no member"),
+            Self::Membership(_) => f.write_str("the result would be no valid membership"),
+        }
+    }
+}
+
+impl error::Error for ChangeError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Membership(source) => Some(source),
+            Self::NotLeader { .. }
+            | Self::NoLeader
+            | Self::TermNotCommitted
+            | Self::InProgress
+            | Self::Transferring
+            | Self::NotJoint
+            | Self::NothingChanges
+            | Self::NotMember(_) => None,
+        }
+    }
+}
+
+impl From<MembershipError> for ChangeError {
+    fn from(source: MembershipError) -> Self {
+        Self::Membership(source)
+    }
+}
+
+/// Why leadership is not handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// Another node leads.
+    NotLeader {
+        /// Who does.
+        leader: NodeId,
+    },
+    /// No leader is known.
+    NoLeader,
+    /// The target leads already.
+    AlreadyLeader,
+    /// The target does not vote, so it cannot lead (S54).
+    NotVoter(NodeId),
+    /// Another transfer is under way.
+    InProgress {
+        /// To whom.
+        to: NodeId,
+    },
+}
+
+impl fmt::Display for TransferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader } => write!(f, "node {leader} leads"),
+            Self::NoLeader => f.write_str("no leader is known"),
+            Self::AlreadyLeader => f.write_str("the target leads already"),
+            Self::NotVoter(id) => write!(f, "node {id} is no voter"),
+            Self::InProgress { to } => write!(f, "leadership is being handed over to node {to}"),
+        }
+    }
+}
+
+impl error::Error for TransferError {}
 
 /// Why a node does not campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +247,7 @@ impl error::Error for RestoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// No entry, or not the one asked for.
+    /// No entries, or others than those asked for.
     WrongEntries {
         /// The index asked for.
         first: LogIndex,
@@ -173,6 +277,7 @@ impl fmt::Display for Refusal {
             Self::Busy => "the leader is busy",
             Self::TooLarge => "the payload is too large",
             Self::Transferring => "leadership is being handed over",
+            Self::NotMember => "the sender is no member of the group",
         })
     }
 }

@@ -49,7 +49,8 @@ impl Member {
     }
 }
 
-/// The members of a group, in the order of their ids.
+/// The members of a group, in the order of their ids. The default is that of a node without a
+/// group: nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     members: Vec<Member>,
@@ -172,6 +173,12 @@ impl Membership {
     #[must_use]
     pub fn is_voter(&self, id: NodeId) -> bool {
         self.member(id).is_some_and(|member| member.outgoing_voter || votes_incoming(member))
+    }
+
+    /// Whether it may become leader: a voter of an active configuration that stores payloads.
+    #[must_use]
+    pub fn can_lead(&self, id: NodeId) -> bool {
+        self.is_voter(id) && self.member(id).is_some_and(|member| member.role != MemberRole::Witness)
     }
 
     /// Whether two configurations are active, each with a veto (Raft §6).

@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use raft_proto::bytes::Bytes;
 
 use super::batches::Batches;
+use super::entries::{Entries, Entry, EntryKind};
 use super::ids::{ForwardId, LogIndex, NodeId, Position, ReadId, Term};
 use super::membership::Membership;
 
@@ -122,6 +123,24 @@ pub struct Append {
     pub batches: Batches,
 }
 
+impl Append {
+    /// Whether this can come from a leader of `term`: the entries follow the position before them,
+    /// their terms only rise and do not pass the leader's, and memberships can be read.
+    pub(crate) fn holds_together(&self, term: Term) -> bool {
+        let Some(first) = self.prev.index.get().checked_add(1) else { return false };
+        let mut last_term = self.prev.term.max(Term::new(1));
+        let is_sound = |batch: &Entries| {
+            let rises = last_term <= batch.term();
+            last_term = batch.term();
+            let is_readable = |entry: Entry<'_>| Membership::decode(entry.payload).is_ok();
+            rises && (batch.kind() != EntryKind::Membership || batch.iter().all(is_readable))
+        };
+        self.batches.first().is_none_or(|at| at.get() == first)
+            && self.batches.iter().all(is_sound)
+            && (self.batches.is_empty() || last_term <= term)
+    }
+}
+
 /// A follower's answer: [`Body::AppendReply`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppendReply {
@@ -151,6 +170,8 @@ pub struct Heartbeat {
     pub commit: LogIndex,
     /// The read round it confirms.
     pub round: u64,
+    /// To whom the leader hands over (diss. §3.10).
+    pub transferee: Option<NodeId>,
 }
 
 /// A follower's answer: [`Body::HeartbeatReply`].
@@ -216,4 +237,6 @@ pub enum Refusal {
     TooLarge,
     /// Leadership is being handed over.
     Transferring,
+    /// The sender is no member of the group.
+    NotMember,
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod action;
 pub(crate) mod batches;
+pub(crate) mod change;
 pub(crate) mod entries;
 pub(crate) mod error;
 pub(crate) mod ids;

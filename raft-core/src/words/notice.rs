@@ -37,6 +37,21 @@ pub enum Notice {
         /// The end of the log before.
         last: Position,
     },
+    /// A membership was appended and is in force.
+    MembershipAppended {
+        /// Where.
+        at: Position,
+    },
+    /// Leadership is being handed over.
+    TransferBegan {
+        /// To whom.
+        to: NodeId,
+    },
+    /// A hand-over came to nothing; this node leads on.
+    TransferEnded {
+        /// To whom it was.
+        to: NodeId,
+    },
     /// A message broke a rule and was dropped.
     Offended {
         /// Who sent it.
@@ -68,6 +83,8 @@ pub enum StepDown {
     QuorumLost,
     /// Its own disk did not answer within an election timeout.
     DiskStalled,
+    /// It is no voter any more.
+    Removed,
 }
 
 /// Which rule a message broke. Each one is counted.
@@ -90,10 +107,14 @@ pub enum Offence {
     SecondLeader,
     /// Entries that contradict committed ones.
     CommittedConflict,
+    /// Entries that contradict what the same leader sent before in its term.
+    LeaderConflict,
     /// An acknowledgement of entries that we do not have.
     AckBeyondLog,
     /// A round that we did not start.
     UnknownRound,
+    /// Entries that do not follow the position before them, go down in term or pass the message's.
+    MalformedAppend,
     /// Malformed proposals.
     MalformedProposal,
     /// A message that this version does not act on.
@@ -102,7 +123,7 @@ pub enum Offence {
 
 impl Offence {
     /// How many kinds there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 14;
 }
 
 impl fmt::Display for Offence {
@@ -116,8 +137,10 @@ impl fmt::Display for Offence {
             Self::OutsiderRequest => "proposal or read from outside the configuration",
             Self::SecondLeader => "second leader in one term",
             Self::CommittedConflict => "entries contradict committed ones",
+            Self::LeaderConflict => "entries contradict what the same leader sent before",
             Self::AckBeyondLog => "acknowledgement of entries that do not exist",
             Self::UnknownRound => "reply to a round that was not started",
+            Self::MalformedAppend => "entries that do not hold together",
             Self::MalformedProposal => "malformed proposals",
             Self::Unsupported => "message that this version does not act on",
         })

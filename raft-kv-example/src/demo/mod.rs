@@ -99,6 +99,7 @@ pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
         leader_changes: 0,
         leader: None,
         last_look: (Instant::now(), 0),
+        rate: 0,
         is_live: io::stdout().is_terminal(),
     };
     print(&view::greeting(&cluster, &dir, demo.is_live, args.load.is_some()))?;
@@ -121,6 +122,7 @@ struct Demo {
     leader: Option<(u64, u64)>,
     /// When the operations were counted last, and how many there were.
     last_look: (Instant, u64),
+    rate: u64,
     is_live: bool,
 }
 
@@ -157,11 +159,15 @@ impl Demo {
     /// Operations per second since the last look. A node that starts again counts its log anew, so
     /// the one that is furthest counts for all.
     fn measure_rate(&mut self, nodes: &Statuses) -> u64 {
-        let (now, operations) = (Instant::now(), count_operations(nodes));
         let (then, before) = self.last_look;
-        self.last_look = (now, operations.max(before));
-        let millis = u64::try_from((now - then).as_millis()).unwrap_or(u64::MAX).max(1);
-        operations.saturating_sub(before) * 1000 / millis
+        let elapsed = then.elapsed();
+        if elapsed >= RATE_OVER {
+            let operations = count_operations(nodes);
+            let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+            self.rate = operations.saturating_sub(before) * 1000 / millis;
+            self.last_look = (Instant::now(), operations.max(before));
+        }
+        self.rate
     }
 
     /// Ends the load, compares what it knows with what the cluster has, and says so.
@@ -214,6 +220,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 const PERIOD_LIVE: Duration = Duration::from_millis(250);
 const PERIOD_PLAIN: Duration = Duration::from_secs(1);
+/// A shorter time would show the rhythm of the pictures rather than that of the writes.
+const RATE_OVER: Duration = Duration::from_millis(900);
 const GLANCE: Duration = Duration::from_millis(20);
 const RESTART_AFTER: Duration = Duration::from_secs(3);
 const LEADER_WITHIN: Duration = Duration::from_secs(5);

@@ -133,7 +133,7 @@ fn append(store: &mut Store, key: &[u8], tail: &[u8]) -> Result<usize, KvError> 
     if length > APPENDED_BYTES_MAX {
         return Err(KvError::ValueTooLong);
     }
-    store.entry(key).extend_from_slice(tail);
+    store.append(key, tail);
     Ok(length)
 }
 

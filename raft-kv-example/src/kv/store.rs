@@ -18,11 +18,27 @@ pub struct Store {
     len: usize,
 }
 
+/// A key and its value in one piece of memory, so that finding and reading a value misses the
+/// processor's cache once.
 #[derive(Clone, Debug)]
 struct Slot {
     hash: u64,
-    key: Box<[u8]>,
-    value: Vec<u8>,
+    key_bytes: usize,
+    record: Vec<u8>,
+}
+
+impl Slot {
+    fn key(&self) -> &[u8] {
+        &self.record[..self.key_bytes]
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.record[self.key_bytes..]
+    }
+
+    fn holds(&self, hash: u64, key: &[u8]) -> bool {
+        self.hash == hash && self.key() == key
+    }
 }
 
 impl Store {
@@ -34,39 +50,31 @@ impl Store {
 
     /// Stores a value in place of any other.
     pub fn set(&mut self, key: &[u8], value: &[u8]) {
-        let held = self.entry(key);
-        if held.capacity() / WASTE_MAX > value.len() {
-            *held = value.to_vec();
-        } else {
-            held.clear();
-            held.extend_from_slice(value);
+        let slot = self.slot(key, value.len());
+        let needed = slot.key_bytes + value.len();
+        slot.record.truncate(slot.key_bytes);
+        if slot.record.capacity() / WASTE_MAX > needed {
+            slot.record.shrink_to(needed);
         }
+        slot.record.extend_from_slice(value);
     }
 
-    /// The value to change in place; empty if the key was absent.
-    pub fn entry(&mut self, key: &[u8]) -> &mut Vec<u8> {
-        let hash = self.hash(key);
-        let shard = &mut self.shards[shard_of(hash)];
-        match shard.entry(hash, |slot| slot.key[..] == *key, |slot| slot.hash) {
-            Place::Occupied(slot) => &mut slot.into_mut().value,
-            Place::Vacant(vacant) => {
-                self.len += 1;
-                let slot = Slot { hash, key: key.into(), value: Vec::new() };
-                &mut vacant.insert(slot).into_mut().value
-            }
-        }
+    /// Adds to the end of a value, which is empty if the key was absent.
+    pub fn append(&mut self, key: &[u8], tail: &[u8]) {
+        self.slot(key, tail.len()).record.extend_from_slice(tail);
     }
 
     /// Removes a key and gives back its value.
     pub fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         let hash = self.hash(key);
         let shard = &mut self.shards[shard_of(hash)];
-        let (slot, _) = shard.find_entry(hash, |slot| slot.key[..] == *key).ok()?.remove();
+        let (mut slot, _) = shard.find_entry(hash, |slot| slot.holds(hash, key)).ok()?.remove();
         if shard.len() * SHRINK_BELOW < shard.capacity() {
             shard.shrink_to(0, |slot| slot.hash);
         }
         self.len -= 1;
-        Some(slot.value)
+        slot.record.drain(..slot.key_bytes);
+        Some(slot.record)
     }
 
     /// Removes everything.
@@ -78,8 +86,7 @@ impl Store {
     #[must_use]
     pub fn value(&self, key: &[u8]) -> Option<&[u8]> {
         let hash = self.hash(key);
-        let slot = self.shards[shard_of(hash)].find(hash, |slot| slot.key[..] == *key)?;
-        Some(&slot.value)
+        self.shards[shard_of(hash)].find(hash, |slot| slot.holds(hash, key)).map(Slot::value)
     }
 
     /// Whether the key exists.
@@ -102,7 +109,7 @@ impl Store {
 
     /// All keys, in no useful order.
     pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.shards.iter().flatten().map(|slot| &slot.key[..])
+        self.shards.iter().flatten().map(Slot::key)
     }
 
     /// Visits about `count` keys from the cursor on; answers the next cursor, zero at the end.
@@ -113,7 +120,7 @@ impl Store {
         let mut found: Vec<(u64, &[u8])> = Vec::new();
         while let Some(shard) = shard_at(from).and_then(|at| self.shards.get(at)) {
             found.clear();
-            let ahead = shard.iter().map(|slot| (place_of(slot.hash), &slot.key[..]));
+            let ahead = shard.iter().map(|slot| (place_of(slot.hash), slot.key()));
             found.extend(ahead.filter(|(place, _)| *place >= from));
             found.sort_unstable();
             for (at, (place, key)) in found.iter().enumerate() {
@@ -128,6 +135,21 @@ impl Store {
             from = (from >> PLACE_BITS_IN_SHARD).saturating_add(1) << PLACE_BITS_IN_SHARD;
         }
         0
+    }
+
+    /// The key's slot; a new one has an empty value and room for one of this length.
+    fn slot(&mut self, key: &[u8], value_bytes: usize) -> &mut Slot {
+        let hash = self.hash(key);
+        let shard = &mut self.shards[shard_of(hash)];
+        match shard.entry(hash, |slot| slot.holds(hash, key), |slot| slot.hash) {
+            Place::Occupied(slot) => slot.into_mut(),
+            Place::Vacant(vacant) => {
+                self.len += 1;
+                let mut record = Vec::with_capacity(key.len() + value_bytes);
+                record.extend_from_slice(key);
+                vacant.insert(Slot { hash, key_bytes: key.len(), record }).into_mut()
+            }
+        }
     }
 
     fn hash(&self, key: &[u8]) -> u64 {

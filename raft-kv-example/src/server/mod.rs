@@ -22,6 +22,8 @@ mod replica;
 mod routes;
 mod serve;
 mod session;
+#[cfg(test)]
+mod tests;
 mod wake;
 
 pub use answer::Failure;

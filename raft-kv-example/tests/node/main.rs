@@ -1,4 +1,5 @@
 //! Tests of the node as real processes on real disks: `raft-kv serve` and `raft-kv demo`.
+#![allow(clippy::unwrap_used, reason = "a failed expectation of a helper fails its test")]
 
 mod cluster;
 mod common;

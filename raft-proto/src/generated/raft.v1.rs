@@ -157,6 +157,10 @@ pub struct Heartbeat {
     pub commit: u64,
     #[prost(uint64, tag = "2")]
     pub round: u64,
+    /// To whom the leader hands over; zero if to nobody. Only this member's `Vote.transfer` may then
+    /// bypass the check that no leader is heard.
+    #[prost(uint64, tag = "3")]
+    pub transferee: u64,
 }
 /// Answers `Heartbeat`; confirms the leader for the reads of that round.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -404,6 +408,8 @@ pub enum Refusal {
     Busy = 2,
     TooLarge = 3,
     Transferring = 4,
+    /// The sender is no member of the group.
+    NotMember = 5,
 }
 impl Refusal {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -417,6 +423,7 @@ impl Refusal {
             Self::Busy => "REFUSAL_BUSY",
             Self::TooLarge => "REFUSAL_TOO_LARGE",
             Self::Transferring => "REFUSAL_TRANSFERRING",
+            Self::NotMember => "REFUSAL_NOT_MEMBER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -427,6 +434,7 @@ impl Refusal {
             "REFUSAL_BUSY" => Some(Self::Busy),
             "REFUSAL_TOO_LARGE" => Some(Self::TooLarge),
             "REFUSAL_TRANSFERRING" => Some(Self::Transferring),
+            "REFUSAL_NOT_MEMBER" => Some(Self::NotMember),
             _ => None,
         }
     }

@@ -61,7 +61,7 @@ pub(crate) fn snapshot_meta() -> impl Strategy<Value = SnapshotMeta> {
 }
 
 pub(crate) fn hello() -> impl Strategy<Value = Hello> {
-    (any::<u32>(), any::<u32>(), number(), number(), number(), number(), code(5)).prop_map(
+    (any::<u32>(), any::<u32>(), number(), number(), number(), number(), code(6)).prop_map(
         |(version_min, version_max, cluster, from, to, incarnation, refusal)| Hello {
             version_min,
             version_max,
@@ -109,7 +109,11 @@ fn log_body() -> BoxedStrategy<Body> {
         (number(), number(), number(), conflict).prop_map(|(round, durable, received, conflict)| {
             Body::AppendReply(AppendReply { round, durable, received, conflict })
         }),
-        (number(), number()).prop_map(|(commit, round)| Body::Heartbeat(Heartbeat { commit, round })),
+        (number(), number(), number()).prop_map(|(commit, round, transferee)| Body::Heartbeat(Heartbeat {
+            commit,
+            round,
+            transferee
+        })),
         (number(), number(), number()).prop_map(|(round, durable, received)| Body::HeartbeatReply(
             HeartbeatReply { round, durable, received }
         )),
@@ -138,7 +142,7 @@ fn snapshot_body() -> BoxedStrategy<Body> {
 fn client_body() -> BoxedStrategy<Body> {
     prop_oneof![
         (number(), number()).prop_map(|(request, epoch)| Body::Read(Read { request, epoch })),
-        (number(), number(), code(5), number()).prop_map(|(request, index, refusal, epoch)| {
+        (number(), number(), code(6), number()).prop_map(|(request, index, refusal, epoch)| {
             Body::ReadReply(ReadReply { request, index, refusal, epoch })
         }),
         (number(), bytes(), number()).prop_map(|(request, payloads, epoch)| Body::Propose(Propose {
@@ -146,7 +150,7 @@ fn client_body() -> BoxedStrategy<Body> {
             payloads,
             epoch
         })),
-        (number(), any::<u32>(), position(), code(5), number()).prop_map(
+        (number(), any::<u32>(), position(), code(6), number()).prop_map(
             |(request, count, first, refusal, epoch)| {
                 Body::ProposeReply(ProposeReply { request, count, first, refusal, epoch })
             }

@@ -67,7 +67,7 @@ pub(crate) fn bodies() -> Vec<(&'static str, Body)> {
         ("vote_reply", Body::VoteReply(VoteReply { campaign: 9, granted: true })),
         ("append", Body::Append(append)),
         ("append_reply", Body::AppendReply(AppendReply { round: 4, durable: 300, received: 301, conflict })),
-        ("heartbeat", Body::Heartbeat(Heartbeat { commit: 299, round: 4 })),
+        ("heartbeat", Body::Heartbeat(Heartbeat { commit: 299, round: 4, transferee: 2 })),
         ("heartbeat_reply", Body::HeartbeatReply(HeartbeatReply { round: 4, durable: 300, received: 301 })),
         (
             "install_snapshot",

@@ -183,7 +183,12 @@ impl Twin for v1::Heartbeat {
     type Other = twin::Heartbeat;
 
     fn twin(&self) -> Self::Other {
-        twin::Heartbeat { commit: self.commit, round: self.round, ..Default::default() }
+        twin::Heartbeat {
+            commit: self.commit,
+            round: self.round,
+            transferee: self.transferee,
+            ..Default::default()
+        }
     }
 }
 

@@ -118,7 +118,7 @@ pub fn cluster(count: u64) -> Vec<Node> {
 }
 
 pub fn beat(round: u64) -> Body {
-    Body::Heartbeat(Heartbeat { commit: LogIndex::ZERO, round })
+    Body::Heartbeat(Heartbeat { commit: LogIndex::ZERO, round, transferee: None })
 }
 
 /// The round of a message made by [`beat`].

@@ -1576,6 +1576,8 @@ pub struct Heartbeat {
     pub commit: u64,
     // @@protoc_insertion_point(field:raft.v1.Heartbeat.round)
     pub round: u64,
+    // @@protoc_insertion_point(field:raft.v1.Heartbeat.transferee)
+    pub transferee: u64,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.Heartbeat.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -1609,6 +1611,9 @@ impl ::protobuf::Message for Heartbeat {
                 16 => {
                     self.round = is.read_uint64()?;
                 },
+                24 => {
+                    self.transferee = is.read_uint64()?;
+                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -1627,6 +1632,9 @@ impl ::protobuf::Message for Heartbeat {
         if self.round != 0 {
             my_size += ::protobuf::rt::uint64_size(2, self.round);
         }
+        if self.transferee != 0 {
+            my_size += ::protobuf::rt::uint64_size(3, self.transferee);
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -1638,6 +1646,9 @@ impl ::protobuf::Message for Heartbeat {
         }
         if self.round != 0 {
             os.write_uint64(2, self.round)?;
+        }
+        if self.transferee != 0 {
+            os.write_uint64(3, self.transferee)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -1658,6 +1669,7 @@ impl ::protobuf::Message for Heartbeat {
     fn clear(&mut self) {
         self.commit = 0;
         self.round = 0;
+        self.transferee = 0;
         self.special_fields.clear();
     }
 
@@ -1665,6 +1677,7 @@ impl ::protobuf::Message for Heartbeat {
         static instance: Heartbeat = Heartbeat {
             commit: 0,
             round: 0,
+            transferee: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
@@ -3986,6 +3999,8 @@ pub enum Refusal {
     REFUSAL_TOO_LARGE = 3,
     // @@protoc_insertion_point(enum_value:raft.v1.Refusal.REFUSAL_TRANSFERRING)
     REFUSAL_TRANSFERRING = 4,
+    // @@protoc_insertion_point(enum_value:raft.v1.Refusal.REFUSAL_NOT_MEMBER)
+    REFUSAL_NOT_MEMBER = 5,
 }
 
 impl ::protobuf::Enum for Refusal {
@@ -4002,6 +4017,7 @@ impl ::protobuf::Enum for Refusal {
             2 => ::std::option::Option::Some(Refusal::REFUSAL_BUSY),
             3 => ::std::option::Option::Some(Refusal::REFUSAL_TOO_LARGE),
             4 => ::std::option::Option::Some(Refusal::REFUSAL_TRANSFERRING),
+            5 => ::std::option::Option::Some(Refusal::REFUSAL_NOT_MEMBER),
             _ => ::std::option::Option::None
         }
     }
@@ -4013,6 +4029,7 @@ impl ::protobuf::Enum for Refusal {
             "REFUSAL_BUSY" => ::std::option::Option::Some(Refusal::REFUSAL_BUSY),
             "REFUSAL_TOO_LARGE" => ::std::option::Option::Some(Refusal::REFUSAL_TOO_LARGE),
             "REFUSAL_TRANSFERRING" => ::std::option::Option::Some(Refusal::REFUSAL_TRANSFERRING),
+            "REFUSAL_NOT_MEMBER" => ::std::option::Option::Some(Refusal::REFUSAL_NOT_MEMBER),
             _ => ::std::option::Option::None
         }
     }
@@ -4023,6 +4040,7 @@ impl ::protobuf::Enum for Refusal {
         Refusal::REFUSAL_BUSY,
         Refusal::REFUSAL_TOO_LARGE,
         Refusal::REFUSAL_TRANSFERRING,
+        Refusal::REFUSAL_NOT_MEMBER,
     ];
 }
 

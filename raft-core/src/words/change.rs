@@ -1,0 +1,136 @@
+//! A change of membership: what should be different afterwards.
+
+use alloc::vec::Vec;
+
+use raft_proto::bytes::Bytes;
+
+use super::error::ChangeError;
+use super::ids::NodeId;
+use super::membership::{Member, MemberRole, Membership, votes_incoming};
+
+/// What should be different in a membership, in any combination; takes effect as one change.
+///
+/// ```
+/// use raft_core::{MembershipChange, NodeId};
+///
+/// let [old, new] = [3, 4].map(NodeId::new);
+/// let replace = MembershipChange::new().voter(new).context(new, "10.0.0.4:7000").remove(old);
+/// # let _ = replace;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MembershipChange {
+    steps: Vec<Step>,
+    stays_joint: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Role(NodeId, MemberRole),
+    Context(NodeId, Bytes),
+    Domain(NodeId, u64),
+    Remove(NodeId),
+}
+
+impl MembershipChange {
+    /// Changes nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a voter, or makes a member one. Add it as a learner first and let it catch up, or it
+    /// counts in quorums before it can help them (diss. §4.2.1).
+    #[must_use]
+    pub fn voter(self, id: NodeId) -> Self {
+        self.with(Step::Role(id, MemberRole::Voter))
+    }
+
+    /// Adds a learner, or makes a member one.
+    #[must_use]
+    pub fn learner(self, id: NodeId) -> Self {
+        self.with(Step::Role(id, MemberRole::Learner))
+    }
+
+    /// Sets a member's context bytes, for instance its address.
+    #[must_use]
+    pub fn context(self, id: NodeId, context: impl Into<Bytes>) -> Self {
+        self.with(Step::Context(id, context.into()))
+    }
+
+    /// Sets a member's failure domain.
+    #[must_use]
+    pub fn domain(self, id: NodeId, domain: u64) -> Self {
+        self.with(Step::Domain(id, domain))
+    }
+
+    /// Removes a member.
+    #[must_use]
+    pub fn remove(self, id: NodeId) -> Self {
+        self.with(Step::Remove(id))
+    }
+
+    /// Stays in the joint configuration until told to leave it. By default the leader leaves by
+    /// itself.
+    #[must_use]
+    pub fn stay_joint(self) -> Self {
+        Self { stays_joint: true, ..self }
+    }
+
+    fn with(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// The membership to enter next: joint if the voters change (Raft §6), else the final one.
+    pub(crate) fn enter(&self, current: &Membership) -> Result<Membership, ChangeError> {
+        let target = self.target(current)?;
+        // Without voters the target is refused as such, before it can be mixed with the old ones.
+        let target = Membership::new(target)?;
+        if target == *current {
+            return Err(ChangeError::NothingChanges);
+        }
+        if target.voters().eq(current.voters()) {
+            return Ok(target);
+        }
+        let mut members: Vec<Member> = target.members().to_vec();
+        for old in current.members().iter().filter(|member| votes_incoming(member)) {
+            match members.iter_mut().find(|member| member.id == old.id) {
+                Some(member) => member.outgoing_voter = true,
+                None => {
+                    members.push(Member { role: MemberRole::Leaving, outgoing_voter: true, ..old.clone() });
+                }
+            }
+        }
+        Ok(Membership::checked(members, true, !self.stays_joint)?)
+    }
+
+    fn target(&self, current: &Membership) -> Result<Vec<Member>, ChangeError> {
+        let mut members = current.members().to_vec();
+        for step in &self.steps {
+            let id = match step {
+                Step::Role(id, _) | Step::Context(id, _) | Step::Domain(id, _) | Step::Remove(id) => *id,
+            };
+            let at = members.iter().position(|member| member.id == id);
+            match (step, at) {
+                (Step::Role(_, role), Some(at)) => members[at].role = *role,
+                (Step::Role(_, role), None) => members.push(Member { role: *role, ..Member::voter(id) }),
+                (Step::Context(_, context), Some(at)) => members[at].context = context.clone(),
+                (Step::Domain(_, domain), Some(at)) => members[at].domain = *domain,
+                (Step::Remove(_), Some(at)) => {
+                    members.remove(at);
+                }
+                (Step::Context(..) | Step::Domain(..) | Step::Remove(_), None) => {
+                    return Err(ChangeError::NotMember(id));
+                }
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// What a joint membership becomes when its outgoing configuration is gone.
+pub(crate) fn leave(joint: &Membership) -> Membership {
+    let stay = joint.members().iter().filter(|member| member.role != MemberRole::Leaving);
+    let members = stay.map(|member| Member { outgoing_voter: false, ..member.clone() }).collect();
+    Membership::new(members).expect("a checked joint membership has incoming voters")
+}

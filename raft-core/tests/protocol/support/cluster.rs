@@ -1,0 +1,191 @@
+//! Several nodes around a bag of messages: a test delivers, drops, repeats and reorders them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_core::{Body, Message, NodeId, RoleName, Term};
+use raft_proto::prost::Message as _;
+use raft_proto::v1;
+
+use super::make::{Dice, node};
+use super::peer::{Applied, Peer};
+
+/// A cluster whose messages move only when the test says so.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) peers: BTreeMap<u64, Peer>,
+    /// Messages under way, oldest first.
+    pub(crate) bag: Vec<Message>,
+    /// Links that lose everything, each in one direction.
+    cut: BTreeSet<(u64, u64)>,
+    leaders: BTreeMap<Term, NodeId>,
+    committed: Vec<Applied>,
+}
+
+impl Cluster {
+    /// Founding voters 1 to `count` with the usual settings.
+    pub(crate) fn of(count: u64) -> Self {
+        Self::from_peers((1..=count).map(|id| Peer::voter(id, count)))
+    }
+
+    /// A cluster in which node 1 leads, everybody knows it, and nothing is under way.
+    pub(crate) fn led(count: u64) -> Self {
+        let mut cluster = Self::of(count);
+        cluster.elect(1);
+        cluster
+    }
+
+    pub(crate) fn from_peers(peers: impl IntoIterator<Item = Peer>) -> Self {
+        let peers = peers.into_iter().map(|peer| (peer.raft.id().get(), peer)).collect();
+        let (cut, leaders) = (BTreeSet::new(), BTreeMap::new());
+        Self { peers, bag: Vec::new(), cut, leaders, committed: Vec::new() }
+    }
+
+    pub(crate) fn peer(&mut self, id: u64) -> &mut Peer {
+        self.peers.get_mut(&id).expect("a node of this id")
+    }
+
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.peers.keys().copied().collect()
+    }
+
+    /// Lets a node do something, and collects what it sends.
+    pub(crate) fn with<T>(&mut self, id: u64, input: impl FnOnce(&mut Peer) -> T) -> T {
+        let result = input(self.peer(id));
+        self.collect();
+        result
+    }
+
+    /// Makes a node campaign, and lets the cluster come to rest.
+    pub(crate) fn elect(&mut self, id: u64) {
+        self.with(id, Peer::campaign);
+        self.settle();
+        assert!(self.peer(id).raft.is_leader(), "{:?}", self.peer(id).status());
+    }
+
+    /// Delivers until nothing is under way.
+    pub(crate) fn settle(&mut self) {
+        let mut delivered = 0;
+        while !self.bag.is_empty() {
+            let message = self.bag.remove(0);
+            self.deliver(message);
+            delivered += 1;
+            assert!(delivered < 100_000, "messages without end, such as {:?}", self.bag.last());
+        }
+    }
+
+    /// Delivers one message, over the wire format.
+    pub(crate) fn deliver(&mut self, message: Message) {
+        if self.cut.contains(&(message.from.get(), message.to.get())) {
+            return;
+        }
+        let bytes = v1::Message::from(message.clone()).encode_to_vec();
+        let wire = v1::Message::decode(&bytes[..]).expect("what was encoded can be decoded");
+        assert_eq!(Message::try_from(wire).as_ref(), Ok(&message));
+        if let Some(peer) = self.peers.get_mut(&message.to.get()) {
+            peer.receive(message);
+        }
+        self.collect();
+    }
+
+    /// Takes messages out of the bag: to keep, to deliver later, or to lose.
+    pub(crate) fn take(&mut self, wanted: impl Fn(&Message) -> bool) -> Vec<Message> {
+        let (taken, left) = std::mem::take(&mut self.bag).into_iter().partition(wanted);
+        self.bag = left;
+        taken
+    }
+
+    /// Loses everything that is under way.
+    pub(crate) fn lose_all(&mut self) {
+        self.bag.clear();
+    }
+
+    /// Everything from one node to another is lost from now on.
+    pub(crate) fn cut(&mut self, from: u64, to: u64) {
+        self.cut.insert((from, to));
+    }
+
+    /// These nodes hear each other and nobody else; the others likewise.
+    pub(crate) fn partition(&mut self, side: &[u64]) {
+        let ids = self.ids();
+        for (a, b) in ids.iter().flat_map(|a| ids.iter().map(move |b| (*a, *b))) {
+            if side.contains(&a) != side.contains(&b) {
+                self.cut.insert((a, b));
+            }
+        }
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.cut.clear();
+    }
+
+    /// Lets time pass everywhere, and delivers everything after every tick.
+    pub(crate) fn tick(&mut self, ticks: u32) {
+        for _ in 0..ticks {
+            for id in self.ids() {
+                self.with(id, |peer| peer.tick(1));
+            }
+            self.settle();
+        }
+    }
+
+    /// Crashes a node; it starts again from what was durable.
+    pub(crate) fn restart(&mut self, id: u64) {
+        self.peer(id).restart();
+    }
+
+    /// The only leader of the highest term that has one.
+    pub(crate) fn leader(&self) -> Option<u64> {
+        let leaders = self.peers.values().filter(|peer| peer.role() == RoleName::Leader);
+        leaders.max_by_key(|peer| peer.raft.term()).map(|peer| peer.raft.id().get())
+    }
+
+    /// Whether a leader in the newest term is followed by everybody.
+    pub(crate) fn all_follow(&self, leader: u64) -> bool {
+        self.peers.values().all(|peer| peer.raft.leader() == Some(node(leader)))
+    }
+
+    /// Delivers the bag in random order, losing and repeating messages, until `steps` are over.
+    pub(crate) fn shake(&mut self, dice: &mut Dice, steps: u64, copies_max: u64) {
+        for _ in 0..steps {
+            if self.bag.is_empty() {
+                return;
+            }
+            let at = dice.place(self.bag.len());
+            let message = self.bag.swap_remove(at);
+            for _ in 0..dice.below(copies_max + 1) {
+                self.deliver(message.clone());
+            }
+            if dice.once_in(3) {
+                self.bag.push(message);
+            }
+        }
+    }
+
+    /// The payloads of the commands that one node has applied.
+    pub(crate) fn commands(&mut self, id: u64) -> Vec<Vec<u8>> {
+        let is_command = |applied: &&Applied| applied.kind == raft_core::EntryKind::Command;
+        self.peer(id).applied.iter().filter(is_command).map(|applied| applied.payload.clone()).collect()
+    }
+
+    fn collect(&mut self) {
+        for peer in self.peers.values_mut() {
+            self.bag.append(&mut peer.sent);
+            let (term, id) = (peer.raft.term(), peer.raft.id());
+            if peer.role() == RoleName::Leader {
+                let first = *self.leaders.entry(term).or_insert(id);
+                assert_eq!(first, id, "two leaders in term {term}");
+            }
+            for (at, applied) in peer.applied.iter().enumerate() {
+                match self.committed.get(at) {
+                    Some(known) => assert_eq!(known, applied, "applied by {id}"),
+                    None => self.committed.push(applied.clone()),
+                }
+            }
+        }
+    }
+}
+
+/// Whether a message carries entries.
+pub(crate) fn carries_entries(message: &Message) -> bool {
+    matches!(&message.body, Body::Append(append) if !append.batches.is_empty())
+}

@@ -1,0 +1,172 @@
+//! Short words: ids, logs and messages out of plain numbers.
+
+use raft_core::bytes::Bytes;
+use raft_core::{
+    Append, AppendReply, Batches, Body, Config, Conflict, Entries, EntryKind, Heartbeat, HeartbeatReply,
+    LogIndex, Member, MemberRole, Membership, Message, NodeId, Position, Term, VoteRequest,
+};
+use raft_proto::prost::Message as _;
+use raft_proto::v1;
+
+pub(crate) fn node(id: u64) -> NodeId {
+    NodeId::new(id)
+}
+
+pub(crate) fn term(term: u64) -> Term {
+    Term::new(term)
+}
+
+pub(crate) fn index(index: u64) -> LogIndex {
+    LogIndex::new(index)
+}
+
+/// The position of the entry at `index` made in `term`, in the order of [`Position::new`].
+pub(crate) fn at(term: u64, index: u64) -> Position {
+    Position::new(Term::new(term), LogIndex::new(index))
+}
+
+pub(crate) fn config(id: u64) -> Config {
+    let mut config = Config::new(node(id));
+    config.seed = 7;
+    config
+}
+
+pub(crate) fn voters(count: u64) -> Membership {
+    Membership::of_voters((1..=count).map(node)).expect("ids are valid")
+}
+
+/// Voters 1 to `count`, and one learner.
+pub(crate) fn with_learner(count: u64, learner: u64) -> Membership {
+    let mut members: Vec<_> = (1..=count).map(|id| Member::voter(node(id))).collect();
+    members.push(Member { role: MemberRole::Learner, ..Member::voter(node(learner)) });
+    Membership::new(members).expect("ids are valid")
+}
+
+/// A joint configuration: who votes in the outgoing one, and who in the incoming one.
+pub(crate) fn joint(outgoing: &[u64], incoming: &[u64]) -> Membership {
+    let mut ids: Vec<u64> = outgoing.iter().chain(incoming).copied().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let members = ids.iter().map(|id| v1::Member {
+        id: *id,
+        role: if incoming.contains(id) { v1::MemberRole::Voter } else { v1::MemberRole::Leaving }.into(),
+        outgoing_voter: outgoing.contains(id),
+        context: Bytes::new(),
+        domain: 0,
+    });
+    let wire = v1::Membership { members: members.collect(), joint: true, auto_leave: false };
+    Membership::decode(&wire.encode_to_vec()).expect("a valid joint membership")
+}
+
+/// The payload that every test gives the entry at this position, so that contents can be compared.
+pub(crate) fn payload(position: Position) -> Vec<u8> {
+    position.to_string().into_bytes()
+}
+
+/// Commands from `first` on in one term, with the usual payloads.
+pub(crate) fn batch(term: u64, first: u64, count: u64) -> Entries {
+    let mut bytes = Vec::new();
+    for offset in 0..count {
+        let payload = payload(at(term, first + offset));
+        bytes.push(u8::try_from(payload.len()).expect("short"));
+        bytes.extend(payload);
+    }
+    Entries::parse(index(first), Term::new(term), EntryKind::Command, Bytes::from(bytes)).expect("valid")
+}
+
+/// Entries behind `prev`, one of each of these terms.
+pub(crate) fn batches(prev: u64, terms: &[u64]) -> Batches {
+    let mut batches = Batches::new();
+    let mut first = prev + 1;
+    for run in terms.chunk_by(|a, b| a == b) {
+        batches.push(batch(run[0], first, run.len() as u64));
+        first += run.len() as u64;
+    }
+    batches
+}
+
+pub(crate) fn message(from: u64, to: u64, term: u64, body: Body) -> Message {
+    Message { from: node(from), to: node(to), term: Term::new(term), body }
+}
+
+pub(crate) fn append(prev: Position, commit: u64, terms: &[u64]) -> Body {
+    let batches = batches(prev.index.get(), terms);
+    Body::Append(Append { prev, commit: index(commit), round: 0, batches })
+}
+
+pub(crate) fn append_reply(round: u64, durable: u64, received: u64) -> Body {
+    let (durable, received) = (index(durable), index(received));
+    Body::AppendReply(AppendReply { round, durable, received, conflict: None })
+}
+
+/// A refused append: nothing acknowledged, a hint where the logs may meet.
+pub(crate) fn refused(round: u64, rejected: u64, hint: Position) -> Body {
+    let conflict = Some(Conflict { rejected: index(rejected), hint });
+    Body::AppendReply(AppendReply { round, durable: index(0), received: index(0), conflict })
+}
+
+pub(crate) fn heartbeat(commit: u64, round: u64) -> Body {
+    Body::Heartbeat(Heartbeat { commit: index(commit), round, transferee: None })
+}
+
+pub(crate) fn heartbeat_reply(round: u64, durable: u64, received: u64) -> Body {
+    Body::HeartbeatReply(HeartbeatReply { round, durable: index(durable), received: index(received) })
+}
+
+pub(crate) fn vote(campaign: u64, last: Position) -> VoteRequest {
+    VoteRequest { campaign, last, priority: 0, transfer: false }
+}
+
+/// The index that a batch list ends at, zero if it is empty.
+pub(crate) fn ends_at(batches: &Batches) -> u64 {
+    batches.last().map_or(0, LogIndex::get)
+}
+
+/// The name of a message's body, for choosing messages out of the bag.
+pub(crate) fn kind(message: &Message) -> &'static str {
+    match &message.body {
+        Body::PreVote(_) => "pre-vote",
+        Body::PreVoteReply(_) => "pre-vote reply",
+        Body::Vote(_) => "vote",
+        Body::VoteReply(_) => "vote reply",
+        Body::Append(_) => "append",
+        Body::AppendReply(_) => "append reply",
+        Body::Heartbeat(_) => "heartbeat",
+        Body::HeartbeatReply(_) => "heartbeat reply",
+        Body::InstallSnapshot(_) => "install snapshot",
+        Body::InstallSnapshotReply(_) => "install snapshot reply",
+        Body::TimeoutNow => "timeout now",
+        Body::Read { .. } => "read",
+        Body::ReadReply { .. } => "read reply",
+        Body::Propose { .. } => "propose",
+        Body::ProposeReply { .. } => "propose reply",
+    }
+}
+
+/// A small seeded generator for random schedules (xorshift64*).
+#[derive(Clone, Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
+    }
+
+    /// A place in a list of this length.
+    pub(crate) fn place(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).expect("below a length")
+    }
+
+    /// True once in `n` times.
+    pub(crate) fn once_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}

@@ -1,0 +1,16 @@
+//! What the protocol tests are built from: one node on a disk that a test holds in its hand, a
+//! cluster of them around a bag of messages, and short words for messages and logs.
+//!
+//! Everything goes through the public door: inputs in, actions out. Every action that comes out is
+//! checked against what is durable at that moment, so each test is a test of that as well.
+
+mod cluster;
+mod make;
+mod peer;
+
+pub(crate) use cluster::{Cluster, carries_entries};
+pub(crate) use make::{
+    Dice, append, append_reply, at, batch, batches, config, ends_at, heartbeat, heartbeat_reply, index,
+    joint, kind, message, node, payload, refused, term, vote, voters, with_learner,
+};
+pub(crate) use peer::Peer;

@@ -1,0 +1,301 @@
+//! The server's rules at its two doors: real sockets on one side, a replica that does what the
+//! test says on the other.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::kv::Machine;
+
+/// What the replica has been asked and is to do.
+#[derive(Default)]
+struct Script {
+    refusal: Option<Refused>,
+    proposed: Vec<Vec<u8>>,
+    reads: u64,
+    events: VecDeque<Happening>,
+}
+
+/// Tickets are the places in `proposed`, and the number of reads.
+#[derive(Clone, Copy)]
+enum Happening {
+    Apply(usize),
+    NotApplied(usize),
+    Unknown(usize),
+    ReadReady(u64),
+    ReadRefused(u64),
+    LeaderChanged,
+}
+
+struct ScriptedReplica {
+    script: Arc<Mutex<Script>>,
+    machine: Machine,
+}
+
+impl Replica for ScriptedReplica {
+    type Error = Infallible;
+
+    fn tick(&mut self) {}
+
+    fn pump(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
+        let mut script = self.script.lock().unwrap();
+        if let Some(refusal) = script.refusal {
+            return Err(refusal);
+        }
+        script.proposed.push(batch.to_vec());
+        Ok(Ticket(script.proposed.len() as u64 - 1))
+    }
+
+    fn read(&mut self) -> Result<Ticket, Refused> {
+        let mut script = self.script.lock().unwrap();
+        if let Some(refusal) = script.refusal {
+            return Err(refusal);
+        }
+        script.reads += 1;
+        Ok(Ticket(script.reads))
+    }
+
+    fn poll_event(&mut self) -> Option<ReplicaEvent> {
+        let mut script = self.script.lock().unwrap();
+        let answered = |at: usize, outcome| ReplicaEvent::Answered { ticket: Ticket(at as u64), outcome };
+        Some(match script.events.pop_front()? {
+            Happening::Apply(at) => {
+                answered(at, Outcome::Applied(self.machine.apply_batch(&script.proposed[at])))
+            }
+            Happening::NotApplied(at) => answered(at, Outcome::NotApplied),
+            Happening::Unknown(at) => answered(at, Outcome::Unknown),
+            Happening::ReadReady(up_to) => ReplicaEvent::ReadReady { up_to: Ticket(up_to) },
+            Happening::ReadRefused(up_to) => ReplicaEvent::ReadRefused { up_to: Ticket(up_to) },
+            Happening::LeaderChanged => ReplicaEvent::LeaderChanged,
+        })
+    }
+
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    fn overview(&self) -> Overview {
+        Overview::default()
+    }
+}
+
+/// A server on a thread of its own.
+struct Stage {
+    script: Arc<Mutex<Script>>,
+    address: SocketAddr,
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Stage {
+    fn new(limits: Limits) -> Self {
+        let stop = Stop::default();
+        let log = slog::Logger::root(slog::Discard, slog::o!());
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::bind(any, Duration::from_millis(2), limits, stop.clone(), log).unwrap();
+        let address = server.local_address().unwrap();
+        let script = Arc::new(Mutex::new(Script::default()));
+        let replica = ScriptedReplica { script: Arc::clone(&script), machine: Machine::new(0) };
+        let thread = Some(std::thread::spawn(move || server.run(replica).unwrap()));
+        Self { script, address, stop, thread }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+    }
+
+    fn refuse(&self, refusal: Option<Refused>) {
+        self.script.lock().unwrap().refusal = refusal;
+    }
+
+    fn happen(&self, happening: Happening) {
+        self.script.lock().unwrap().events.push_back(happening);
+    }
+
+    /// Waits until the script says so.
+    fn until(&self, what: &str, is_so: impl Fn(&Script) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_so(&self.script.lock().unwrap()) {
+            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn until_proposed(&self, count: usize) {
+        self.until("a proposal", |script| script.proposed.len() == count);
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.stop.stop();
+        let ended = self.thread.take().unwrap().join();
+        assert!(std::thread::panicking() || ended.is_ok());
+    }
+}
+
+fn say(stream: &mut TcpStream, text: &str) {
+    stream.write_all(text.as_bytes()).unwrap();
+}
+
+fn expect(stream: &mut TcpStream, expected: &str) {
+    let mut found = vec![0; expected.len()];
+    stream.read_exact(&mut found).unwrap();
+    assert_eq!(String::from_utf8_lossy(&found), expected);
+}
+
+fn expect_failure(stream: &mut TcpStream, failure: Failure) {
+    expect(stream, &format!("-{failure}\r\n"));
+}
+
+fn quick() -> Limits {
+    let short = Duration::from_millis(150);
+    Limits { hold_time_max: short, answer_time_max: short, ..Limits::default() }
+}
+
+#[test]
+fn command_without_a_leader_is_held_and_carried_out_once_there_is_one() {
+    let stage = Stage::new(Limits::default());
+    stage.refuse(Some(Refused::NoLeader));
+    let (mut writer, mut reader) = (stage.connect(), stage.connect());
+    say(&mut writer, "SET k 1\r\nPING\r\n");
+    say(&mut reader, "GET k\r\n");
+    stage.happen(Happening::LeaderChanged);
+    stage.until("the event", |script| script.events.is_empty());
+    stage.refuse(None);
+    stage.until_proposed(1);
+    stage.happen(Happening::Apply(0));
+    expect(&mut writer, "+OK\r\n+PONG\r\n");
+    stage.until("a read", |script| script.reads == 1);
+    stage.happen(Happening::ReadReady(1));
+    expect(&mut reader, "$1\r\n1\r\n");
+}
+
+#[test]
+fn command_that_waited_too_long_for_a_leader_is_definitely_refused() {
+    let stage = Stage::new(quick());
+    stage.refuse(Some(Refused::NoLeader));
+    let mut client = stage.connect();
+    say(&mut client, "SET k 1\r\n");
+    expect_failure(&mut client, Failure::NoLeader);
+    say(&mut client, "GET k\r\n");
+    expect_failure(&mut client, Failure::NoLeader);
+    assert!(stage.script.lock().unwrap().proposed.is_empty());
+}
+
+/// A write whose outcome does not come is unknown, never "failed" (S79, S82).
+#[test]
+fn write_that_waited_too_long_for_its_outcome_is_unknown_and_answered_once() {
+    let stage = Stage::new(quick());
+    let mut client = stage.connect();
+    say(&mut client, "SET k 1\r\nINCR k\r\n");
+    stage.until_proposed(1);
+    expect_failure(&mut client, Failure::Unknown);
+    expect_failure(&mut client, Failure::Unknown);
+    stage.happen(Happening::Apply(0));
+    say(&mut client, "PING\r\n");
+    expect(&mut client, "+PONG\r\n");
+    say(&mut client, "INCR k\r\n");
+    stage.until_proposed(2);
+    stage.happen(Happening::Unknown(1));
+    expect_failure(&mut client, Failure::Unknown);
+}
+
+#[test]
+fn write_that_the_leader_gave_up_is_proposed_again() {
+    let stage = Stage::new(Limits::default());
+    let mut client = stage.connect();
+    say(&mut client, "INCR k\r\n");
+    stage.until_proposed(1);
+    stage.happen(Happening::NotApplied(0));
+    stage.until_proposed(2);
+    stage.happen(Happening::Apply(1));
+    expect(&mut client, ":1\r\n");
+}
+
+#[test]
+fn busy_and_too_large_are_told_at_once() {
+    let stage = Stage::new(Limits::default());
+    let mut client = stage.connect();
+    for (refusal, failure) in [(Refused::Busy, Failure::Busy), (Refused::TooLarge, Failure::TooLarge)] {
+        stage.refuse(Some(refusal));
+        say(&mut client, "SET k 1\r\n");
+        expect_failure(&mut client, failure);
+    }
+}
+
+#[test]
+fn refused_read_is_asked_again() {
+    let stage = Stage::new(Limits::default());
+    let mut client = stage.connect();
+    say(&mut client, "GET k\r\n");
+    stage.until("a read", |script| script.reads == 1);
+    stage.happen(Happening::ReadRefused(1));
+    stage.until("another read", |script| script.reads == 2);
+    stage.happen(Happening::ReadReady(2));
+    expect(&mut client, "$-1\r\n");
+}
+
+#[test]
+fn connection_has_one_chunk_under_way_at_a_time() {
+    let stage = Stage::new(Limits::default());
+    let mut client = stage.connect();
+    say(&mut client, "SET k 1\r\n");
+    stage.until_proposed(1);
+    say(&mut client, "GET k\r\n");
+    say(&mut client, "SET k 2\r\n");
+    // Another connection is served meanwhile, so the server has had its chance.
+    let mut other = stage.connect();
+    say(&mut other, "PING\r\n");
+    expect(&mut other, "+PONG\r\n");
+    {
+        let script = stage.script.lock().unwrap();
+        assert_eq!((script.proposed.len(), script.reads), (1, 0));
+    }
+    stage.happen(Happening::Apply(0));
+    // What arrived meanwhile is one chunk with a write: all of it goes into the log.
+    stage.until_proposed(2);
+    stage.happen(Happening::Apply(1));
+    expect(&mut client, "+OK\r\n$1\r\n1\r\n+OK\r\n");
+}
+
+#[test]
+fn stopping_server_answers_what_is_under_way() {
+    let mut stage = Stage::new(Limits::default());
+    let mut client = stage.connect();
+    say(&mut client, "SET k 1\r\n");
+    stage.until_proposed(1);
+    stage.stop.stop();
+    stage.happen(Happening::Apply(0));
+    expect(&mut client, "+OK\r\n");
+    let ended = stage.thread.replace(std::thread::spawn(|| ())).unwrap().join();
+    assert!(ended.is_ok());
+}
+
+#[test]
+fn client_over_its_output_limit_is_closed() {
+    let stage = Stage::new(Limits { output_bytes_max: 1 << 20, ..Limits::default() });
+    let mut client = stage.connect();
+    let value = "x".repeat(1 << 19);
+    say(&mut client, &format!("SET k {}\r\n", &value[..1000]));
+    stage.until_proposed(1);
+    stage.happen(Happening::Apply(0));
+    expect(&mut client, "+OK\r\n");
+    say(&mut client, &format!("MGET{}\r\n", " k".repeat(5000)));
+    stage.until("a read", |script| script.reads == 1);
+    stage.happen(Happening::ReadReady(1));
+    let mut rest = Vec::new();
+    let ended = client.read_to_end(&mut rest);
+    assert!(ended.is_err() || rest.is_empty(), "{} bytes", rest.len());
+}
