@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::faulty::{GROUP, append, closed_with_segments, damage, killed_after, new_log, refused};
-use common::{DIR, IDENTITY, initialise, mark, open, options, read_all, segment};
-use raft_core::{LogIndex, NodeId};
+use common::{
+    DIR, IDENTITY, entries, hard_state, initialise, mark, open, options, read_all, request, segment,
+};
+use raft_core::{GroupId, LogIndex, LogStore, NodeId, Persist};
 use raft_storage::fs::SimFs;
-use raft_storage::{Damage, Identity, OpenError, Start, Wal};
+use raft_storage::{Damage, GroupLog, Identity, OpenError, Start, Wal};
 
 #[test]
 fn a_missing_segment_is_refused_f15() {
@@ -157,4 +159,45 @@ fn dead_segments_are_removed_and_the_disk_use_stays_bounded_s102() {
     };
     assert_eq!(expected[&GROUP].last(), LogIndex::new(600));
     assert_eq!(expected[&GROUP].entries.len(), 10);
+}
+
+/// The vote and the term were written once, long ago; a second group has not written since; the
+/// first keeps entries that span several segments. None of that may go with the dead segments.
+#[test]
+fn what_still_matters_is_never_removed_s102() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    append(&mut log, 1, 1, 10, 1200);
+    let persist = |log: &mut GroupLog, id: u64| {
+        let entries = entries(1, (id - 1) * 10 + 1, 10, 1200);
+        log.persist(Persist { entries, ..request(id) }).unwrap();
+        log.flush_now().unwrap();
+    };
+    for id in 2..=20 {
+        persist(&mut log, id);
+    }
+    // Keeps 150 entries, in many segments.
+    log.compact(mark(1, 50)).unwrap();
+    log.flush_now().unwrap();
+    let mut other = wal.group(GroupId::new(2)).unwrap();
+    other.recover().unwrap();
+    append(&mut other, 1, 1, 1, 10);
+    for id in 21..=30 {
+        persist(&mut log, id);
+    }
+    assert!(fs.content(segment(1)).is_none(), "dead segments are removed");
+    let check = |fs: &SimFs, first: u64, last: u64| {
+        let found = read_all(&open(&fs.after_process_death()).unwrap()).unwrap();
+        let model = &found[&GROUP];
+        assert_eq!(model.hard_state, hard_state(1, 1, 0).unwrap());
+        assert_eq!((model.entries[0].0.get(), model.last().get()), (first, last));
+        assert_eq!(found[&GroupId::new(2)].last(), LogIndex::new(1));
+    };
+    check(&fs, 51, 300);
+    // The idle group's record is in the oldest segment now.
+    log.compact(mark(1, 290)).unwrap();
+    for id in 31..=40 {
+        persist(&mut log, id);
+    }
+    check(&fs, 291, 400);
 }
