@@ -31,7 +31,8 @@ impl Cluster {
         let Some((leader, term)) = self.common_leader() else { return Ok(()) };
         // In the middle of a change, the leader may be on its way out.
         let membership = self.latest_leader().map(|node| node.raft().membership().clone());
-        let Some(membership) = membership.filter(|membership| !membership.is_joint()) else { return Ok(()) };
+        let stays = |membership: &Membership| !membership.is_joint() && membership.can_lead(leader);
+        let Some(membership) = membership.filter(stays) else { return Ok(()) };
         // A node that does not ask first, and was removed without knowing, disturbs as it likes.
         let mut nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
         if !nodes.all(|node| node.raft().config().pre_vote) {
