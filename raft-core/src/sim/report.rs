@@ -14,7 +14,7 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together.
-const EXPECTED: [&str; 23] = [
+const EXPECTED: [&str; 24] = [
     "acknowledged",
     "campaign against a live leader",
     "committed",
@@ -34,6 +34,7 @@ const EXPECTED: [&str; 23] = [
     "proposal lost",
     "proposal refused",
     "proposal unknown",
+    "read asked of an overtaken leader",
     "read served",
     "read refused",
     "stepped down: disk stalled",
