@@ -142,7 +142,7 @@ impl Books {
 
     /// Whether the disk has not answered for an election timeout (F25).
     pub(crate) fn is_disk_stalled(&self) -> bool {
-        self.disk.stalled_ticks() >= self.config.election_timeout_ticks_min
+        self.disk.stalled_ticks() >= u64::from(self.config.election_timeout_ticks_min)
     }
 
     /// Names a load.
