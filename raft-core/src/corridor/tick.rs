@@ -2,7 +2,7 @@
 
 use crate::books::role::{Follower, Role};
 use crate::corridor::Machine;
-use crate::rooms::{replication, transfer};
+use crate::rooms::{proposing, replication, transfer};
 use crate::words::notice::{Notice, StepDown};
 
 impl Machine {
@@ -16,6 +16,7 @@ impl Machine {
         if self.books.is_disk_stalled() && !was_stalled {
             self.books.outbox.notice(Notice::DiskStalled);
         }
+        proposing::tick(&mut self.books);
         match &mut self.role {
             Role::Leader(_) => self.tick_leader(),
             Role::Follower(follower) => {
