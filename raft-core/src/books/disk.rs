@@ -125,9 +125,19 @@ impl Disk {
         }
     }
 
-    /// Another tick passed.
-    pub(crate) fn tick(&mut self) {
-        self.now = self.now.saturating_add(1);
+    /// Time passes.
+    pub(crate) fn advance(&mut self, ticks: u32) {
+        self.now = self.now.saturating_add(u64::from(ticks));
+    }
+
+    /// How long until the oldest request has waited for `patience` ticks: `u32::MAX` if
+    /// nothing waits, or has waited that long already.
+    pub(crate) fn ticks_until_stalled(&self, patience: u32) -> u32 {
+        let left = u64::from(patience).saturating_sub(self.stalled_ticks());
+        match u32::try_from(left) {
+            Ok(left) if left > 0 && !self.under_way.is_empty() => left,
+            Ok(_) | Err(_) => u32::MAX,
+        }
     }
 
     /// The log is durable up to here.

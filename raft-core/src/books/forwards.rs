@@ -73,9 +73,16 @@ impl Forwards {
         Some((sent.first, sent.count))
     }
 
-    /// One tick passed.
-    pub(crate) fn tick(&mut self) {
-        self.now += 1;
+    /// Time passes.
+    pub(crate) fn advance(&mut self, ticks: u32) {
+        self.now += u64::from(ticks);
+    }
+
+    /// How long until the oldest message has waited this long, at least one tick.
+    pub(crate) fn ticks_until_expired(&self, timeout_ticks: u32) -> u32 {
+        let Some(oldest) = self.sent.front() else { return u32::MAX };
+        let waited = u32::try_from(self.now - oldest.since).unwrap_or(u32::MAX);
+        timeout_ticks.saturating_sub(waited).max(1)
     }
 
     /// Gives up the oldest message if it has waited this long: it, or its answer, was lost.

@@ -113,9 +113,8 @@ pub(crate) fn give_up_sent(books: &mut Books) {
     }
 }
 
-/// One tick: what was lost on the way, or whose answer was, will not be answered.
-pub(crate) fn tick(books: &mut Books) {
-    books.forwards.tick();
+/// What was lost on the way, or whose answer was, will not be answered.
+pub(crate) fn expire(books: &mut Books) {
     while let Some((first, count)) = books.forwards.drop_expired(books.config.proposal_timeout_ticks) {
         books.outbox.push(Action::Forwarded { first, count, result: ForwardResult::Unknown });
     }
