@@ -14,6 +14,8 @@ pub(crate) struct Progress {
     pub(crate) id: NodeId,
     votes_incoming: bool,
     votes_outgoing: bool,
+    /// Its failure domain, zero if it has none.
+    domain: u64,
     pub(crate) mode: Mode,
     /// Up to here its log equals ours and is durable. Never goes back.
     pub(crate) matched: LogIndex,
@@ -61,6 +63,7 @@ impl Progress {
             id,
             votes_incoming: false,
             votes_outgoing: false,
+            domain: 0,
             mode: Mode::Probe { is_sent: false, with_entries: true },
             matched: LogIndex::ZERO,
             matched_round: 0,
@@ -131,6 +134,7 @@ impl ProgressMap {
             };
             self.0[at].votes_incoming = votes_incoming(member);
             self.0[at].votes_outgoing = member.outgoing_voter;
+            self.0[at].domain = member.domain;
         }
     }
 
@@ -151,9 +155,20 @@ impl ProgressMap {
         self.0.iter_mut()
     }
 
-    /// The highest index that is durable on a quorum of every active configuration.
-    pub(crate) fn committed(&self) -> LogIndex {
-        LogIndex::new(self.reached(|progress| progress.matched.get()))
+    /// The highest index that is durable on a quorum of every active configuration and, if more
+    /// than one is asked for, in so many failure domains of each.
+    pub(crate) fn committed(&self, domains_min: u32) -> LogIndex {
+        let index = self.reached(|progress| progress.matched.get());
+        if domains_min <= 1 {
+            return LogIndex::new(index);
+        }
+        let across = |votes: fn(&Progress) -> bool| {
+            let voters = self.0.iter().filter(|progress| votes(progress));
+            quorum::reached_across(voters.map(|voter| (voter.domain, voter.matched.get())), domains_min)
+        };
+        let domains =
+            across(|progress| progress.votes_incoming).min(across(|progress| progress.votes_outgoing));
+        LogIndex::new(index.min(domains))
     }
 
     /// The highest read round that a quorum of every active configuration confirmed.

@@ -42,6 +42,11 @@ pub struct Config {
     pub check_quorum: bool,
     /// Breaks exact ties between logs in elections; higher wins. Default 0.
     pub priority: i64,
+    /// An entry is committed only when voters in so many failure domains have it, beside the
+    /// majority (or in all domains, if there are fewer). Domains are set per member, by
+    /// [`MembershipChange::domain`](crate::MembershipChange::domain). Costs availability: if all but
+    /// one domain fail, nothing is committed. Default 1, which asks for nothing more.
+    pub commit_domains_min: u32,
     /// The largest payload of one entry. Default 1 MiB.
     pub entry_bytes_max: u32,
     /// Entries of at most this size together, or a single larger one, make one append. Default
@@ -117,6 +122,7 @@ impl Config {
             pre_vote: true,
             check_quorum: true,
             priority: 0,
+            commit_domains_min: 1,
             entry_bytes_max: 1 << 20,
             append_bytes_max: 1 << 20,
             inflight_messages_max: 256,
@@ -151,6 +157,7 @@ impl Config {
             return Err(ConfigError::ElectionTimeoutMax);
         }
         let limits = [
+            ("commit_domains_min", self.commit_domains_min),
             ("entry_bytes_max", self.entry_bytes_max),
             ("append_bytes_max", self.append_bytes_max),
             ("inflight_messages_max", self.inflight_messages_max),

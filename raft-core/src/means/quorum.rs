@@ -51,6 +51,24 @@ pub(crate) fn reached(values: impl Iterator<Item = u64>) -> u64 {
     values[(count - 1) / 2]
 }
 
+/// The highest value that voters of at least `domains_min` failure domains have reached or passed,
+/// given each voter's domain and value.
+///
+/// Voters without a domain (zero) count for none. If there are fewer domains than asked for, all of
+/// them are needed; without any, nothing binds and the result is `u64::MAX`.
+pub(crate) fn reached_across(voters: impl Iterator<Item = (u64, u64)>, domains_min: u32) -> u64 {
+    let mut best: Vec<(u64, u64)> = Vec::new();
+    for (domain, value) in voters.filter(|(domain, _)| *domain != 0) {
+        match best.iter_mut().find(|(known, _)| *known == domain) {
+            Some((_, highest)) => *highest = value.max(*highest),
+            None => best.push((domain, value)),
+        }
+    }
+    best.sort_unstable_by_key(|(_, highest)| core::cmp::Reverse(*highest));
+    let needed = best.len().min(domains_min as usize);
+    needed.checked_sub(1).map_or(u64::MAX, |last| best[last].1)
+}
+
 /// How a vote stands, from each voter's answer, `None` if it did not answer yet.
 pub(crate) fn tally(votes: impl Iterator<Item = Option<bool>>) -> Tally {
     let (mut voters, mut yes, mut no) = (0usize, 0usize, 0usize);
@@ -91,6 +109,37 @@ mod tests {
                 let values: Vec<u64> = (0..voters).map(|_| rng.next() % 6).collect();
                 assert_eq!(reached(values.iter().copied()), reached_by_definition(&values), "{values:?}");
             }
+        }
+    }
+
+    #[test]
+    fn reached_across_equals_its_definition() {
+        let mut rng = crate::means::rng::Rng::new(2);
+        for _ in 0..20_000 {
+            let count = rng.between(0, 7);
+            let voters: Vec<(u64, u64)> = (0..count).map(|_| (rng.next() % 4, rng.next() % 6)).collect();
+            let domains_min = rng.between(1, 4);
+            let domains_at = |v: u64| {
+                let mut domains: Vec<u64> = voters
+                    .iter()
+                    .filter(|(domain, value)| *domain != 0 && *value >= v)
+                    .map(|voter| voter.0)
+                    .collect();
+                domains.sort_unstable();
+                domains.dedup();
+                domains.len()
+            };
+            let needed = domains_at(0).min(domains_min as usize);
+            let expected = if needed == 0 {
+                u64::MAX
+            } else {
+                (0..6).filter(|v| domains_at(*v) >= needed).max().unwrap_or(0)
+            };
+            assert_eq!(
+                reached_across(voters.iter().copied(), domains_min),
+                expected,
+                "{voters:?} {domains_min}"
+            );
         }
     }
 

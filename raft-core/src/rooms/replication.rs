@@ -117,7 +117,7 @@ pub(crate) fn on_heartbeat_reply(
 /// Entries of earlier terms are never committed by counting: one can be on a majority and still be
 /// overwritten by a leader elected by a majority that lacks it (Raft §5.4.2, figure 8; S23).
 pub(crate) fn advance_commit(books: &mut Books, leader: &mut Leader) {
-    let index = leader.progress.committed();
+    let index = leader.progress.committed(books.config.commit_domains_min);
     if index <= books.commit() || books.log.term_at(index) != Some(books.term()) {
         return;
     }

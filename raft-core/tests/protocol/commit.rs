@@ -1,6 +1,6 @@
 //! What is committed, when, and who may say so (Raft §5.3, §5.4.2; diss. §10.2.1).
 
-use raft_core::{CommitStatus, EntryKind, Position, StepDown};
+use raft_core::{CommitStatus, EntryKind, Member, Membership, Position, StepDown};
 
 use crate::support::{
     Cluster, Dice, Peer, append, append_reply, at, config, heartbeat, index, joint, kind, node, term, voters,
@@ -36,6 +36,21 @@ fn a_leader_counts_only_entries_of_its_own_term() {
     }
     leader.hear(2, 3, append_reply(0, 4, 4));
     assert_eq!(leader.raft.commit(), index(4));
+}
+
+/// Commit across failure domains: a majority within one domain is not enough if two are asked for.
+#[test]
+fn an_entry_commits_only_in_as_many_domains_as_asked_for() {
+    let member = |(id, domain)| Member { domain, ..Member::voter(node(id)) };
+    let members = [(1, 7), (2, 7), (3, 8)].map(member).to_vec();
+    let mut config = config(1);
+    config.commit_domains_min = 2;
+    let mut leader = Peer::found(config, Membership::new(members).expect("valid"));
+    leader.win(&[2]);
+    leader.hear(2, 1, append_reply(0, 1, 1));
+    assert_eq!(leader.raft.commit(), index(0), "both are in domain 7");
+    leader.hear(3, 1, append_reply(0, 1, 1));
+    assert_eq!(leader.raft.commit(), index(1));
 }
 
 /// S24: the commit index equals its definition after each of many random acknowledgements: the

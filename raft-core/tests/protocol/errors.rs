@@ -22,7 +22,8 @@ fn every_setting_has_bounds() {
         change(&mut config);
         Raft::found(config, voters(1)).map(drop).expect_err("out of bounds")
     };
-    let limits: [(Change, &str); 10] = [
+    let limits: [(Change, &str); 11] = [
+        (|c| c.commit_domains_min = 0, "commit_domains_min"),
         (|c| c.entry_bytes_max = 0, "entry_bytes_max"),
         (|c| c.append_bytes_max = 0, "append_bytes_max"),
         (|c| c.inflight_messages_max = 0, "inflight_messages_max"),
