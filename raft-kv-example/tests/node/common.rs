@@ -18,6 +18,10 @@ pub(crate) struct TestCluster {
     pub(crate) ports: Vec<u16>,
     pub(crate) peers: String,
     children: Vec<Option<Child>>,
+    /// How many founded it; the others joined.
+    founders: usize,
+    /// The peer addresses of those that joined.
+    joined: Vec<String>,
 }
 
 impl TestCluster {
@@ -37,6 +41,8 @@ impl TestCluster {
             peers: peers.collect::<Vec<_>>().join(","),
             ports,
             children: (0..size).map(|_| None).collect(),
+            founders: size,
+            joined: Vec::new(),
         };
         (0..size).for_each(|at| cluster.start_node(at));
         cluster
@@ -47,9 +53,32 @@ impl TestCluster {
     }
 
     pub(crate) fn start_node(&mut self, at: usize) {
+        self.start_node_with(at, &[]);
+    }
+
+    /// Starts a new node that knows nothing but where one member takes commands; its place.
+    pub(crate) fn join(&mut self, member: usize) -> usize {
+        let ports = raft_kv::free_ports::find(2).unwrap();
+        let at = self.size();
+        self.ports.truncate(at);
+        self.ports.push(ports[0]);
+        self.joined.push(format!("127.0.0.1:{}", ports[1]));
+        self.children.push(None);
+        let member = format!("127.0.0.1:{}", self.ports[member]);
+        self.start_node_with(at, &["--join", &member]);
+        at
+    }
+
+    fn start_node_with(&mut self, at: usize, more: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log_path(at)).unwrap();
-        let child = serve()
-            .args(["--id", &(at + 1).to_string(), "--peers", &self.peers])
+        let mut command = serve();
+        match at.checked_sub(self.founders) {
+            None => command.args(["--peers", &self.peers]),
+            Some(newcomer) => command.args(["--peer-listen", &self.joined[newcomer]]),
+        };
+        let child = command
+            .args(["--id", &(at + 1).to_string()])
+            .args(more)
             .args(["--listen", &format!("127.0.0.1:{}", self.ports[at])])
             .arg("--data")
             .arg(self.data_dir(at))
@@ -161,14 +190,13 @@ pub(crate) fn serve() -> Command {
 
 /// Runs a node that should refuse to start; gives what it says.
 pub(crate) fn refusal(data: &Path, listen: &str, peers: &str, more: &[&str]) -> String {
-    let mut child = serve()
-        .args(["--id", "1", "--listen", listen, "--peers", peers])
-        .arg("--data")
-        .arg(data)
-        .args(more)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let all = [&["--id", "1", "--listen", listen, "--peers", peers], more].concat();
+    refusal_of(data, &all)
+}
+
+/// The same with all other settings.
+pub(crate) fn refusal_of(data: &Path, settings: &[&str]) -> String {
+    let mut child = serve().arg("--data").arg(data).args(settings).stderr(Stdio::piped()).spawn().unwrap();
     let status = wait_for_exit(&mut child);
     assert!(!status.success(), "the node should have refused to start");
     let output = child.wait_with_output().unwrap();
