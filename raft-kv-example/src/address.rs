@@ -73,9 +73,7 @@ pub fn is_address(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | '/' | '=');
     text.len() <= ADDRESS_BYTES_MAX
         && text.chars().all(is_plain)
-        && text
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0))
+        && text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// The longest name of a host has 253 bytes.
@@ -101,7 +99,7 @@ mod tests {
             (&b"\xff:1"[..], AddressesError::NotText),
             (b"", AddressesError::Peer),
             (b"host", AddressesError::Peer),
-            (b"host:0", AddressesError::Peer),
+            (b"host:65536", AddressesError::Peer),
             (b":1", AddressesError::Peer),
             (b"a b:1", AddressesError::Peer),
             (b"h:1,c", AddressesError::Client),

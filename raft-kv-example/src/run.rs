@@ -123,7 +123,7 @@ impl error::Error for RunError {
 /// # Errors
 ///
 /// If it cannot start, or its disk or log is no longer to be trusted.
-pub fn run(settings: Settings, log: &Logger) -> Result<(), RunError> {
+pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
     let log = log.new(o!("node" => settings.config.id.get()));
     let stop = Stop::default();
     for signal in [SIGTERM, SIGINT] {
@@ -136,6 +136,10 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), RunError> {
     let address = resolve("--listen", &settings.listen)?;
     let server = Server::bind(address, settings.tick, settings.limits.clone(), stop, log.clone())
         .map_err(|source| RunError::Listen { address, source })?;
+    let listening = server.local_address().unwrap_or(address);
+    if let Some(host) = settings.client_address.strip_suffix(":0") {
+        settings.client_address = format!("{host}:{}", listening.port());
+    }
     check_origin(&settings)?;
     let wal = open_log(&settings, &server, &log)?;
     let transport = Arc::new(open_transport(&settings, wal.incarnation(), &server, &log)?);
@@ -152,7 +156,6 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), RunError> {
     let node = node.map_err(|error| RunError::Node(error.into()))?;
     let roads = Roads::new(Arc::clone(&transport), &peers, log.clone());
     let node = KvNode::new(node, settings.cluster, settings.client_address, roads, log.clone());
-    let listening = server.local_address().unwrap_or(address);
     info!(log, "ready for clients"; "address" => %listening);
     let result = server.run(node).map_err(RunError::Serve);
     transport.shutdown();

@@ -229,6 +229,9 @@ impl ServeArgs {
                 }
                 None => listen.clone(),
             };
+            if peer_address.ends_with(":0") {
+                return Err(SettingsError::Address { option: "--peer-listen", given: peer_address });
+            }
             return Ok((Origin::Newcomer { member, peer_address }, listen));
         }
         let members = self.peers.iter().map(|given| parse_peer(given)).collect::<Result<Vec<_>, _>>()?;

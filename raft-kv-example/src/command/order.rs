@@ -49,7 +49,7 @@ impl Order {
 }
 
 fn address(word: &[u8]) -> Result<String, CommandError> {
-    let text = std::str::from_utf8(word).ok().filter(|text| is_address(text));
+    let text = std::str::from_utf8(word).ok().filter(|text| is_address(text) && !text.ends_with(":0"));
     text.map(str::to_owned).ok_or(CommandError::Address)
 }
 
@@ -89,7 +89,13 @@ mod tests {
         {
             assert_eq!(parsed(line), Err(CommandError::NodeId), "{line}");
         }
-        for line in ["raft.add 4 host", "raft.add 4 h:99999", "raft.add 4 h:1 x", "raft.add 4 h:1,h:2"] {
+        for line in [
+            "raft.add 4 host",
+            "raft.add 4 h:99999",
+            "raft.add 4 h:0",
+            "raft.add 4 h:1 x",
+            "raft.add 4 h:1,h:2",
+        ] {
             assert_eq!(parsed(line), Err(CommandError::Address), "{line}");
         }
     }
