@@ -191,7 +191,18 @@ fn is_empty(dir: &Path) -> bool {
 
 /// Lets a newcomer become a member; where the others are.
 fn enter(settings: &Settings, log: &Logger) -> Result<Vec<(NodeId, String)>, RunError> {
-    let Origin::Newcomer { member, peer_address } = &settings.origin else { return Ok(Vec::new()) };
+    let (member, peer_address) = match &settings.origin {
+        Origin::Newcomer { member, peer_address } => (member, peer_address),
+        Origin::Founder(_) => return Ok(Vec::new()),
+        Origin::Past => {
+            warn!(
+                log,
+                "this node has nothing yet and waits until it is taken in; if none is meant to do \
+                that, give --join or, to found a cluster, --peers"
+            );
+            return Ok(Vec::new());
+        }
+    };
     let newcomer = newcomer(settings, peer_address);
     let peers = join::enter(member, &newcomer).map_err(RunError::Join)?;
     info!(log, "joined as a learner; RAFT.PROMOTE makes it a voter"; "members" => peers.len());

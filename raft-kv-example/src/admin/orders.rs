@@ -317,6 +317,46 @@ mod tests {
     }
 
     #[test]
+    fn learner_votes_only_once_it_has_caught_up() {
+        let [one, two] = [1, 2].map(NodeId::new);
+        let members = Membership::new(vec![Member::voter(one).with_context("a:1".into())]).unwrap();
+        let (config, network) = (Config::new(one), MemNetwork::new());
+        let mut orders = Orders::new(&config);
+        let mut leader =
+            Node::open(config, Some(members), MemLog::new(), network.join(one), Nothing).unwrap();
+        let mut learner = Node::join(Config::new(two), MemLog::new(), network.join(two), Nothing).unwrap();
+        leader.campaign().unwrap();
+        leader.pump().unwrap();
+        orders.take(Order::Add { id: 2, addresses: addresses("b:2") });
+        let mut together = |orders: &mut Orders, leader: &mut Node<_, _, _>| {
+            for _ in 0..100 {
+                orders.tick();
+                leader.tick();
+                orders.conduct(leader, true);
+                leader.pump().unwrap();
+                learner.tick();
+                learner.pump().unwrap();
+            }
+        };
+        together(&mut orders, &mut leader);
+        assert_eq!(orders.poll_done(), Some((0, Ok(()))));
+        // The learner is heard, and then falls behind.
+        for _ in 0..=PROMOTION_LAG_ENTRIES_MAX {
+            leader.propose(b"x").unwrap();
+        }
+        orders.take(Order::Promote(2));
+        orders.conduct(&mut leader, true);
+        let (entries, entries_max) = (PROMOTION_LAG_ENTRIES_MAX + 1, PROMOTION_LAG_ENTRIES_MAX);
+        let lagging = AdminError::Lagging { id: two, entries, entries_max };
+        assert_eq!(orders.poll_done(), Some((1, Err(lagging))));
+        together(&mut orders, &mut leader);
+        orders.take(Order::Promote(2));
+        together(&mut orders, &mut leader);
+        assert_eq!(orders.poll_done(), Some((2, Ok(()))));
+        assert!(leader.raft().membership().is_voter(two));
+    }
+
+    #[test]
     fn too_many_orders_are_refused() {
         let mut orders = Orders::new(&Config::new(NodeId::new(1)));
         for _ in 0..=ORDERS_MAX {

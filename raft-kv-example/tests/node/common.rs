@@ -18,10 +18,8 @@ pub(crate) struct TestCluster {
     pub(crate) ports: Vec<u16>,
     pub(crate) peers: String,
     children: Vec<Option<Child>>,
-    /// How many founded it; the others joined.
-    founders: usize,
-    /// The peer addresses of those that joined.
-    joined: Vec<String>,
+    /// Where the nodes listen for each other.
+    peer_addresses: Vec<String>,
 }
 
 impl TestCluster {
@@ -34,15 +32,15 @@ impl TestCluster {
 
     pub(crate) fn start_without_leader(size: usize, options: &[&str]) -> Self {
         let ports = raft_kv::free_ports::find(size * 2).unwrap();
-        let peers = (0..size).map(|at| format!("{}=127.0.0.1:{}", at + 1, ports[size + at]));
+        let peer_addresses: Vec<_> = ports[size..].iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let peers = peer_addresses.iter().enumerate().map(|(at, address)| format!("{}={address}", at + 1));
         let mut cluster = Self {
             dir: tempfile::tempdir().unwrap(),
             options: options.iter().map(ToString::to_string).collect(),
             peers: peers.collect::<Vec<_>>().join(","),
             ports,
             children: (0..size).map(|_| None).collect(),
-            founders: size,
-            joined: Vec::new(),
+            peer_addresses,
         };
         (0..size).for_each(|at| cluster.start_node(at));
         cluster
@@ -52,8 +50,15 @@ impl TestCluster {
         self.children.len()
     }
 
+    /// Starts a founder, for the first time or again.
     pub(crate) fn start_node(&mut self, at: usize) {
-        self.start_node_with(at, &[]);
+        let peers = self.peers.clone();
+        self.start_with(at, &["--peers", &peers]);
+    }
+
+    /// Starts a node that has a past and needs to be told nothing.
+    pub(crate) fn start_member(&mut self, at: usize) {
+        self.start_with(at, &[]);
     }
 
     /// Starts a new node that knows nothing but where one member takes commands; its place.
@@ -62,22 +67,17 @@ impl TestCluster {
         let at = self.size();
         self.ports.truncate(at);
         self.ports.push(ports[0]);
-        self.joined.push(format!("127.0.0.1:{}", ports[1]));
+        self.peer_addresses.push(format!("127.0.0.1:{}", ports[1]));
         self.children.push(None);
         let member = format!("127.0.0.1:{}", self.ports[member]);
-        self.start_node_with(at, &["--join", &member]);
+        self.start_with(at, &["--join", &member]);
         at
     }
 
-    fn start_node_with(&mut self, at: usize, more: &[&str]) {
+    fn start_with(&mut self, at: usize, more: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log_path(at)).unwrap();
-        let mut command = serve();
-        match at.checked_sub(self.founders) {
-            None => command.args(["--peers", &self.peers]),
-            Some(newcomer) => command.args(["--peer-listen", &self.joined[newcomer]]),
-        };
-        let child = command
-            .args(["--id", &(at + 1).to_string()])
+        let child = serve()
+            .args(["--id", &(at + 1).to_string(), "--peer-listen", &self.peer_addresses[at]])
             .args(more)
             .args(["--listen", &format!("127.0.0.1:{}", self.ports[at])])
             .arg("--data")

@@ -144,9 +144,9 @@ fn new_node_takes_the_old_leaders_place_under_load() {
     for at in [stay[0], stay[1], 3] {
         cluster.kill(at);
     }
-    // The newcomer needs neither --join nor --peers any more.
+    // Nobody needs --join or --peers any more.
     for at in [stay[0], stay[1], 3] {
-        cluster.start_node(at);
+        cluster.start_member(at);
     }
     let leader = cluster.leader();
     assert_eq!(roles(&cluster, leader), Some(members));
