@@ -223,7 +223,8 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
     fn overview(&self) -> Overview {
         let status = self.node.status();
         let members = status.membership.members().iter().map(member_overview);
-        let peers = status.peers.iter().map(|peer| PeerOverview {
+        let others = status.peers.iter().filter(|peer| peer.id != status.id);
+        let peers = others.map(|peer| PeerOverview {
             id: peer.id.get(),
             mode: match peer.mode {
                 PeerMode::Probe => "probe",
