@@ -10,7 +10,7 @@
 //! use raft_proto::v1::{Heartbeat, Message, message::Body};
 //! use raft_proto::prost::Message as _;
 //!
-//! let heartbeat = Heartbeat { commit: 7, round: 1 };
+//! let heartbeat = Heartbeat { commit: 7, round: 1, transferee: 0 };
 //! let message = Message { from: 1, to: 2, term: 3, body: Some(Body::Heartbeat(heartbeat)) };
 //! let bytes = message.encode_to_vec();
 //! assert_eq!(Message::decode(bytes.as_slice()), Ok(message));

@@ -15,9 +15,7 @@ use crate::words::persist::{HardState, Persist, SnapshotMark};
 pub(crate) struct Disk {
     /// The last request that was handed out.
     asked: PersistId,
-    /// Requests under way, with the last entry each one carried or, if that was cut off since,
-    /// the last one that is left.
-    under_way: VecDeque<(PersistId, LogIndex)>,
+    under_way: VecDeque<UnderWay>,
     /// Entries up to here were handed out.
     handed: LogIndex,
     durable: LogIndex,
@@ -29,7 +27,18 @@ pub(crate) struct Disk {
     /// The last request that carried a term or a vote.
     hard_asked: PersistId,
     completed: PersistId,
-    stalled_ticks: u32,
+    /// Ticks so far.
+    now: u64,
+}
+
+/// A request that is not durable yet.
+#[derive(Clone, Copy, Debug)]
+struct UnderWay {
+    id: PersistId,
+    /// The last entry it carried or, if that was cut off since, the last one that is left.
+    last: LogIndex,
+    /// When it was handed out, in ticks.
+    since: u64,
 }
 
 impl Disk {
@@ -46,7 +55,7 @@ impl Disk {
             commit_handed: commit,
             hard_asked: PersistId::ZERO,
             completed: PersistId::ZERO,
-            stalled_ticks: 0,
+            now: 0,
         }
     }
 
@@ -72,8 +81,8 @@ impl Disk {
             self.handed = kept;
         }
         self.durable = self.durable.min(kept);
-        for (_, last) in &mut self.under_way {
-            *last = (*last).min(kept);
+        for request in &mut self.under_way {
+            request.last = request.last.min(kept);
         }
     }
 
@@ -97,7 +106,7 @@ impl Disk {
         self.handed = last;
         self.hard_dirty = false;
         self.commit_handed = hard_state.commit;
-        self.under_way.push_back((self.asked, last));
+        self.under_way.push_back(UnderWay { id: self.asked, last, since: self.now });
         Some(Persist {
             id: self.asked,
             mark: self.mark.take(),
@@ -110,17 +119,25 @@ impl Disk {
     /// Everything up to this request is durable. Ids that were never handed out count for the
     /// last one that was.
     pub(crate) fn complete(&mut self, id: PersistId) {
-        while let Some((asked, last)) = self.under_way.front().copied().filter(|(asked, _)| *asked <= id) {
-            self.under_way.pop_front();
-            self.completed = asked;
-            self.durable = self.durable.max(last);
-            self.stalled_ticks = 0;
+        while let Some(request) = self.under_way.pop_front_if(|request| request.id <= id) {
+            self.completed = request.id;
+            self.durable = self.durable.max(request.last);
         }
     }
 
-    /// Another tick passed.
-    pub(crate) fn tick(&mut self) {
-        self.stalled_ticks = if self.under_way.is_empty() { 0 } else { self.stalled_ticks.saturating_add(1) };
+    /// Time passes.
+    pub(crate) fn advance(&mut self, ticks: u32) {
+        self.now = self.now.saturating_add(u64::from(ticks));
+    }
+
+    /// How long until the oldest request has waited for `patience` ticks: `u32::MAX` if
+    /// nothing waits, or has waited that long already.
+    pub(crate) fn ticks_until_stalled(&self, patience: u32) -> u32 {
+        let left = u64::from(patience).saturating_sub(self.stalled_ticks());
+        match u32::try_from(left) {
+            Ok(left) if left > 0 && !self.under_way.is_empty() => left,
+            Ok(_) | Err(_) => u32::MAX,
+        }
     }
 
     /// The log is durable up to here.
@@ -141,8 +158,8 @@ impl Disk {
     }
 
     /// How long the oldest request has waited, in ticks.
-    pub(crate) fn stalled_ticks(&self) -> u32 {
-        self.stalled_ticks
+    pub(crate) fn stalled_ticks(&self) -> u64 {
+        self.under_way.front().map_or(0, |oldest| self.now - oldest.since)
     }
 
     /// The request after which everything that holds now is durable; `None` if it is already.
@@ -150,7 +167,7 @@ impl Disk {
         if self.is_dirty(log) {
             return Some(self.asked.next());
         }
-        self.under_way.back().map(|(asked, _)| *asked)
+        self.under_way.back().map(|newest| newest.id)
     }
 
     #[inline]

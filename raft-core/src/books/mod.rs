@@ -137,12 +137,17 @@ impl Books {
 
     /// Whether this node may stand for election: it votes and its disk answers (F25).
     pub(crate) fn is_electable(&self) -> bool {
-        self.memberships.may_campaign(self.id()) && !self.is_disk_stalled()
+        self.memberships.may_campaign(self.id()) && !self.is_disk_stalled() && self.has_next_term()
+    }
+
+    /// Whether there is a term after this one; `u64::MAX` itself is none.
+    pub(crate) fn has_next_term(&self) -> bool {
+        self.term().get() < u64::MAX - 1
     }
 
     /// Whether the disk has not answered for an election timeout (F25).
     pub(crate) fn is_disk_stalled(&self) -> bool {
-        self.disk.stalled_ticks() >= self.config.election_timeout_ticks_min
+        self.disk.stalled_ticks() >= u64::from(self.config.election_timeout_ticks_min)
     }
 
     /// Names a load.

@@ -15,6 +15,13 @@ pub(crate) struct LocalReads {
     pub(crate) done: ReadId,
 }
 
+impl LocalReads {
+    /// Whether a read has no answer yet.
+    pub(crate) fn is_waiting(self) -> bool {
+        self.done < self.asked
+    }
+}
+
 /// All reads of one node up to one of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {

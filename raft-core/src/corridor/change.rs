@@ -59,6 +59,9 @@ impl Machine {
         if self.books.is_disk_stalled() {
             return Err(CampaignError::DiskStalled);
         }
+        if !self.books.has_next_term() {
+            return Err(CampaignError::NoTermLeft);
+        }
         if self.books.config.pre_vote {
             self.become_pre_candidate();
         } else {

@@ -43,7 +43,7 @@ pub(crate) struct Machine {
 }
 
 /// Whom loaded entries are for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LoadFor {
     Apply,
     Peer(NodeId),
@@ -342,9 +342,10 @@ impl Machine {
         }
     }
 
-    /// Notes who a load is for.
+    /// Notes who a load is for. What was asked for before for the same is overtaken.
     fn note_load(&mut self, action: Action, asker: LoadFor) -> Action {
         if let Action::Load(load) = &action {
+            self.loads.retain(|(_, other)| *other != asker);
             self.loads.push((*load, asker));
         }
         action

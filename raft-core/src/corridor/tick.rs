@@ -1,37 +1,82 @@
-//! Time: one tick at a time.
+//! Time: clocks advance, and what is due happens.
 
 use crate::books::role::{Follower, Role};
 use crate::corridor::Machine;
-use crate::rooms::{replication, transfer};
+use crate::rooms::{proposing, replication, transfer};
+use crate::words::ids::ReadId;
 use crate::words::notice::{Notice, StepDown};
 
 impl Machine {
-    /// One tick has passed.
-    pub(crate) fn tick(&mut self) {
+    /// This many ticks have passed. Quiet ones are skipped over, not gone through.
+    pub(crate) fn tick(&mut self, mut ticks: u32) {
         self.books.log.seal();
-        let was_stalled = self.books.is_disk_stalled();
-        self.books.disk.tick();
-        self.books.clock.election_elapsed = self.books.clock.election_elapsed.saturating_add(1);
-        self.books.clock.beat_elapsed = self.books.clock.beat_elapsed.saturating_add(1);
-        if self.books.is_disk_stalled() && !was_stalled {
-            self.books.outbox.notice(Notice::DiskStalled);
-        }
-        match &mut self.role {
-            Role::Leader(_) => self.tick_leader(),
-            Role::Follower(follower) => {
-                // An answer may have been lost: ask for reads again.
-                let config = &self.books.config;
-                if self.books.clock.beat_elapsed >= config.election_timeout_ticks_min {
-                    self.books.clock.beat_elapsed = 0;
-                    ask_again(follower, self.books.local_reads.done);
-                }
-                self.tick_campaign();
-            }
-            Role::PreCandidate(_) | Role::Candidate(_) => self.tick_campaign(),
+        while ticks > 0 {
+            let step = ticks.min(self.ticks_until_due());
+            self.advance(step);
+            self.act();
+            ticks -= step;
         }
     }
 
-    fn tick_campaign(&mut self) {
+    /// After how many ticks the next thing happens, if nothing comes in before; at least one.
+    pub(crate) fn ticks_until_due(&self) -> u32 {
+        let (clock, config) = (&self.books.clock, &self.books.config);
+        let patience = config.election_timeout_ticks_min;
+        let until = |limit: u32, elapsed: u32| limit.saturating_sub(elapsed).max(1);
+        let role = match &self.role {
+            Role::Leader(leader) => {
+                let transfer = leader.transfer.map_or(u32::MAX, |transfer| until(patience, transfer.ticks));
+                let check = until(patience, clock.election_elapsed);
+                until(config.heartbeat_ticks, clock.beat_elapsed).min(check).min(transfer)
+            }
+            Role::Follower(_) if self.books.local_reads.is_waiting() => {
+                let ask = until(patience, clock.beat_elapsed);
+                until(clock.election_timeout, clock.election_elapsed).min(ask)
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                until(clock.election_timeout, clock.election_elapsed)
+            }
+        };
+        let disk = self.books.disk.ticks_until_stalled(patience);
+        let forwards = self.books.forwards.ticks_until_expired(config.proposal_timeout_ticks);
+        role.min(disk).min(forwards)
+    }
+
+    /// Advances every clock.
+    fn advance(&mut self, ticks: u32) {
+        let was_stalled = self.books.is_disk_stalled();
+        self.books.disk.advance(ticks);
+        self.books.forwards.advance(ticks);
+        let clock = &mut self.books.clock;
+        clock.election_elapsed = clock.election_elapsed.saturating_add(ticks);
+        clock.beat_elapsed = clock.beat_elapsed.saturating_add(ticks);
+        if let Role::Leader(leader) = &mut self.role
+            && let Some(transfer) = &mut leader.transfer
+        {
+            transfer.ticks = transfer.ticks.saturating_add(ticks);
+        }
+        if self.books.is_disk_stalled() && !was_stalled {
+            self.books.outbox.notice(Notice::DiskStalled);
+        }
+    }
+
+    /// Does what is due now.
+    fn act(&mut self) {
+        proposing::expire(&mut self.books);
+        match &mut self.role {
+            Role::Leader(_) => self.act_leader(),
+            Role::Follower(follower) => {
+                if self.books.clock.beat_elapsed >= self.books.config.election_timeout_ticks_min {
+                    self.books.clock.beat_elapsed = 0;
+                    ask_again(follower, self.books.local_reads.done);
+                }
+                self.act_campaign();
+            }
+            Role::PreCandidate(_) | Role::Candidate(_) => self.act_campaign(),
+        }
+    }
+
+    fn act_campaign(&mut self) {
         if self.books.clock.election_elapsed >= self.books.clock.election_timeout {
             if self.books.is_electable() {
                 self.try_campaign().expect("an electable node that does not lead");
@@ -45,7 +90,7 @@ impl Machine {
 
     /// Heartbeats; and a leader that hears no quorum, or whose disk does not answer, makes room for
     /// another (diss. §6.2; F25).
-    fn tick_leader(&mut self) {
+    fn act_leader(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         if self.books.is_disk_stalled() && !leader.progress.has_single_voter() {
             return self.step_down(StepDown::DiskStalled, self.books.term());
@@ -59,7 +104,7 @@ impl Machine {
                 return self.step_down(StepDown::QuorumLost, self.books.term());
             }
         }
-        transfer::tick(&mut self.books, leader);
+        transfer::expire(&mut self.books, leader);
         if self.books.clock.beat_elapsed >= self.books.config.heartbeat_ticks {
             replication::broadcast_heartbeat(&mut self.books, leader);
             replication::wake(leader);
@@ -67,6 +112,7 @@ impl Machine {
     }
 }
 
-fn ask_again(follower: &mut Follower, done: crate::words::ids::ReadId) {
+/// An answer may have been lost: reads that wait are asked for again.
+fn ask_again(follower: &mut Follower, done: ReadId) {
     follower.reads_sent = done;
 }

@@ -98,7 +98,23 @@ impl Raft {
 
     /// Time passes: one tick.
     pub fn tick(&mut self) {
-        self.input().tick();
+        self.input().tick(1);
+    }
+
+    /// Time passes: this many ticks, as if one after the other with nothing coming in between.
+    ///
+    /// Costs what happens in them, not how many there are. With
+    /// [`ticks_until_due`](Self::ticks_until_due) a quiet group can be left alone until something is
+    /// due, and ten thousand of them cost nothing per tick.
+    pub fn tick_many(&mut self, ticks: u32) {
+        self.input().tick(ticks);
+    }
+
+    /// After how many ticks the next thing happens by itself, if no other input comes before; at
+    /// least one.
+    #[must_use]
+    pub fn ticks_until_due(&self) -> u32 {
+        self.machine.ticks_until_due()
     }
 
     /// Takes a message from another member.

@@ -54,16 +54,16 @@ pub struct Config {
     /// Payload bytes that a leader holds and has not yet handed out for applying; more is
     /// refused as busy. Default 64 MiB.
     pub proposals_bytes_max: u32,
-    /// Payload bytes of forwarded proposals that wait to be sent; more is refused as busy.
-    /// Default 1 MiB.
+    /// Payload bytes of forwarded proposals that wait to be sent or answered; more is refused as
+    /// busy. Default 4 MiB.
     pub forward_bytes_max: u32,
     /// Read rounds that wait for a quorum at once; further reads wait for the next. Default 64.
     pub read_rounds_max: u32,
     /// Payload bytes handed out for applying and not yet applied; one batch may go over it.
     /// Default 4 MiB.
     pub apply_bytes_max: u32,
-    /// [`Node`](crate::Node) gives a proposal up as of unknown outcome after this time, give or
-    /// take an eighth. Default 100.
+    /// A forwarded proposal that was not answered for this time is given up as of unknown outcome;
+    /// so is, in a [`Node`](crate::Node), any proposal, give or take an eighth. Default 100.
     pub proposal_timeout_ticks: u32,
     /// Payload bytes kept in memory behind what is durable and applied, for slow followers.
     /// Default 16 MiB.
@@ -122,7 +122,7 @@ impl Config {
             inflight_messages_max: 256,
             inflight_bytes_max: 16 << 20,
             proposals_bytes_max: 64 << 20,
-            forward_bytes_max: 1 << 20,
+            forward_bytes_max: 4 << 20,
             read_rounds_max: 64,
             apply_bytes_max: 4 << 20,
             proposal_timeout_ticks: 100,

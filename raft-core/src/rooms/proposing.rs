@@ -45,8 +45,8 @@ pub(crate) fn forward(
     }
     check_size(books, payload)?;
     let bytes_max = books.config.forward_bytes_max;
-    let open = books.forwards.open_bytes();
-    if open + payload.len() > bytes_max as usize && open > 0 {
+    let waiting = books.forwards.byte_count();
+    if waiting + payload.len() > bytes_max as usize && waiting > 0 {
         return Err(ProposeError::Busy { bytes_max });
     }
     let too_large = ProposeError::TooLarge { bytes_max: books.config.entry_bytes_max };
@@ -109,6 +109,13 @@ pub(crate) fn on_reply(
 /// The leader they went to is no longer it: no answer will come.
 pub(crate) fn give_up_sent(books: &mut Books) {
     while let Some((first, count)) = books.forwards.drop_sent() {
+        books.outbox.push(Action::Forwarded { first, count, result: ForwardResult::Unknown });
+    }
+}
+
+/// What was lost on the way, or whose answer was, will not be answered.
+pub(crate) fn expire(books: &mut Books) {
+    while let Some((first, count)) = books.forwards.drop_expired(books.config.proposal_timeout_ticks) {
         books.outbox.push(Action::Forwarded { first, count, result: ForwardResult::Unknown });
     }
 }

@@ -43,19 +43,16 @@ pub(crate) fn hurry(leader: &mut Leader, heir: NodeId) {
     leader.transfer = Some(Transfer { to: heir, ticks: 0, is_told: true });
 }
 
-/// One tick: a target that has not taken over within an election timeout will not (S54, S98).
-pub(crate) fn tick(books: &mut Books, leader: &mut Leader) {
+/// A target that has not taken over within an election timeout will not (S54, S98).
+pub(crate) fn expire(books: &mut Books, leader: &mut Leader) {
     let timeout = books.config.election_timeout_ticks_min;
-    if let Some(transfer) = &mut leader.transfer {
-        transfer.ticks += 1;
-        if transfer.ticks >= timeout {
-            abort(books, leader);
-        }
+    if leader.transfer.is_some_and(|transfer| transfer.ticks >= timeout) {
+        abort(books, leader);
     }
 }
 
 /// Leads on, if a transfer is under way.
-pub(crate) fn abort(books: &mut Books, leader: &mut Leader) {
+fn abort(books: &mut Books, leader: &mut Leader) {
     if let Some(Transfer { to, .. }) = leader.transfer.take() {
         books.outbox.notice(Notice::TransferEnded { to });
     }

@@ -251,6 +251,10 @@ impl Checker {
     }
 
     fn check_quorum(&mut self, raft: &Raft, position: Position, disks: &BTreeMap<NodeId, Disk>) {
+        // Who stepped down since it committed may have another membership by now.
+        if !raft.is_leader() {
+            return;
+        }
         let is_held = |id: &NodeId| disks.get(id).is_some_and(|disk| disk.has(position));
         let membership = raft.membership();
         let outgoing: Vec<NodeId> = membership.outgoing_voters().collect();

@@ -98,7 +98,7 @@ pub(super) struct Seat {
 }
 
 /// How likely a client asks a node in a step without faults.
-const CALM_CHANCE: Chance = 200;
+const CALM_CHANCE: Chance = 500;
 
 pub(super) struct Cluster {
     pub(super) world: Shared,
@@ -281,6 +281,8 @@ impl Cluster {
             let proposes = happens(&mut world.rng, propose);
             (proposes, happens(&mut world.rng, read), world.rng.next())
         };
+        // Whoever leads an earlier term than another is asked for certain: it must not answer.
+        let is_overtaken = self.is_overtaken(id);
         let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()) else { return };
         if proposes {
             let payload = self.clients.next_payload(random);
@@ -295,7 +297,12 @@ impl Cluster {
                 Err(_) => self.clients.on_refused(payload),
             }
         }
-        if reads && let Ok(read) = node.read() {
+        if (reads || is_overtaken)
+            && let Ok(read) = node.read()
+        {
+            if is_overtaken {
+                self.world.borrow_mut().report.note("read asked of an overtaken leader");
+            }
             self.clients.on_read(id, read, &self.world.borrow().checker);
         }
     }
@@ -342,6 +349,15 @@ impl Cluster {
         if happens(rng, plan.transfer) && node.transfer_leadership(pick(rng)).is_ok() {
             world.report.note("transfer");
         }
+    }
+
+    /// Whether a node leads while another one leads a later term.
+    fn is_overtaken(&self, id: NodeId) -> bool {
+        let leads = |id: &NodeId| {
+            let raft = self.seats[id].node.as_ref()?.raft();
+            raft.is_leader().then(|| raft.term())
+        };
+        leads(&id).is_some_and(|own| self.ids.iter().filter_map(leads).any(|other| other > own))
     }
 
     /// Lets a node work, but not at every step: inputs pile up before outputs are drained.

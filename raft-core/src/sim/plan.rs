@@ -99,6 +99,8 @@ impl Plan {
         config.entry_bytes_max = 64;
         config.read_rounds_max = rng.between(1, 4);
         config.pre_vote = rng.between(0, 9) > 0;
+        // Without it, leaders that were overtaken stay long enough to be asked for stale reads.
+        config.check_quorum = rng.between(0, 9) > 2;
         config
     }
 }

@@ -14,7 +14,7 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together.
-const EXPECTED: [&str; 26] = [
+const EXPECTED: [&str; 27] = [
     "acknowledged",
     "campaign against a live leader",
     "committed",
@@ -36,6 +36,7 @@ const EXPECTED: [&str; 26] = [
     "proposal lost",
     "proposal refused",
     "proposal unknown",
+    "read asked of an overtaken leader",
     "read refused",
     "read served",
     "stepped down: disk stalled",

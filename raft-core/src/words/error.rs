@@ -174,6 +174,8 @@ pub enum CampaignError {
     NotVoter,
     /// Its disk does not answer.
     DiskStalled,
+    /// There is no term left: somebody has driven the term up to its end (N10).
+    NoTermLeft,
 }
 
 impl fmt::Display for CampaignError {
@@ -182,6 +184,7 @@ impl fmt::Display for CampaignError {
             Self::Leading => "this node leads already",
             Self::NotVoter => "this node is no voter",
             Self::DiskStalled => "this node's disk does not answer",
+            Self::NoTermLeft => "there is no term left",
         })
     }
 }

@@ -266,6 +266,27 @@ fn a_leader_with_a_stalled_disk_is_replaced() {
     assert_eq!(cluster.peer(1).raft.commit(), cluster.peer(leader).raft.commit());
 }
 
+/// F25, D7: a disk that answers now and then, but falls ever further behind, is stalled as well. Its
+/// age used to be counted from the last answer, so that a leader with such a disk was never replaced.
+#[test]
+fn a_disk_that_falls_behind_counts_as_stalled() {
+    let mut leader = leader(3);
+    leader.is_disk_slow = true;
+    for tick in 1..=40 {
+        if !leader.raft.is_leader() {
+            assert!(tick >= 11, "the oldest write was not late at tick {tick}");
+            return;
+        }
+        leader.propose(b"x");
+        leader.hear(2, 1, append_reply(0, 1, 1));
+        if tick % 5 == 0 {
+            leader.sync_one();
+        }
+        leader.tick(1);
+    }
+    panic!("{} writes are late", leader.queue.len());
+}
+
 /// S108: ticks do not wait for the disk: a partitioned leader with a stalled one steps down.
 #[test]
 fn ticks_do_not_wait_for_the_disk() {

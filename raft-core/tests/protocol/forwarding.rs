@@ -206,7 +206,7 @@ fn strangers_and_malformed_proposals_are_dropped() {
     assert_eq!(leader.raft.offence_count(Offence::MalformedProposal), 2);
 }
 
-/// N13: what waits to be sent on is limited.
+/// N13: what waits to be sent on, or to be answered, is limited, and not for ever.
 #[test]
 fn unsent_proposals_are_limited() {
     let mut config = config(2);
@@ -219,7 +219,12 @@ fn unsent_proposals_are_limited() {
     follower.raft.forward(&[0; 50]).expect("one may go over");
     assert_eq!(follower.raft.forward(b"a"), Err(ProposeError::Busy { bytes_max: 10 }));
     follower.drain();
-    follower.raft.forward(b"a").expect("the others are sent");
+    assert_eq!(follower.raft.forward(b"a"), Err(ProposeError::Busy { bytes_max: 10 }), "not answered");
+    for _ in 0..follower.raft.config().proposal_timeout_ticks {
+        follower.hear(1, 1, heartbeat(0, 1));
+        follower.raft.tick();
+    }
+    follower.raft.forward(b"a").expect("the other one is given up");
 }
 
 /// S79: however messages are lost, repeated and reordered, what was refused is nowhere and what was

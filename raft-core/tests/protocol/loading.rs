@@ -195,6 +195,21 @@ fn what_is_being_applied_is_limited() {
     assert_eq!(only.status().applied, index(8), "more than was handed out counts as all of it");
 }
 
+/// N13: loads that were overtaken are forgotten, however often the follower goes and comes back.
+#[test]
+fn overtaken_loads_leave_nothing_behind() {
+    let mut leader = leader_of_a_lagging_follower();
+    for _ in 0..1000 {
+        leader.raft.unreachable(node(2));
+        leader.drain();
+        leader.hear(2, 3, append_reply(0, 2, 2));
+        leader.sent.clear();
+    }
+    assert!(leader.loads.len() > 900);
+    let picture = format!("{:?}", leader.raft);
+    assert!(picture.len() < 20_000, "{} characters", picture.len());
+}
+
 /// A store that never answers costs no memory: loads that were overtaken are forgotten.
 #[test]
 fn unanswered_loads_do_not_pile_up() {

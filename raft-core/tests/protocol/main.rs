@@ -1,5 +1,6 @@
 //! The protocol as it is seen through the public door: inputs in, actions out.
 
+mod clock;
 mod commit;
 mod determinism;
 mod elections;
