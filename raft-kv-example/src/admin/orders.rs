@@ -49,13 +49,16 @@ impl Orders {
     /// None yet. Orders are given up as the settings say of proposals.
     #[must_use]
     pub fn new(config: &Config) -> Self {
+        let answer_ticks_max = u64::from(config.proposal_timeout_ticks);
+        let begin_ticks_max = BEGIN_TIMEOUTS_MAX * u64::from(config.election_timeout_ticks_min);
         Self {
             waiting: Vec::new(),
             done: VecDeque::new(),
             next: 0,
             now: 0,
-            begin_ticks_max: BEGIN_TIMEOUTS_MAX * u64::from(config.election_timeout_ticks_min),
-            answer_ticks_max: config.proposal_timeout_ticks.into(),
+            // What was never begun is never unknown.
+            begin_ticks_max: begin_ticks_max.min(answer_ticks_max),
+            answer_ticks_max,
         }
     }
 
