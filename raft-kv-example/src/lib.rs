@@ -1,15 +1,19 @@
 //! A replicated key-value node that speaks the Redis protocol: its parts as a library.
 //!
 //! From the outside in: [`cli`] and [`settings`], [`run`] which puts a node together, [`server`] with
-//! its clients, [`node`] which joins it with Raft; and, knowing nothing of those, [`command`] and
+//! its clients, [`node`] which joins it with Raft, [`admin`] which changes the group; and, knowing nothing of those, [`command`] and
 //! [`resp`] for the protocol and [`kv`] for the replicated state.
 #![forbid(unsafe_code)]
 
+pub mod address;
+pub mod admin;
 pub mod cli;
 pub mod command;
 pub mod demo;
 pub mod free_ports;
+pub mod join;
 pub mod kv;
+mod link;
 pub mod logging;
 pub mod node;
 pub mod resp;

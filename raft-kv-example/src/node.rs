@@ -3,11 +3,14 @@
 use std::{error, fmt};
 
 use raft_core::{
-    Event, LogStore, MemberRole, Node, NodeError, Notice, Outcome as NodeOutcome, PeerMode, ProposeError,
-    Refusal, Transport,
+    Event, LogStore, Member, MemberRole, MembershipChange, Node, NodeError, Notice, Outcome as NodeOutcome,
+    PeerMode, ProposeError, Refusal, Transport,
 };
 use slog::{Logger, error, info, warn};
 
+use crate::address::Addresses;
+use crate::admin::{Orders, Roads};
+use crate::command::Order;
 use crate::kv::{Machine, Replies};
 use crate::server::{
     MemberOverview, Outcome, Overview, PeerOverview, Refused, Replica, ReplicaEvent, Ticket,
@@ -18,6 +21,11 @@ use crate::server::{
 pub struct KvNode<L, T> {
     node: Node<L, T, Machine>,
     log: Logger,
+    cluster: u64,
+    /// Where clients reach this node.
+    client_address: String,
+    orders: Orders,
+    roads: Roads,
     /// What an extra pump failed with; the next one reports it.
     failure: Option<NodeFailure>,
 }
@@ -61,10 +69,47 @@ pub fn explain(error: &dyn error::Error) -> String {
 }
 
 impl<L: LogStore, T: Transport> KvNode<L, T> {
-    /// Takes over a node.
+    /// Takes over a node of this cluster, which clients reach at this address, and the ways to its
+    /// peers.
     #[must_use]
-    pub fn new(node: Node<L, T, Machine>, log: Logger) -> Self {
-        Self { node, log, failure: None }
+    pub fn new(
+        node: Node<L, T, Machine>,
+        cluster: u64,
+        client_address: String,
+        roads: Roads,
+        log: Logger,
+    ) -> Self {
+        let orders = Orders::new(node.raft().config());
+        Self { node, log, cluster, client_address, orders, roads, failure: None }
+    }
+
+    /// Follows the membership, and takes orders as far as they go. Gives whether there is something
+    /// to pump.
+    fn administer(&mut self) -> bool {
+        self.roads.follow(self.node.raft());
+        let is_settled = self.roads.is_settled(self.node.raft());
+        let has_begun = self.orders.conduct(&mut self.node, is_settled);
+        has_begun || (is_settled && self.publish_address())
+    }
+
+    /// A leader sees to it that its own address for clients is in the membership, so that the others
+    /// can send clients to it. Founders do not know that of each other.
+    fn publish_address(&mut self) -> bool {
+        let raft = self.node.raft();
+        if !raft.is_leader() || raft.membership().is_joint() {
+            return false;
+        }
+        let id = raft.id();
+        let Some(member) = raft.membership().member(id) else { return false };
+        // Usually all is well, and this is asked after every pump: first without reading it.
+        if member.context.splitn(2, |byte| *byte == b',').nth(1) == Some(self.client_address.as_bytes()) {
+            return false;
+        }
+        let Ok(own) = Addresses::decode(&member.context) else { return false };
+        let addresses = Addresses { client: Some(self.client_address.clone()), ..own };
+        let change = MembershipChange::new().context(id, addresses.encode());
+        // Whatever speaks against it now may not do so later; it is tried again.
+        self.node.change_membership(&change).is_ok()
     }
 
     fn try_propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
@@ -108,6 +153,7 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
 
     fn tick(&mut self) {
         self.node.tick();
+        self.orders.tick();
     }
 
     fn pump(&mut self) -> Result<(), NodeFailure> {
@@ -132,9 +178,21 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
         self.node.read().map(|id| Ticket(id.get())).map_err(|_| Refused::NoLeader)
     }
 
+    fn order(&mut self, order: Order) -> Ticket {
+        Ticket(self.orders.take(order))
+    }
+
     fn poll_event(&mut self) -> Option<ReplicaEvent> {
         loop {
-            match self.node.poll_event()? {
+            let Some(event) = self.node.poll_event() else {
+                // Now everything that the last pump brought is known.
+                if self.administer() && self.failure.is_none() {
+                    self.failure = self.node.pump().err().map(NodeFailure::from);
+                }
+                let (id, result) = self.orders.poll_done()?;
+                return Some(ReplicaEvent::Ordered { ticket: Ticket(id), result });
+            };
+            match event {
                 Event::Proposed { id, outcome } => {
                     let outcome = translate(outcome);
                     return Some(ReplicaEvent::Answered { ticket: Ticket(id.get()), outcome });
@@ -147,6 +205,9 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
                 }
                 Event::Notice(notice) => {
                     self.on_notice(notice);
+                    if let Notice::TransferEnded { to } = notice {
+                        self.orders.on_transfer_ended(to);
+                    }
                     if matches!(notice, Notice::Leader { .. } | Notice::Role { .. }) {
                         return Some(ReplicaEvent::LeaderChanged);
                     }
@@ -161,17 +222,9 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
 
     fn overview(&self) -> Overview {
         let status = self.node.status();
-        let members = status.membership.members().iter().map(|member| MemberOverview {
-            id: member.id.get(),
-            role: match member.role {
-                MemberRole::Learner => "learner",
-                MemberRole::Voter => "voter",
-                MemberRole::Witness => "witness",
-                MemberRole::Leaving => "leaving",
-            },
-            address: String::from_utf8_lossy(&member.context).into_owned(),
-        });
-        let peers = status.peers.iter().map(|peer| PeerOverview {
+        let members = status.membership.members().iter().map(member_overview);
+        let others = status.peers.iter().filter(|peer| peer.id != status.id);
+        let peers = others.map(|peer| PeerOverview {
             id: peer.id.get(),
             mode: match peer.mode {
                 PeerMode::Probe => "probe",
@@ -179,9 +232,13 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
                 PeerMode::Stopped => "stopped",
             },
             matched: peer.matched.get(),
+            next: peer.next.get(),
+            inflight: peer.inflight_messages.into(),
             is_active: peer.is_active,
         });
         Overview {
+            cluster: self.cluster,
+            is_joint: status.membership.is_joint(),
             id: status.id.get(),
             role: role_word(status.role),
             term: status.term.get(),
@@ -193,6 +250,22 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
             members: members.collect(),
             peers: peers.collect(),
         }
+    }
+}
+
+fn member_overview(member: &Member) -> MemberOverview {
+    let addresses = Addresses::decode(&member.context).unwrap_or_default();
+    MemberOverview {
+        id: member.id.get(),
+        role: match member.role {
+            MemberRole::Learner => "learner",
+            MemberRole::Voter => "voter",
+            MemberRole::Witness => "witness",
+            MemberRole::Leaving => "leaving",
+        },
+        is_outgoing: member.outgoing_voter,
+        address: addresses.peer,
+        client: addresses.client.unwrap_or_default(),
     }
 }
 

@@ -1,21 +1,24 @@
 //! `raft-kv serve`: puts the parts of a node together and lets them run until a signal.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{error, fmt, io};
 
-use raft_core::{GroupId, Node};
+use raft_core::{GroupId, Node, NodeId};
 use raft_storage::{Identity, OpenError, Start, Wal, WalOptions};
 use raft_transport_tcp::{BindError, Options, TcpTransport};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use slog::{Logger, info, o, warn};
 
+use crate::address::Addresses;
+use crate::admin::Roads;
+use crate::join::{self, JoinError, Newcomer};
 use crate::kv::Machine;
 use crate::node::{KvNode, NodeFailure, explain};
 use crate::server::{ServeError, Server, Stop};
-use crate::settings::Settings;
+use crate::settings::{Origin, Settings};
 
 /// Why a node did not start, or did not go on.
 #[derive(Debug)]
@@ -53,6 +56,13 @@ pub enum RunError {
         /// What the log says.
         source: Box<OpenError>,
     },
+    /// The cluster did not take this node in.
+    Join(JoinError),
+    /// The directory holds no node, and nothing says how one begins.
+    NoPast {
+        /// Which directory.
+        dir: PathBuf,
+    },
     /// Signals cannot be watched.
     Signals(io::Error),
     /// The node stopped.
@@ -79,6 +89,13 @@ impl fmt::Display for RunError {
             ),
             Self::Peer(_) => f.write_str("cannot keep a connection to another node"),
             Self::Data { dir, .. } => write!(f, "cannot use the data directory {}", dir.display()),
+            Self::Join(_) => f.write_str("cannot join the cluster"),
+            Self::NoPast { dir } => write!(
+                f,
+                "{} holds no node; give --join HOST:PORT to join a cluster, --peers to found one, or the \
+                 right directory with --data",
+                dir.display()
+            ),
             Self::Signals(_) => f.write_str("cannot watch for signals"),
             Self::Node(_) => f.write_str("the node cannot start"),
             Self::Serve(_) => f.write_str("the node stopped"),
@@ -93,6 +110,8 @@ impl error::Error for RunError {
             Self::Peer(source) | Self::Signals(source) => Some(source),
             Self::PeerListen { source, .. } => Some(source),
             Self::Data { source, .. } => Some(source),
+            Self::Join(source) => Some(source),
+            Self::NoPast { .. } => None,
             Self::Node(source) => Some(source),
             Self::Serve(source) => Some(source),
         }
@@ -104,7 +123,7 @@ impl error::Error for RunError {
 /// # Errors
 ///
 /// If it cannot start, or its disk or log is no longer to be trusted.
-pub fn run(settings: Settings, log: &Logger) -> Result<(), RunError> {
+pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
     let log = log.new(o!("node" => settings.config.id.get()));
     let stop = Stop::default();
     for signal in [SIGTERM, SIGINT] {
@@ -117,15 +136,28 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), RunError> {
     let address = resolve("--listen", &settings.listen)?;
     let server = Server::bind(address, settings.tick, settings.limits.clone(), stop, log.clone())
         .map_err(|source| RunError::Listen { address, source })?;
-    let wal = open_log(&settings, &server, &log)?;
-    let transport = open_transport(&settings, wal.incarnation(), &server, &log)?;
-    let store = wal.group(GROUP).map_err(|error| RunError::Node(NodeFailure::of(&error)))?;
-    let machine = Machine::new(settings.cluster);
-    let node = Node::open(settings.config, Some(settings.founders), store, transport.group(GROUP), machine)
-        .map_err(|error| RunError::Node(error.into()))?;
     let listening = server.local_address().unwrap_or(address);
+    if let Some(host) = settings.client_address.strip_suffix(":0") {
+        settings.client_address = format!("{host}:{}", listening.port());
+    }
+    check_origin(&settings)?;
+    let wal = open_log(&settings, &server, &log)?;
+    let transport = Arc::new(open_transport(&settings, wal.incarnation(), &server, &log)?);
+    let peers = if wal.group_ids().is_empty() { enter(&settings, &log)? } else { Vec::new() };
+    for (id, address) in &peers {
+        transport.set_peer(*id, address.clone()).map_err(RunError::Peer)?;
+    }
+    let store = wal.group(GROUP).map_err(|error| RunError::Node(NodeFailure::of(&error)))?;
+    let (ways, machine) = (transport.group(GROUP), Machine::new(settings.cluster));
+    let node = match settings.origin {
+        Origin::Founder(founders) => Node::open(settings.config, Some(founders), store, ways, machine),
+        Origin::Newcomer { .. } | Origin::Past => Node::join(settings.config, store, ways, machine),
+    };
+    let node = node.map_err(|error| RunError::Node(error.into()))?;
+    let roads = Roads::new(Arc::clone(&transport), &peers, log.clone());
+    let node = KvNode::new(node, settings.cluster, settings.client_address, roads, log.clone());
     info!(log, "ready for clients"; "address" => %listening);
-    let result = server.run(KvNode::new(node, log.clone())).map_err(RunError::Serve);
+    let result = server.run(node).map_err(RunError::Serve);
     transport.shutdown();
     let closed = wal.close().map_err(|error| RunError::Node(NodeFailure::of(&error)));
     match &result {
@@ -133,6 +165,54 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), RunError> {
         Err(error) => slog::crit!(log, "stopped"; "error" => explain(error)),
     }
     result.and(closed)
+}
+
+/// Refuses what would fail anyway, before a directory is made.
+fn check_origin(settings: &Settings) -> Result<(), RunError> {
+    if !is_empty(&settings.data) {
+        return Ok(());
+    }
+    match &settings.origin {
+        Origin::Founder(_) => Ok(()),
+        Origin::Newcomer { member, peer_address } => {
+            join::survey(member, &newcomer(settings, peer_address)).map(drop).map_err(RunError::Join)
+        }
+        Origin::Past => Err(RunError::NoPast { dir: settings.data.clone() }),
+    }
+}
+
+/// Whether there is nothing in the directory, or no directory.
+fn is_empty(dir: &Path) -> bool {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Lets a newcomer become a member; where the others are.
+fn enter(settings: &Settings, log: &Logger) -> Result<Vec<(NodeId, String)>, RunError> {
+    let (member, peer_address) = match &settings.origin {
+        Origin::Newcomer { member, peer_address } => (member, peer_address),
+        Origin::Founder(_) => return Ok(Vec::new()),
+        Origin::Past => {
+            warn!(
+                log,
+                "this node has nothing yet and waits until it is taken in; if none is meant to do \
+                that, give --join or, to found a cluster, --peers"
+            );
+            return Ok(Vec::new());
+        }
+    };
+    let newcomer = newcomer(settings, peer_address);
+    let peers = join::enter(member, &newcomer).map_err(RunError::Join)?;
+    info!(log, "joined as a learner; RAFT.PROMOTE makes it a voter"; "members" => peers.len());
+    Ok(peers)
+}
+
+fn newcomer(settings: &Settings, peer_address: &str) -> Newcomer {
+    let (peer, client) = (peer_address.to_owned(), Some(settings.client_address.clone()));
+    let addresses = Addresses { peer, client };
+    Newcomer { id: settings.config.id, cluster: settings.cluster, addresses }
 }
 
 fn open_log(settings: &Settings, server: &Server, log: &Logger) -> Result<Wal, RunError> {
@@ -154,12 +234,8 @@ fn open_transport(
     let mut options = Options::new(settings.cluster, settings.config.id, incarnation, address);
     options.log = log.clone();
     let wake = Arc::new(server.wake());
-    let transport = TcpTransport::bind(options, move || wake.wake())
-        .map_err(|source| RunError::PeerListen { address, source })?;
-    for (id, address) in &settings.peers {
-        transport.set_peer(*id, address).map_err(RunError::Peer)?;
-    }
-    Ok(transport)
+    TcpTransport::bind(options, move || wake.wake())
+        .map_err(|source| RunError::PeerListen { address, source })
 }
 
 /// Raises the number of descriptors that this process may have, as far as it may.

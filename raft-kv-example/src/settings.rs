@@ -7,12 +7,13 @@ use std::{error, fmt};
 use clap::Args;
 use raft_core::{Config, Member, Membership, NodeId};
 
+use crate::address::{Addresses, is_address};
 use crate::server::Limits;
 
 /// What `raft-kv serve` takes.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// This node's number, one of those in --peers; never used again for another disk
+    /// This node's number; never used again for another disk
     #[arg(long)]
     pub id: u64,
     /// The directory that keeps this node's log; made if it does not exist
@@ -24,9 +25,18 @@ pub struct ServeArgs {
     /// Where the other nodes connect [default: this node's address in --peers]
     #[arg(long, value_name = "HOST:PORT")]
     pub peer_listen: Option<String>,
-    /// All members of the cluster, this one included: 1=host:port,2=host:port,3=host:port
-    #[arg(long, value_name = "ID=HOST:PORT,…", value_delimiter = ',', required = true)]
+    /// Where others tell clients to connect [default: --listen]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// Where others are told that this node's peers connect, with --join [default: --peer-listen]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub peer_advertise: Option<String>,
+    /// To found a cluster, all its members, this one included: 1=host:port,2=host:port,3=host:port
+    #[arg(long, value_name = "ID=HOST:PORT,…", value_delimiter = ',', conflicts_with = "join")]
     pub peers: Vec<String>,
+    /// To join a cluster, the address for clients of any of its members; not needed again afterwards
+    #[arg(long, value_name = "HOST:PORT")]
+    pub join: Option<String>,
     /// The number of the cluster; nodes of another one are turned away
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub cluster: u64,
@@ -65,10 +75,8 @@ pub struct ServeArgs {
 pub struct Settings {
     /// The protocol's settings.
     pub config: Config,
-    /// All members at the founding of the cluster, with their addresses as context.
-    pub founders: Membership,
-    /// The other members and their addresses.
-    pub peers: Vec<(NodeId, String)>,
+    /// Where the node's life begins, if it has not yet.
+    pub origin: Origin,
     /// The number of the cluster.
     pub cluster: u64,
     /// The directory of the log.
@@ -77,12 +85,30 @@ pub struct Settings {
     pub listen: String,
     /// Where other nodes connect.
     pub peer_listen: String,
+    /// Where others say that clients connect.
+    pub client_address: String,
     /// How long a tick lasts.
     pub tick: Duration,
     /// What clients may use.
     pub limits: Limits,
     /// Whether the end of standard input ends the node.
     pub is_until_stdin_ends: bool,
+}
+
+/// Where a node's life begins. It matters only as long as the node's directory holds nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It founds a cluster with these members, whose contexts are their [`Addresses`].
+    Founder(Membership),
+    /// It asks a cluster to take it in.
+    Newcomer {
+        /// Where a member takes commands.
+        member: String,
+        /// Where the newcomer will be found by other members.
+        peer_address: String,
+    },
+    /// It must have begun before.
+    Past,
 }
 
 /// Which setting cannot be, and what to do about it.
@@ -101,6 +127,15 @@ pub enum SettingsError {
         option: &'static str,
         /// What was given.
         given: String,
+    },
+    /// Without `--peers`, `--peer-listen` must be given.
+    PeerListen,
+    /// Others cannot connect to an address that means "all of this machine".
+    Unspecified {
+        /// The option whose address it is.
+        option: &'static str,
+        /// The option that can say better.
+        remedy: &'static str,
     },
     /// A number that must not be zero is.
     Zero(&'static str),
@@ -130,6 +165,13 @@ impl fmt::Display for SettingsError {
             Self::Address { option, given } => {
                 write!(f, "{option}: '{given}' is no address; write HOST:PORT, as in 127.0.0.1:6379")
             }
+            Self::PeerListen => f.write_str(
+                "--peer-listen is missing; give it, as in 127.0.0.1:7001 (or --peers, to found a cluster)",
+            ),
+            Self::Unspecified { option, remedy } => write!(
+                f,
+                "{option} listens everywhere, so others cannot tell where this node is; add {remedy} HOST:PORT"
+            ),
             Self::Zero(option) => write!(f, "{option} must be at least 1"),
             Self::Heartbeat => {
                 f.write_str("--heartbeat-ms is below --tick-ms; raise it, or let ticks be shorter")
@@ -152,28 +194,73 @@ impl ServeArgs {
     ///
     /// Names the first setting that cannot be.
     pub fn check(self) -> Result<Settings, SettingsError> {
-        let members = self.peers.iter().map(|given| parse_peer(given)).collect::<Result<Vec<_>, _>>()?;
-        let founders = members
-            .iter()
-            .map(|(id, address)| Member::voter(*id).with_context(address.clone().into_bytes().into()));
-        let founders = Membership::new(founders.collect()).map_err(|_| SettingsError::PeerIds)?;
-        let own = members.iter().find(|(id, _)| id.get() == self.id);
-        let own = own.map(|(_, address)| address.clone()).ok_or(SettingsError::OwnId(self.id))?;
-        let peers = members.into_iter().filter(|(id, _)| id.get() != self.id).collect();
+        let listen = checked_address("--listen", self.listen.clone())?;
+        let (origin, peer_listen) = self.origin()?;
+        let client_address = self.client_address(&listen, &peer_listen)?;
         let (mut config, limits) = (self.config()?, self.limits()?);
         config.entry_bytes_max = u32::try_from(limits.entry_bytes_max()).unwrap_or(u32::MAX);
         Ok(Settings {
             config,
-            founders,
-            peers,
+            origin,
             cluster: self.cluster,
-            peer_listen: checked_address("--peer-listen", self.peer_listen.unwrap_or(own))?,
-            listen: checked_address("--listen", self.listen)?,
+            peer_listen,
+            listen,
+            client_address,
             tick: Duration::from_millis(self.tick_ms.into()),
             data: self.data,
             limits,
             is_until_stdin_ends: self.until_stdin_ends,
         })
+    }
+
+    /// Where the node's life begins, and where it listens for other nodes.
+    fn origin(&self) -> Result<(Origin, String), SettingsError> {
+        let given = self.peer_listen.clone();
+        let given = given.map(|address| checked_address("--peer-listen", address)).transpose()?;
+        if self.peers.is_empty() {
+            let listen = given.ok_or(SettingsError::PeerListen)?;
+            let Some(member) = self.join.clone() else { return Ok((Origin::Past, listen)) };
+            let member = checked_address("--join", member)?;
+            let peer_address = match &self.peer_advertise {
+                Some(address) => checked_address("--peer-advertise", address.clone())?,
+                None if is_unspecified(&listen) => {
+                    let (option, remedy) = ("--peer-listen", "--peer-advertise");
+                    return Err(SettingsError::Unspecified { option, remedy });
+                }
+                None => listen.clone(),
+            };
+            if peer_address.ends_with(":0") {
+                return Err(SettingsError::Address { option: "--peer-listen", given: peer_address });
+            }
+            return Ok((Origin::Newcomer { member, peer_address }, listen));
+        }
+        let members = self.peers.iter().map(|given| parse_peer(given)).collect::<Result<Vec<_>, _>>()?;
+        let own = members.iter().find(|(id, _)| id.get() == self.id);
+        let own = own.map(|(_, address)| address.clone());
+        let founders = members.into_iter().map(|(id, peer)| {
+            Member::voter(id).with_context(Addresses { peer, client: None }.encode().into())
+        });
+        let founders = Membership::new(founders.collect()).map_err(|_| SettingsError::PeerIds)?;
+        let own = own.ok_or(SettingsError::OwnId(self.id))?;
+        Ok((Origin::Founder(founders), given.unwrap_or(own)))
+    }
+
+    /// Where clients are told to connect: if the node listens everywhere, the host that other nodes
+    /// know it by.
+    fn client_address(&self, listen: &str, peer_listen: &str) -> Result<String, SettingsError> {
+        if let Some(address) = &self.advertise {
+            return checked_address("--advertise", address.clone());
+        }
+        if !is_unspecified(listen) {
+            return Ok(listen.to_owned());
+        }
+        let own = format!("{}=", self.id);
+        let founded = self.peers.iter().find_map(|peer| peer.trim().strip_prefix(own.as_str()));
+        let known = self.peer_advertise.as_deref().or(founded).unwrap_or(peer_listen);
+        match (known.rsplit_once(':'), listen.rsplit_once(':')) {
+            (Some((host, _)), Some((_, port))) if !is_unspecified(known) => Ok(format!("{host}:{port}")),
+            _ => Err(SettingsError::Unspecified { option: "--listen", remedy: "--advertise" }),
+        }
     }
 
     fn config(&self) -> Result<Config, SettingsError> {
@@ -238,9 +325,12 @@ fn parse_peer(given: &str) -> Result<(NodeId, String), SettingsError> {
 }
 
 fn checked_address(option: &'static str, given: String) -> Result<String, SettingsError> {
-    let is_address =
-        given.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if is_address { Ok(given) } else { Err(SettingsError::Address { option, given }) }
+    if is_address(&given) { Ok(given) } else { Err(SettingsError::Address { option, given }) }
+}
+
+/// Whether it stands for all addresses of the machine.
+fn is_unspecified(address: &str) -> bool {
+    address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_unspecified())
 }
 
 /// Forwarded proposals of one message; it must fit into a frame of the transport.
@@ -270,12 +360,42 @@ mod tests {
         assert_eq!(settings.config.election_timeout_ticks_min, 25);
         assert_eq!(settings.config.election_timeout_ticks_max, 50);
         assert_eq!(settings.config.validate(), Ok(()));
-        assert_eq!(
-            settings.peers,
-            [(NodeId::new(2), "b:2".to_owned()), (NodeId::new(3), "[::1]:3".to_owned())]
-        );
+        let Origin::Founder(founders) = settings.origin else { panic!("a founder") };
+        let contexts: Vec<_> = founders.members().iter().map(|member| member.context.clone()).collect();
+        assert_eq!(contexts, ["a:1", "b:2", "[::1]:3"]);
         assert_eq!(settings.peer_listen, "0.0.0.0:1");
         assert_eq!(check("--peers 1=a:1").unwrap().peer_listen, "a:1");
+    }
+
+    #[test]
+    fn life_begins_at_the_founding_or_by_joining_or_long_ago() {
+        assert_eq!(check("--peer-listen a:1").unwrap().origin, Origin::Past);
+        let joining = check("--join b:2 --peer-listen a:1").unwrap();
+        let newcomer = |peer_address: &str| Origin::Newcomer {
+            member: "b:2".to_owned(),
+            peer_address: peer_address.to_owned(),
+        };
+        assert_eq!(joining.origin, newcomer("a:1"));
+        assert_eq!(joining.client_address, "127.0.0.1:6379");
+        let everywhere = "--join b:2 --peer-listen 0.0.0.0:1 --listen [::]:2";
+        let everywhere = check(&format!("{everywhere} --peer-advertise a:9")).unwrap();
+        assert_eq!(everywhere.origin, newcomer("a:9"));
+        assert_eq!(everywhere.client_address, "a:2");
+        assert_eq!(check("--peers 1=h:1 --listen 0.0.0.0:2").unwrap().client_address, "h:2");
+        assert_eq!(check("--peers 1=h:1 --advertise c:3").unwrap().client_address, "c:3");
+    }
+
+    #[test]
+    fn addresses_that_nobody_could_use_are_refused() {
+        let unspecified = |option, remedy| Some(SettingsError::Unspecified { option, remedy });
+        for (line, error) in [
+            ("--join a:1", Some(SettingsError::PeerListen)),
+            ("", Some(SettingsError::PeerListen)),
+            ("--join b:2 --peer-listen 0.0.0.0:1", unspecified("--peer-listen", "--peer-advertise")),
+            ("--peer-listen 0.0.0.0:1 --listen 0.0.0.0:2", unspecified("--listen", "--advertise")),
+        ] {
+            assert_eq!(check(line).err(), error, "{line}");
+        }
     }
 
     #[test]

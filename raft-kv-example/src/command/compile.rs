@@ -77,7 +77,12 @@ pub fn compile(
         | Verb::Config
         | Verb::Client
         | Verb::Info
-        | Verb::RaftStatus => unreachable!("'{}' is no command on the store", spec.name),
+        | Verb::RaftStatus
+        | Verb::RaftAdd
+        | Verb::RaftPromote
+        | Verb::RaftDemote
+        | Verb::RaftRemove
+        | Verb::RaftTransfer => unreachable!("'{}' is no command on the store", spec.name),
     }
     Ok(())
 }

@@ -65,6 +65,10 @@ pub enum CommandError {
     BrokenTransaction,
     /// WATCH is not offered.
     NoWatch,
+    /// A word that should be a node's id is none.
+    NodeId,
+    /// A word that should be an address is none.
+    Address,
     /// More was queued than one log entry takes.
     TransactionTooLong {
         /// The limit in bytes.
@@ -102,6 +106,8 @@ impl fmt::Display for CommandError {
             Self::NoWatch => {
                 f.write_str("ERR WATCH is not offered, use CAS to change what nobody else changed")
             }
+            Self::NodeId => f.write_str("ERR a node's id is a number from 1 up"),
+            Self::Address => f.write_str("ERR an address is HOST:PORT, as in 10.0.0.4:7001"),
             Self::TransactionTooLong { bytes_max } => {
                 write!(f, "ERR a transaction takes at most {bytes_max} bytes")
             }

@@ -3,8 +3,10 @@
 
 mod compile;
 mod error;
+mod order;
 mod spec;
 
 pub use compile::{KeyLimits, compile};
 pub use error::CommandError;
+pub use order::Order;
 pub use spec::{Class, KeyWords, SPECS, Spec, Verb, find};

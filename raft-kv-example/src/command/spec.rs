@@ -43,6 +43,11 @@ pub enum Verb {
     Client,
     Info,
     RaftStatus,
+    RaftAdd,
+    RaftPromote,
+    RaftDemote,
+    RaftRemove,
+    RaftTransfer,
 }
 
 /// What kind of work a command is, which decides its way through the node.
@@ -60,6 +65,8 @@ pub enum Class {
     Handshake,
     /// Is answered by this node at once.
     Local,
+    /// Changes the group: stands alone and waits for its outcome.
+    Admin,
 }
 
 /// One command.
@@ -129,7 +136,7 @@ enum Words {
     AtLeast(usize),
 }
 
-use Class::{Handshake, Local, Read, Scan, Transaction, Write};
+use Class::{Admin, Handshake, Local, Read, Scan, Transaction, Write};
 use KeyWords::{All, EveryOther, None as NoKeys, One};
 use Words::{AtLeast, Between, Exactly};
 
@@ -176,4 +183,9 @@ pub static SPECS: &[Spec] = &[
     spec("client", Verb::Client, Local, NoKeys, AtLeast(2)),
     spec("info", Verb::Info, Local, NoKeys, AtLeast(1)),
     spec("raft.status", Verb::RaftStatus, Local, NoKeys, Exactly(1)),
+    spec("raft.add", Verb::RaftAdd, Admin, NoKeys, Between(3, 4)),
+    spec("raft.promote", Verb::RaftPromote, Admin, NoKeys, Exactly(2)),
+    spec("raft.demote", Verb::RaftDemote, Admin, NoKeys, Exactly(2)),
+    spec("raft.remove", Verb::RaftRemove, Admin, NoKeys, Exactly(2)),
+    spec("raft.transfer", Verb::RaftTransfer, Admin, NoKeys, Exactly(2)),
 ];

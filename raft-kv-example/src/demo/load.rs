@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis_protocol::resp2::types::OwnedFrame;
 
 use super::cluster::NODES;
-use super::link::{self, Link};
+use crate::link::{self, Link};
 
 /// Threads that write.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Writer {
 
     /// Connects to the preferred node, or else prefers the next one.
     fn connect(&mut self) -> Option<Link> {
-        let link = Link::open(self.ports[self.at], PATIENCE).ok();
+        let link = Link::open(&link::local(self.ports[self.at]), PATIENCE).ok();
         if link.is_none() {
             self.at = (self.at + 1) % NODES;
             std::thread::sleep(Duration::from_millis(20));

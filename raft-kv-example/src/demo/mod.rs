@@ -1,7 +1,6 @@
 //! `raft-kv demo`: a cluster of three node processes on this machine, and a live view of it.
 
 mod cluster;
-mod link;
 mod load;
 mod view;
 mod watch;

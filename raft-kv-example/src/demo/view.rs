@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::cluster::{Cluster, ProcessState};
-use super::link::NodeStatus;
 use super::load::LoadReport;
 use super::watch::Statuses;
+use crate::link::NodeStatus;
 
 /// Everything that is shown at one moment.
 #[derive(Debug)]

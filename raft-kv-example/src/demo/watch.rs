@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::cluster::NODES;
-use super::link::{Link, NodeStatus};
+use crate::link::{self, Link, NodeStatus};
 
 /// What the nodes said last; nothing of one that does not answer.
 pub(super) type Statuses = [Option<NodeStatus>; NODES];
@@ -42,7 +42,8 @@ impl Watch {
 
     /// Asks all nodes once and waits for their answers.
     pub(super) fn ask_now(&self) -> Statuses {
-        self.ports.map(|port| Link::open(port, PATIENCE).and_then(|mut link| link.status()).ok())
+        self.ports
+            .map(|port| Link::open(&link::local(port), PATIENCE).and_then(|mut link| link.status()).ok())
     }
 }
 
@@ -61,7 +62,8 @@ impl Shared {
         let mut link = None;
         while !self.is_over.load(Ordering::Acquire) {
             let status = match &mut link {
-                None => Link::open(port, PATIENCE).and_then(|opened| link.insert(opened).status()),
+                None => Link::open(&crate::link::local(port), PATIENCE)
+                    .and_then(|opened| link.insert(opened).status()),
                 Some(link) => link.status(),
             };
             if status.is_err() {

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::command::Class;
+use crate::command::{Class, Order};
 use crate::kv::Batch;
 use crate::resp::{Protocol, ReplyWriter};
 
@@ -13,6 +13,8 @@ pub(super) struct Chunk {
     kind: ChunkKind,
     /// Replies that are known already, one after the other.
     ready: BytesMut,
+    /// A change of the group; then there is nothing else.
+    order: Option<Order>,
     /// Before the answer of which operation the ready replies up to which byte belong.
     marks: Vec<(usize, usize)>,
 }
@@ -29,6 +31,8 @@ pub(super) enum ChunkKind {
     Scans,
     /// Goes into the log.
     Writes,
+    /// Changes the group.
+    Order,
 }
 
 impl Chunk {
@@ -41,14 +45,16 @@ impl Chunk {
         }
         self.ready.clear();
         self.marks.clear();
+        self.order = None;
     }
 
     /// Whether a command of this class can join: a scan must not share a chunk with writes.
     pub(super) fn admits(&self, class: Class) -> bool {
-        match (self.kind, class) {
+        match (self.kind(), class) {
             (ChunkKind::Writes, Class::Scan) | (ChunkKind::Scans, Class::Write | Class::Transaction) => false,
             (ChunkKind::Ready, Class::Handshake) => true,
-            (_, Class::Handshake) => false,
+            (ChunkKind::Order, _) | (_, Class::Handshake) => false,
+            (_, Class::Admin) => self.is_empty(),
             (
                 ChunkKind::Ready | ChunkKind::Reads | ChunkKind::Scans | ChunkKind::Writes,
                 Class::Write | Class::Read | Class::Scan | Class::Transaction | Class::Local,
@@ -61,9 +67,19 @@ impl Chunk {
         self.kind = match (self.kind, class) {
             (ChunkKind::Writes, _) | (_, Class::Write) => ChunkKind::Writes,
             (ChunkKind::Scans, _) | (_, Class::Scan) => ChunkKind::Scans,
-            (ChunkKind::Ready | ChunkKind::Reads, _) => ChunkKind::Reads,
+            (ChunkKind::Ready | ChunkKind::Reads | ChunkKind::Order, _) => ChunkKind::Reads,
         };
         &mut self.batch
+    }
+
+    /// Takes a change of the group, with nothing beside it.
+    pub(super) fn put_order(&mut self, order: Order) {
+        self.order = Some(order);
+    }
+
+    /// The change of the group, if it is one.
+    pub(super) fn order(&self) -> Option<&Order> {
+        self.order.as_ref()
     }
 
     /// Adds a reply that is known already, behind the answers of all operations so far.
@@ -77,11 +93,11 @@ impl Chunk {
     }
 
     pub(super) fn kind(&self) -> ChunkKind {
-        self.kind
+        if self.order.is_some() { ChunkKind::Order } else { self.kind }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.batch.operation_count() == 0 && self.ready.is_empty()
+        self.batch.operation_count() == 0 && self.ready.is_empty() && self.order.is_none()
     }
 
     /// How much it holds, to be compared with the limit.
@@ -123,6 +139,20 @@ mod tests {
         assert!(scans.admits(Class::Read) && scans.admits(Class::Local) && !scans.admits(Class::Write));
         scans.operations(Class::Read).count();
         assert_eq!(scans.kind(), ChunkKind::Scans);
+    }
+
+    #[test]
+    fn order_stands_alone() {
+        let mut chunk = Chunk::default();
+        assert!(chunk.admits(Class::Admin));
+        chunk.put_order(Order::Remove(1));
+        assert!(!chunk.is_empty() && chunk.kind() == ChunkKind::Order);
+        for class in [Class::Write, Class::Read, Class::Local, Class::Handshake, Class::Admin] {
+            assert!(!chunk.admits(class), "{class:?}");
+        }
+        chunk.clear();
+        chunk.reply(Protocol::Resp2, |out| out.word("PONG"));
+        assert!(!chunk.admits(Class::Admin));
     }
 
     #[test]

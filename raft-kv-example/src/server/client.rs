@@ -44,6 +44,8 @@ pub(super) enum Wait {
     Write(Ticket),
     /// A read point.
     Read,
+    /// The end of a change of the group.
+    Order(Ticket),
 }
 
 /// What reading from the socket gave.

@@ -16,6 +16,7 @@ pub(super) struct Desk {
     /// Reads that wait for a read point that was asked for.
     asked_reads: VecDeque<(Ticket, Vec<ClientKey>)>,
     held: Vec<ClientKey>,
+    orders: HashMap<Ticket, ClientKey, DefaultHashBuilder>,
 }
 
 impl Desk {
@@ -27,6 +28,16 @@ impl Desk {
     /// Who proposed it; it waits no more.
     pub(super) fn take_write(&mut self, ticket: Ticket) -> Option<ClientKey> {
         self.writes.remove(&ticket)
+    }
+
+    /// Waits for the end of a change of the group.
+    pub(super) fn add_order(&mut self, ticket: Ticket, key: ClientKey) {
+        self.orders.insert(ticket, key);
+    }
+
+    /// Who asked for it; it waits no more.
+    pub(super) fn take_order(&mut self, ticket: Ticket) -> Option<ClientKey> {
+        self.orders.remove(&ticket)
     }
 
     /// Waits for the next read point.

@@ -148,7 +148,8 @@ impl<R: Replica> Floor<R> {
                 Wait::Nothing if client.is_amid_request() && waited >= limits.request_time_max => {
                     slow.push(key);
                 }
-                Wait::Nothing | Wait::Leader | Wait::Write(_) | Wait::Read => {}
+                // Who carries an order out also gives it up in time.
+                Wait::Nothing | Wait::Leader | Wait::Write(_) | Wait::Read | Wait::Order(_) => {}
             }
         }
         for (key, failure) in late {

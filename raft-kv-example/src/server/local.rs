@@ -147,6 +147,7 @@ fn describe(spec: &Spec, out: &mut ReplyWriter<'_>) {
         Class::Write => &["write"],
         Class::Read | Class::Scan => &["readonly"],
         Class::Transaction | Class::Handshake | Class::Local => &["fast"],
+        Class::Admin => &["admin"],
     };
     out.push(Reply::Array(flags.len()));
     flags.iter().for_each(|flag| out.word(flag));

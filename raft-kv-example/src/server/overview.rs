@@ -25,6 +25,10 @@ pub struct Overview {
     pub last: u64,
     /// Up to here its log is durable.
     pub durable: u64,
+    /// The cluster's number.
+    pub cluster: u64,
+    /// Whether two configurations are active.
+    pub is_joint: bool,
     /// The members of the group.
     pub members: Vec<MemberOverview>,
     /// How the others progress, if it leads.
@@ -38,8 +42,12 @@ pub struct MemberOverview {
     pub id: u64,
     /// What it does in the group, in a word.
     pub role: &'static str,
+    /// Whether it votes in the outgoing configuration of a joint one.
+    pub is_outgoing: bool,
     /// Where other members reach it.
     pub address: String,
+    /// Where clients reach it; empty if that is not known.
+    pub client: String,
 }
 
 /// How a member progresses, as its leader sees it.
@@ -51,6 +59,10 @@ pub struct PeerOverview {
     pub mode: &'static str,
     /// Up to here its log equals the leader's.
     pub matched: u64,
+    /// The next entry to send to it.
+    pub next: u64,
+    /// Appends on their way to it.
+    pub inflight: u64,
     /// Whether it was heard lately.
     pub is_active: bool,
 }
@@ -129,8 +141,8 @@ fn info_raft(node: &Overview, _: &Facts) -> String {
         node.durable
     );
     for member in &node.members {
-        let MemberOverview { id, role, address } = member;
-        write!(text, "raft_member_{id}:role={role},address={address}").expect("text grows");
+        let MemberOverview { id, role, address, client, .. } = member;
+        write!(text, "raft_member_{id}:role={role},address={address},client={client}").expect("text grows");
         if let Some(peer) = node.peers.iter().find(|peer| peer.id == member.id) {
             let active = u8::from(peer.is_active);
             write!(text, ",mode={},matched={},active={active}", peer.mode, peer.matched).expect("text grows");
@@ -151,6 +163,7 @@ fn info_keyspace(_: &Overview, facts: &Facts) -> String {
 pub(super) fn write_status(node: &Overview, facts: &Facts, out: &mut ReplyWriter<'_>) {
     let numbers = [
         ("id", node.id),
+        ("cluster", node.cluster),
         ("term", node.term),
         ("leader", node.leader.unwrap_or(0)),
         ("commit", node.commit),
@@ -160,6 +173,7 @@ pub(super) fn write_status(node: &Overview, facts: &Facts, out: &mut ReplyWriter
         ("operations", facts.operations),
         ("keys", u64::try_from(facts.keys).unwrap_or(u64::MAX)),
         ("pid", u64::from(std::process::id())),
+        ("joint", node.is_joint.into()),
     ];
     out.map(numbers.len() + 2);
     write_text(out, "role", node.role);
@@ -170,13 +184,18 @@ pub(super) fn write_status(node: &Overview, facts: &Facts, out: &mut ReplyWriter
     out.push(Reply::Array(node.members.len()));
     for member in &node.members {
         let peer = node.peers.iter().find(|peer| peer.id == member.id);
-        out.map(if peer.is_some() { 6 } else { 3 });
+        out.map(if peer.is_some() { 11 } else { 5 });
         write_number(out, "id", member.id);
         write_text(out, "role", member.role);
+        write_number(out, "outgoing", member.is_outgoing.into());
         write_text(out, "address", &member.address);
+        write_text(out, "client", &member.client);
         if let Some(peer) = peer {
             write_text(out, "mode", peer.mode);
             write_number(out, "matched", peer.matched);
+            write_number(out, "next", peer.next);
+            write_number(out, "inflight", peer.inflight);
+            write_number(out, "lag", node.last.saturating_sub(peer.matched));
             write_number(out, "active", peer.is_active.into());
         }
     }
@@ -215,14 +234,27 @@ mod tests {
     }
 
     fn leader() -> Overview {
-        let members = (1..=2).map(|id| MemberOverview { id, role: "voter", address: format!("host:{id}") });
+        let members = (1..=2).map(|id| MemberOverview {
+            id,
+            role: "voter",
+            is_outgoing: false,
+            address: format!("host:{id}"),
+            client: String::new(),
+        });
         Overview {
             id: 1,
             role: "leader",
             term: 7,
             leader: Some(1),
             members: members.collect(),
-            peers: vec![PeerOverview { id: 2, mode: "replicate", matched: 9, is_active: true }],
+            peers: vec![PeerOverview {
+                id: 2,
+                mode: "replicate",
+                matched: 9,
+                next: 10,
+                inflight: 0,
+                is_active: true,
+            }],
             ..Overview::default()
         }
     }
@@ -231,9 +263,9 @@ mod tests {
     fn info_answers_all_sections_or_the_one_asked_for() {
         let all = info(&leader(), &facts(), "");
         assert!(all.contains("# Server\r\nredis_version:"));
-        assert!(
-            all.contains("raft_member_2:role=voter,address=host:2,mode=replicate,matched=9,active=1\r\n")
-        );
+        assert!(all.contains(
+            "raft_member_2:role=voter,address=host:2,client=,mode=replicate,matched=9,active=1\r\n"
+        ));
         let one = info(&leader(), &facts(), "replication");
         assert_eq!(one, "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n");
         assert_eq!(info(&leader(), &facts(), "none"), "");

@@ -3,6 +3,8 @@
 use std::error;
 
 use super::overview::Overview;
+use crate::admin::AdminError;
+use crate::command::Order;
 use crate::kv::{Machine, Replies};
 
 /// Names what was asked of a replica. Each kind of request is numbered upwards.
@@ -37,6 +39,10 @@ pub trait Replica {
     ///
     /// If it was not taken.
     fn read(&mut self) -> Result<Ticket, Refused>;
+
+    /// Takes a change of the group; [`ReplicaEvent::Ordered`] tells what came of it, in any case and
+    /// in bounded time.
+    fn order(&mut self, order: Order) -> Ticket;
 
     /// What has come of earlier requests.
     fn poll_event(&mut self) -> Option<ReplicaEvent>;
@@ -78,6 +84,13 @@ pub enum ReplicaEvent {
     ReadRefused {
         /// The last of them.
         up_to: Ticket,
+    },
+    /// What came of a change of the group is known.
+    Ordered {
+        /// Which one.
+        ticket: Ticket,
+        /// Whether it was carried out.
+        result: Result<(), AdminError>,
     },
     /// Who leads has changed, or is not known any more.
     LeaderChanged,

@@ -13,8 +13,9 @@ use super::floor::Floor;
 use super::intake::Taken;
 use super::local::Local;
 use super::overview::Facts;
-use super::replica::{Outcome, Refused, Replica, ReplicaEvent};
-use crate::kv::ReplySink;
+use super::replica::{Outcome, Refused, Replica, ReplicaEvent, Ticket};
+use crate::admin::AdminError;
+use crate::kv::{Reply, ReplySink};
 
 impl<R: Replica> Floor<R> {
     /// Takes one chunk of each ready connection and sends it on its way.
@@ -74,6 +75,12 @@ impl<R: Replica> Floor<R> {
             ChunkKind::Reads | ChunkKind::Scans => {
                 client.wait = Wait::Read;
                 self.desk.add_read(key);
+            }
+            ChunkKind::Order => {
+                let Some(order) = chunk.order() else { return };
+                let ticket = self.replica.order(order.clone());
+                client.wait = Wait::Order(ticket);
+                self.desk.add_order(ticket, key);
             }
             ChunkKind::Writes => match self.replica.propose(chunk.as_bytes()) {
                 Ok(ticket) => {
@@ -148,8 +155,20 @@ impl<R: Replica> Floor<R> {
                 }
             }
             ReplicaEvent::ReadRefused { up_to } => self.hold_all(|desk| desk.take_reads(up_to)),
+            ReplicaEvent::Ordered { ticket, result } => self.on_ordered(ticket, result),
             ReplicaEvent::LeaderChanged => self.retry_held(),
         }
+    }
+
+    fn on_ordered(&mut self, ticket: Ticket, result: Result<(), AdminError>) {
+        let Some(key) = self.desk.take_order(ticket) else { return };
+        let Some(client) = self.clients.find(key) else { return };
+        let Some(chunk) = &mut client.chunk else { return };
+        chunk.reply(client.session.protocol, |out| match result {
+            Ok(()) => out.push(Reply::Ok),
+            Err(error) => out.error(&error.to_string()),
+        });
+        self.answer(key, Answer::Ready);
     }
 
     /// Answers the chunk under way and looks at the connection again.

@@ -2,7 +2,7 @@
 
 use super::chunk::Chunk;
 use super::local::{self, Local};
-use crate::command::{self, Class, CommandError, KeyLimits, Spec, Verb};
+use crate::command::{self, Class, CommandError, KeyLimits, Order, Spec, Verb};
 use crate::kv::{Batch, Reply, ReplySink};
 use crate::resp::{Protocol, Request};
 
@@ -78,6 +78,7 @@ impl Session {
             Class::Write | Class::Read | Class::Scan => {
                 command::compile(spec, request, rules.keys, chunk.operations(spec.class))
             }
+            Class::Admin => Order::parse(spec.verb, request).map(|order| chunk.put_order(order)),
             Class::Handshake | Class::Local => local::answer(spec, request, self, chunk, local),
         };
         if let Err(error) = done {

@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::admin::AdminError;
+use crate::command::Order;
 use crate::kv::Machine;
 
 /// What the replica has been asked and is to do.
@@ -18,6 +20,7 @@ struct Script {
     refusal: Option<Refused>,
     proposed: Vec<Vec<u8>>,
     reads: u64,
+    orders: Vec<Order>,
     events: VecDeque<Happening>,
 }
 
@@ -30,6 +33,7 @@ enum Happening {
     ReadReady(u64),
     ReadRefused(u64),
     LeaderChanged,
+    Ordered(usize, bool),
 }
 
 struct ScriptedReplica {
@@ -75,8 +79,18 @@ impl Replica for ScriptedReplica {
             Happening::Unknown(at) => answered(at, Outcome::Unknown),
             Happening::ReadReady(up_to) => ReplicaEvent::ReadReady { up_to: Ticket(up_to) },
             Happening::ReadRefused(up_to) => ReplicaEvent::ReadRefused { up_to: Ticket(up_to) },
+            Happening::Ordered(at, is_done) => ReplicaEvent::Ordered {
+                ticket: Ticket(at as u64),
+                result: if is_done { Ok(()) } else { Err(AdminError::Unknown) },
+            },
             Happening::LeaderChanged => ReplicaEvent::LeaderChanged,
         })
+    }
+
+    fn order(&mut self, order: Order) -> Ticket {
+        let mut script = self.script.lock().unwrap();
+        script.orders.push(order);
+        Ticket(script.orders.len() as u64 - 1)
     }
 
     fn machine(&self) -> &Machine {
@@ -245,6 +259,23 @@ fn refused_read_is_asked_again() {
     stage.until("another read", |script| script.reads == 2);
     stage.happen(Happening::ReadReady(2));
     expect(&mut client, "$-1\r\n");
+}
+
+#[test]
+fn order_waits_for_its_end_and_what_follows_it_waits_too() {
+    let stage = Stage::new(Limits::default());
+    let mut client = stage.connect();
+    say(&mut client, "PING\r\nRAFT.REMOVE 3\r\nPING\r\nRAFT.PROMOTE 4\r\n");
+    expect(&mut client, "+PONG\r\n");
+    stage.until("an order", |script| script.orders.len() == 1);
+    stage.happen(Happening::Ordered(0, true));
+    expect(&mut client, "+OK\r\n+PONG\r\n");
+    stage.until("another order", |script| script.orders.len() == 2);
+    stage.happen(Happening::Ordered(1, false));
+    expect(&mut client, &format!("-{}\r\n", AdminError::Unknown));
+    assert_eq!(stage.script.lock().unwrap().orders, [Order::Remove(3), Order::Promote(4)]);
+    say(&mut client, "MULTI\r\nRAFT.REMOVE 3\r\nDISCARD\r\n");
+    expect(&mut client, "+OK\r\n-ERR 'raft.remove' cannot stand between MULTI and EXEC\r\n+OK\r\n");
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(crate) struct TestCluster {
     pub(crate) ports: Vec<u16>,
     pub(crate) peers: String,
     children: Vec<Option<Child>>,
+    /// Where the nodes listen for each other.
+    peer_addresses: Vec<String>,
 }
 
 impl TestCluster {
@@ -30,13 +32,15 @@ impl TestCluster {
 
     pub(crate) fn start_without_leader(size: usize, options: &[&str]) -> Self {
         let ports = raft_kv::free_ports::find(size * 2).unwrap();
-        let peers = (0..size).map(|at| format!("{}=127.0.0.1:{}", at + 1, ports[size + at]));
+        let peer_addresses: Vec<_> = ports[size..].iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let peers = peer_addresses.iter().enumerate().map(|(at, address)| format!("{}={address}", at + 1));
         let mut cluster = Self {
             dir: tempfile::tempdir().unwrap(),
             options: options.iter().map(ToString::to_string).collect(),
             peers: peers.collect::<Vec<_>>().join(","),
             ports,
             children: (0..size).map(|_| None).collect(),
+            peer_addresses,
         };
         (0..size).for_each(|at| cluster.start_node(at));
         cluster
@@ -46,10 +50,35 @@ impl TestCluster {
         self.children.len()
     }
 
+    /// Starts a founder, for the first time or again.
     pub(crate) fn start_node(&mut self, at: usize) {
+        let peers = self.peers.clone();
+        self.start_with(at, &["--peers", &peers]);
+    }
+
+    /// Starts a node that has a past and needs to be told nothing.
+    pub(crate) fn start_member(&mut self, at: usize) {
+        self.start_with(at, &[]);
+    }
+
+    /// Starts a new node that knows nothing but where one member takes commands; its place.
+    pub(crate) fn join(&mut self, member: usize) -> usize {
+        let ports = raft_kv::free_ports::find(2).unwrap();
+        let at = self.size();
+        self.ports.truncate(at);
+        self.ports.push(ports[0]);
+        self.peer_addresses.push(format!("127.0.0.1:{}", ports[1]));
+        self.children.push(None);
+        let member = format!("127.0.0.1:{}", self.ports[member]);
+        self.start_with(at, &["--join", &member]);
+        at
+    }
+
+    fn start_with(&mut self, at: usize, more: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log_path(at)).unwrap();
         let child = serve()
-            .args(["--id", &(at + 1).to_string(), "--peers", &self.peers])
+            .args(["--id", &(at + 1).to_string(), "--peer-listen", &self.peer_addresses[at]])
+            .args(more)
             .args(["--listen", &format!("127.0.0.1:{}", self.ports[at])])
             .arg("--data")
             .arg(self.data_dir(at))
@@ -161,14 +190,13 @@ pub(crate) fn serve() -> Command {
 
 /// Runs a node that should refuse to start; gives what it says.
 pub(crate) fn refusal(data: &Path, listen: &str, peers: &str, more: &[&str]) -> String {
-    let mut child = serve()
-        .args(["--id", "1", "--listen", listen, "--peers", peers])
-        .arg("--data")
-        .arg(data)
-        .args(more)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let all = [&["--id", "1", "--listen", listen, "--peers", peers], more].concat();
+    refusal_of(data, &all)
+}
+
+/// The same with all other settings.
+pub(crate) fn refusal_of(data: &Path, settings: &[&str]) -> String {
+    let mut child = serve().arg("--data").arg(data).args(settings).stderr(Stdio::piped()).spawn().unwrap();
     let status = wait_for_exit(&mut child);
     assert!(!status.success(), "the node should have refused to start");
     let output = child.wait_with_output().unwrap();

@@ -4,4 +4,5 @@
 mod cluster;
 mod common;
 mod demo;
+mod membership;
 mod single;

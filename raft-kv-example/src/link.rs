@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use redis_protocol::resp2::decode::decode;
@@ -10,28 +10,34 @@ use redis_protocol::resp2::types::OwnedFrame;
 
 /// A connection that waits for each answer, but not for ever.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
 /// What a node says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct NodeStatus {
-    pub(super) role: String,
-    pub(super) term: u64,
-    pub(super) leader: u64,
-    pub(super) commit: u64,
-    pub(super) applied: u64,
-    pub(super) operations: u64,
-    pub(super) keys: u64,
+pub(crate) struct NodeStatus {
+    pub(crate) role: String,
+    pub(crate) term: u64,
+    pub(crate) leader: u64,
+    pub(crate) commit: u64,
+    pub(crate) applied: u64,
+    pub(crate) operations: u64,
+    pub(crate) keys: u64,
 }
 
 impl Link {
-    /// Connects to a node on this machine.
-    pub(super) fn open(port: u16, patience: Duration) -> io::Result<Self> {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let stream = TcpStream::connect_timeout(&address, patience)?;
+    /// Connects to a node, given as `host:port`; all addresses that the name has are tried.
+    pub(crate) fn open(address: &str, patience: Duration) -> io::Result<Self> {
+        let mut result = Err(io::ErrorKind::NotFound.into());
+        for address in address.to_socket_addrs()? {
+            result = TcpStream::connect_timeout(&address, patience);
+            if result.is_ok() {
+                break;
+            }
+        }
+        let stream = result?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
@@ -39,7 +45,7 @@ impl Link {
     }
 
     /// Sends commands together and waits for all their answers.
-    pub(super) fn ask(&mut self, commands: &[Vec<String>]) -> io::Result<Vec<OwnedFrame>> {
+    pub(crate) fn ask(&mut self, commands: &[Vec<String>]) -> io::Result<Vec<OwnedFrame>> {
         let mut request = Vec::new();
         for words in commands {
             write!(request, "*{}\r\n", words.len())?;
@@ -52,13 +58,10 @@ impl Link {
     }
 
     /// Asks for the node's status.
-    pub(super) fn status(&mut self) -> io::Result<NodeStatus> {
+    pub(crate) fn status(&mut self) -> io::Result<NodeStatus> {
         let mut answers = self.ask(&[vec!["RAFT.STATUS".to_owned()]])?;
-        let Some(OwnedFrame::Array(fields)) = answers.pop() else {
-            return Err(io::ErrorKind::InvalidData.into());
-        };
-        let pairs = fields.chunks_exact(2).filter_map(|pair| Some((text(&pair[0])?, &pair[1])));
-        let fields: HashMap<String, &OwnedFrame> = pairs.collect();
+        let answer = answers.pop();
+        let fields = answer.as_ref().and_then(fields).ok_or(io::ErrorKind::InvalidData)?;
         let number = |name: &str| match fields.get(name) {
             Some(OwnedFrame::Integer(number)) => u64::try_from(*number).unwrap_or(0),
             _ => 0,
@@ -89,8 +92,19 @@ impl Link {
     }
 }
 
+/// Where a node on this machine takes commands.
+pub(crate) fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// The fields of an answer that is a map.
+pub(crate) fn fields(frame: &OwnedFrame) -> Option<HashMap<String, &OwnedFrame>> {
+    let OwnedFrame::Array(words) = frame else { return None };
+    Some(words.chunks_exact(2).filter_map(|pair| Some((text(&pair[0])?, &pair[1]))).collect())
+}
+
 /// The text of an answer, if it is one.
-pub(super) fn text(frame: &OwnedFrame) -> Option<String> {
+pub(crate) fn text(frame: &OwnedFrame) -> Option<String> {
     match frame {
         OwnedFrame::BulkString(bytes) | OwnedFrame::SimpleString(bytes) => {
             Some(String::from_utf8_lossy(bytes).into_owned())

@@ -1,0 +1,370 @@
+//! Carries out changes of the group, and knows when to say that they are done.
+
+use std::collections::VecDeque;
+
+use raft_core::{
+    CommitStatus, Config, LogStore, Member, MemberRole, MembershipChange, Node, NodeId, PeerMode, PeerStatus,
+    Position, Raft, StateMachine, Term, Transport,
+};
+
+use super::error::AdminError;
+use crate::address::Addresses;
+use crate::command::Order;
+
+/// The changes that were asked for at this node and are not answered yet.
+///
+/// **Contract with the owner.** (1) [`take`](Self::take) an order. (2) [`tick`](Self::tick) as time
+/// passes. (3) After each pump, call [`conduct`](Self::conduct). (4) Drain
+/// [`poll_done`](Self::poll_done): each order comes out once.
+#[derive(Debug)]
+pub struct Orders {
+    waiting: Vec<Waiting>,
+    done: VecDeque<(u64, Result<(), AdminError>)>,
+    next: u64,
+    now: u64,
+    begin_ticks_max: u64,
+    answer_ticks_max: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: u64,
+    order: Order,
+    since: u64,
+    stage: Stage,
+}
+
+/// How far an order has come.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Nothing was changed yet.
+    Begin,
+    /// The first entry of the change stands here.
+    Appended(Position),
+    /// Leadership is on its way since this term.
+    Transferring(Term),
+}
+
+impl Orders {
+    /// None yet. Orders are given up as the settings say of proposals.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let answer_ticks_max = u64::from(config.proposal_timeout_ticks);
+        let begin_ticks_max = BEGIN_TIMEOUTS_MAX * u64::from(config.election_timeout_ticks_min);
+        Self {
+            waiting: Vec::new(),
+            done: VecDeque::new(),
+            next: 0,
+            now: 0,
+            // What was never begun is never unknown.
+            begin_ticks_max: begin_ticks_max.min(answer_ticks_max),
+            answer_ticks_max,
+        }
+    }
+
+    /// Takes an order; its number.
+    pub fn take(&mut self, order: Order) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        if self.waiting.len() < ORDERS_MAX {
+            self.waiting.push(Waiting { id, order, since: self.now, stage: Stage::Begin });
+        } else {
+            self.done.push_back((id, Err(AdminError::Busy)));
+        }
+        id
+    }
+
+    /// One tick has passed.
+    pub fn tick(&mut self) {
+        self.now += 1;
+    }
+
+    /// An order whose outcome is known.
+    pub fn poll_done(&mut self) -> Option<(u64, Result<(), AdminError>)> {
+        self.done.pop_front()
+    }
+
+    /// A hand-over to this node came to nothing.
+    pub fn on_transfer_ended(&mut self, to: NodeId) {
+        let is_it = |order: &Waiting| {
+            matches!(order.stage, Stage::Transferring(_)) && order.order == Order::Transfer(to.get())
+        };
+        while let Some(at) = self.waiting.iter().position(is_it) {
+            let order = self.waiting.swap_remove(at);
+            self.done.push_back((order.id, Err(AdminError::NotTakenOver(to))));
+        }
+    }
+
+    /// Takes every order as far as it goes now. `is_settled` says whether the membership in force is
+    /// committed. Gives whether something was begun, so that there is something to pump.
+    pub fn conduct<L, T, S>(&mut self, node: &mut Node<L, T, S>, is_settled: bool) -> bool
+    where
+        L: LogStore,
+        T: Transport,
+        S: StateMachine,
+    {
+        let mut has_begun = false;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain_mut(|order| {
+            let age = self.now - order.since;
+            let result = match order.stage {
+                Stage::Begin => match begin(&order.order, node) {
+                    Ok(stage) => {
+                        has_begun = true;
+                        order.stage = stage;
+                        None
+                    }
+                    Err(error) if error.is_passing() && age < self.begin_ticks_max => None,
+                    Err(error) => Some(Err(error)),
+                },
+                Stage::Appended(at) => is_change_done(node.raft(), at, is_settled),
+                Stage::Transferring(term) => is_transfer_done(node.raft(), &order.order, term),
+            };
+            let result =
+                result.or_else(|| (age >= self.answer_ticks_max).then_some(Err(AdminError::Unknown)));
+            let is_over = result.is_some();
+            self.done.extend(result.map(|result| (order.id, result)));
+            !is_over
+        });
+        self.waiting = waiting;
+        has_begun
+    }
+}
+
+/// Where the leader takes commands, if a leader is known and has said so.
+fn leader_client(raft: &Raft) -> Option<String> {
+    let leader = raft.membership().member(raft.leader()?)?;
+    Addresses::decode(&leader.context).ok()?.client
+}
+
+fn begin<L, T, S>(order: &Order, node: &mut Node<L, T, S>) -> Result<Stage, AdminError>
+where
+    L: LogStore,
+    T: Transport,
+    S: StateMachine,
+{
+    let client = leader_client(node.raft());
+    if !node.raft().is_leader() {
+        let leader = node.raft().leader().ok_or(AdminError::NoLeader)?;
+        return Err(AdminError::NotLeader { leader, client });
+    }
+    let (id, change) = match order {
+        Order::Add { id, addresses } => match add(node.raft(), NodeId::new(*id), addresses)? {
+            Some(change) => (NodeId::new(*id), change),
+            // A second request for the same is as good as the first, once that is committed.
+            None => return Ok(Stage::Appended(node.raft().last())),
+        },
+        Order::Promote(id) => {
+            let id = NodeId::new(*id);
+            check_can_vote(node, id)?;
+            (id, MembershipChange::new().voter(id))
+        }
+        Order::Demote(id) => {
+            let id = NodeId::new(*id);
+            member(node.raft(), id)?;
+            (id, MembershipChange::new().learner(id))
+        }
+        Order::Remove(id) => (NodeId::new(*id), MembershipChange::new().remove(NodeId::new(*id))),
+        Order::Transfer(to) => {
+            let to = NodeId::new(*to);
+            member(node.raft(), to)?;
+            node.transfer_leadership(to).map_err(|error| AdminError::of_transfer(error, to, client))?;
+            return Ok(Stage::Transferring(node.raft().term()));
+        }
+    };
+    let position = node.change_membership(&change);
+    position.map(Stage::Appended).map_err(|error| AdminError::of_change(error, id, client))
+}
+
+fn member(raft: &Raft, id: NodeId) -> Result<&Member, AdminError> {
+    raft.membership().member(id).ok_or(AdminError::NotMember(id))
+}
+
+/// The change that takes a node in; none if it is a member with these addresses already.
+fn add(raft: &Raft, id: NodeId, new: &Addresses) -> Result<Option<MembershipChange>, AdminError> {
+    let context = |addresses: &Addresses| MembershipChange::new().context(id, addresses.encode());
+    for other in raft.membership().members() {
+        let Ok(known) = Addresses::decode(&other.context) else { continue };
+        if other.id != id && known.peer == new.peer {
+            return Err(AdminError::AddressInUse { id: other.id, address: known.peer });
+        }
+    }
+    let Some(known) = raft.membership().member(id) else {
+        return Ok(Some(MembershipChange::new().learner(id).context(id, new.encode())));
+    };
+    match Addresses::decode(&known.context) {
+        Ok(known) if known.peer != new.peer => Err(AdminError::IdInUse { id, address: known.peer }),
+        Ok(known) if new.client.is_none() || known.client == new.client => Ok(None),
+        Ok(_) | Err(_) => Ok(Some(context(new))),
+    }
+}
+
+/// Whether quorums may count on a learner: it answers and is not far behind (diss. §4.2.1).
+fn check_can_vote<L, T, S>(node: &Node<L, T, S>, id: NodeId) -> Result<(), AdminError>
+where
+    L: LogStore,
+    T: Transport,
+    S: StateMachine,
+{
+    if member(node.raft(), id)?.role != MemberRole::Learner {
+        return Ok(());
+    }
+    let status = node.status();
+    let progress = status.peers.iter().find(|peer| peer.id == id);
+    let is_met = |peer: &&PeerStatus| peer.mode == PeerMode::Replicate && peer.is_active;
+    let progress = progress.filter(is_met).ok_or(AdminError::Silent(id))?;
+    let entries = status.last.index.get().saturating_sub(progress.matched.get());
+    if entries > PROMOTION_LAG_ENTRIES_MAX {
+        return Err(AdminError::Lagging { id, entries, entries_max: PROMOTION_LAG_ENTRIES_MAX });
+    }
+    Ok(())
+}
+
+/// Done when the first entry is committed, and with it the one that leaves the joint configuration.
+fn is_change_done(raft: &Raft, at: Position, is_settled: bool) -> Option<Result<(), AdminError>> {
+    match raft.commit_status(at) {
+        CommitStatus::Lost => Some(Err(AdminError::Lost)),
+        CommitStatus::Committed if is_settled && !raft.membership().is_joint() => Some(Ok(())),
+        CommitStatus::Committed | CommitStatus::Pending | CommitStatus::Unknown => None,
+    }
+}
+
+/// Done when another node leads. That the hand-over was given up comes as a notice.
+fn is_transfer_done(raft: &Raft, order: &Order, since: Term) -> Option<Result<(), AdminError>> {
+    let Order::Transfer(to) = order else { return None };
+    let wanted = NodeId::new(*to);
+    match raft.leader() {
+        Some(leader) if leader == wanted => Some(Ok(())),
+        Some(leader) if leader != raft.id() => Some(Err(AdminError::TakenOverByOther { wanted, leader })),
+        // It was lost meanwhile, and won back.
+        Some(_) if raft.term() > since => Some(Err(AdminError::NotTakenOver(wanted))),
+        Some(_) | None => None,
+    }
+}
+
+/// Orders that may wait at one node.
+const ORDERS_MAX: usize = 64;
+/// How long an order may wait to begin, in least election timeouts.
+const BEGIN_TIMEOUTS_MAX: u64 = 4;
+/// How far a learner may be behind when it is promoted, in entries.
+const PROMOTION_LAG_ENTRIES_MAX: u64 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use raft_core::mem::{MemLog, MemNetwork};
+    use raft_core::{Entry, Membership};
+
+    use super::*;
+
+    struct Nothing;
+    impl StateMachine for Nothing {
+        type Output = ();
+        fn apply(&mut self, _: &Entry<'_>) {}
+    }
+
+    fn addresses(peer: &str) -> Addresses {
+        Addresses { peer: peer.to_owned(), client: None }
+    }
+
+    /// Asks one leading voter at `a:1`; what comes of each order.
+    fn outcomes(orders: Vec<Order>) -> Vec<Result<(), AdminError>> {
+        let id = NodeId::new(1);
+        let members = Membership::new(vec![Member::voter(id).with_context("a:1".into())]).unwrap();
+        let config = Config::new(id);
+        let mut books = Orders::new(&config);
+        let network = MemNetwork::new().join(id);
+        let mut node = Node::open(config, Some(members), MemLog::new(), network, Nothing).unwrap();
+        node.campaign().unwrap();
+        node.pump().unwrap();
+        orders
+            .into_iter()
+            .map(|order| {
+                books.take(order);
+                for _ in 0..10_000 {
+                    books.tick();
+                    books.conduct(&mut node, true);
+                    node.pump().unwrap();
+                    if let Some((_, result)) = books.poll_done() {
+                        return result;
+                    }
+                }
+                panic!("no answer");
+            })
+            .collect()
+    }
+
+    #[test]
+    fn orders_that_cannot_be_are_refused_with_the_reason() {
+        let two = NodeId::new(2);
+        let add = |id, peer| Order::Add { id, addresses: addresses(peer) };
+        let expected = [
+            (add(2, "b:2"), Ok(())),
+            (add(2, "b:2"), Ok(())),
+            (add(2, "b:3"), Err(AdminError::IdInUse { id: two, address: "b:2".into() })),
+            (add(3, "b:2"), Err(AdminError::AddressInUse { id: two, address: "b:2".into() })),
+            (Order::Promote(2), Err(AdminError::Silent(two))),
+            (Order::Promote(1), Err(AdminError::NothingChanges(NodeId::new(1)))),
+            (Order::Promote(7), Err(AdminError::NotMember(NodeId::new(7)))),
+            (Order::Demote(2), Err(AdminError::NothingChanges(two))),
+            (Order::Demote(7), Err(AdminError::NotMember(NodeId::new(7)))),
+            (Order::Demote(1), Err(AdminError::NoVoters)),
+            (Order::Remove(1), Err(AdminError::NoVoters)),
+            (Order::Transfer(2), Err(AdminError::NotVoter(two))),
+            (Order::Transfer(1), Err(AdminError::LeadsAlready(NodeId::new(1)))),
+            (Order::Transfer(7), Err(AdminError::NotMember(NodeId::new(7)))),
+            (Order::Remove(2), Ok(())),
+            (Order::Remove(2), Err(AdminError::NotMember(two))),
+        ];
+        let (orders, expected): (Vec<_>, Vec<_>) = expected.into_iter().unzip();
+        assert_eq!(outcomes(orders), expected);
+    }
+
+    #[test]
+    fn learner_votes_only_once_it_has_caught_up() {
+        let [one, two] = [1, 2].map(NodeId::new);
+        let members = Membership::new(vec![Member::voter(one).with_context("a:1".into())]).unwrap();
+        let (config, network) = (Config::new(one), MemNetwork::new());
+        let mut orders = Orders::new(&config);
+        let mut leader =
+            Node::open(config, Some(members), MemLog::new(), network.join(one), Nothing).unwrap();
+        let mut learner = Node::join(Config::new(two), MemLog::new(), network.join(two), Nothing).unwrap();
+        leader.campaign().unwrap();
+        leader.pump().unwrap();
+        orders.take(Order::Add { id: 2, addresses: addresses("b:2") });
+        let mut together = |orders: &mut Orders, leader: &mut Node<_, _, _>| {
+            for _ in 0..100 {
+                orders.tick();
+                leader.tick();
+                orders.conduct(leader, true);
+                leader.pump().unwrap();
+                learner.tick();
+                learner.pump().unwrap();
+            }
+        };
+        together(&mut orders, &mut leader);
+        assert_eq!(orders.poll_done(), Some((0, Ok(()))));
+        // The learner is heard, and then falls behind.
+        for _ in 0..=PROMOTION_LAG_ENTRIES_MAX {
+            leader.propose(b"x").unwrap();
+        }
+        orders.take(Order::Promote(2));
+        orders.conduct(&mut leader, true);
+        let (entries, entries_max) = (PROMOTION_LAG_ENTRIES_MAX + 1, PROMOTION_LAG_ENTRIES_MAX);
+        let lagging = AdminError::Lagging { id: two, entries, entries_max };
+        assert_eq!(orders.poll_done(), Some((1, Err(lagging))));
+        together(&mut orders, &mut leader);
+        orders.take(Order::Promote(2));
+        together(&mut orders, &mut leader);
+        assert_eq!(orders.poll_done(), Some((2, Ok(()))));
+        assert!(leader.raft().membership().is_voter(two));
+    }
+
+    #[test]
+    fn too_many_orders_are_refused() {
+        let mut orders = Orders::new(&Config::new(NodeId::new(1)));
+        for _ in 0..=ORDERS_MAX {
+            orders.take(Order::Remove(2));
+        }
+        assert_eq!(orders.poll_done(), Some((ORDERS_MAX as u64, Err(AdminError::Busy))));
+    }
+}

@@ -1,0 +1,247 @@
+//! Real node processes whose cluster changes: nodes join, are promoted, lead, and leave.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::common::{PATIENCE, TestCluster, refusal_of, until};
+use redis::{Commands, RedisResult, Value};
+
+/// Gives an order to the leader, wherever that is; again while it says so.
+fn order(cluster: &TestCluster, words: &[&str]) {
+    let refusal = until("an order to be carried out", || match try_order(cluster, cluster.leader(), words) {
+        Ok(()) => Some(None),
+        Err(line) => {
+            let is_passing = ["TRYAGAIN", "LAGGING", "NOTLEADER", "CLUSTERDOWN"];
+            (!is_passing.iter().any(|code| line.contains(code))).then_some(Some(line))
+        }
+    });
+    assert_eq!(refusal, None, "{words:?}");
+}
+
+fn try_order(cluster: &TestCluster, at: usize, words: &[&str]) -> Result<(), String> {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    command.query(&mut cluster.connect(at)).map_err(|error| error.to_string())
+}
+
+/// Every member's role, by id.
+fn roles(cluster: &TestCluster, at: usize) -> Option<BTreeMap<i64, String>> {
+    let status = cluster.status(at)?;
+    let Value::Array(members) = status.get("members")? else { return None };
+    let role = |member: &Value| {
+        let fields: HashMap<String, Value> = redis::from_redis_value(member.clone()).ok()?;
+        let id: i64 = redis::from_redis_value(fields.get("id")?.clone()).ok()?;
+        Some((id, redis::from_redis_value(fields.get("role")?.clone()).ok()?))
+    };
+    members.iter().map(role).collect()
+}
+
+fn voters(ids: &[i64]) -> BTreeMap<i64, String> {
+    ids.iter().map(|id| (*id, "voter".to_owned())).collect()
+}
+
+/// What a writer wrote and what it was told.
+#[derive(Default)]
+struct Ledger {
+    acknowledged: BTreeMap<String, usize>,
+    unknown: usize,
+    refused: usize,
+}
+
+/// Writes keys of its own, each until it is acknowledged, at a bounded rate.
+fn write_steadily(ports: &[u16], name: usize, stop: &AtomicBool, total: &AtomicUsize) -> Ledger {
+    let mut ledger = Ledger::default();
+    let (mut at, mut number, mut connection) = (name, 0_usize, None);
+    while !stop.load(Ordering::Acquire) {
+        if connection.is_none() {
+            at = (at + 1) % ports.len();
+            let client = redis::Client::open(format!("redis://127.0.0.1:{}/", ports[at])).unwrap();
+            connection = client.get_connection_with_timeout(Duration::from_secs(1)).ok();
+        }
+        let Some(open) = connection.as_mut() else { continue };
+        open.set_read_timeout(Some(PATIENCE)).unwrap();
+        let key = format!("m:{name}:{number}");
+        let result: RedisResult<()> = open.set(&key, number);
+        match result {
+            Ok(()) => {
+                ledger.acknowledged.insert(key, number);
+                number += 1;
+                total.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                match error.code() {
+                    Some("TRYAGAIN" | "CLUSTERDOWN" | "BUSY") => ledger.refused += 1,
+                    _ => ledger.unknown += 1,
+                }
+                connection = None;
+            }
+        }
+        // The rate of a polite client.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    ledger
+}
+
+fn check_nothing_is_lost(cluster: &TestCluster, at: usize, ledgers: &[Ledger]) {
+    let mut connection = cluster.connect(at);
+    for ledger in ledgers {
+        for (key, number) in &ledger.acknowledged {
+            let found: Option<usize> = until("a read", || connection.get(key).ok());
+            assert_eq!(found, Some(*number), "{key}");
+        }
+    }
+}
+
+/// Learner, voter, leader; then the old leader goes. Writers hardly notice.
+#[test]
+fn new_node_takes_the_old_leaders_place_under_load() {
+    let mut cluster = TestCluster::start(3, &[]);
+    let old = cluster.leader();
+    let (stop, total) = (AtomicBool::new(false), AtomicUsize::new(0));
+    // They connect to the nodes that stay.
+    let stay: Vec<usize> = (0..3).filter(|at| *at != old).collect();
+    let ports: Vec<u16> = stay.iter().map(|at| cluster.ports[*at]).collect();
+    let ledgers: Vec<Ledger> = std::thread::scope(|scope| {
+        let (ports, stop, total) = (&ports, &stop, &total);
+        let writers: Vec<_> =
+            (0..3).map(|name| scope.spawn(move || write_steadily(ports, name, stop, total))).collect();
+        let wait_for_more = || {
+            let from = total.load(Ordering::Relaxed);
+            until("more writes", || (total.load(Ordering::Relaxed) >= from + 100).then_some(()));
+        };
+        let story = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for_more();
+            let new = cluster.join(stay[0]);
+            until("the newcomer to be a learner", || {
+                roles(&cluster, new).filter(|roles| roles.get(&4).is_some_and(|role| role == "learner"))
+            });
+            order(&cluster, &["RAFT.PROMOTE", "4"]);
+            assert_eq!(roles(&cluster, cluster.leader()), Some(voters(&[1, 2, 3, 4])));
+            wait_for_more();
+            order(&cluster, &["RAFT.TRANSFER", "4"]);
+            until("the newcomer to lead", || (cluster.number(new, "leader") == Some(4)).then_some(()));
+            wait_for_more();
+            order(&cluster, &["RAFT.REMOVE", &(old + 1).to_string()]);
+            wait_for_more();
+            // The removed node goes on for a while and does no harm.
+            let term = cluster.number(new, "term");
+            wait_for_more();
+            assert_eq!((cluster.number(new, "term"), cluster.number(new, "leader")), (term, Some(4)));
+        }));
+        stop.store(true, Ordering::Release);
+        let ledgers = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
+        story.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        ledgers
+    });
+    for ledger in &ledgers {
+        assert_eq!(ledger.refused, 0, "a definite refusal is held back and tried again by the node");
+        assert!(ledger.unknown <= 1, "{} writes were in flight at one hand-over", ledger.unknown);
+    }
+    check_nothing_is_lost(&cluster, 3, &ledgers);
+    cluster.kill(old);
+    let members = voters(&[1, 2, 3, 4].into_iter().filter(|id| *id != old as i64 + 1).collect::<Vec<_>>());
+    for at in [stay[0], stay[1], 3] {
+        cluster.kill(at);
+    }
+    // Nobody needs --join or --peers any more.
+    for at in [stay[0], stay[1], 3] {
+        cluster.start_member(at);
+    }
+    let leader = cluster.leader();
+    assert_eq!(roles(&cluster, leader), Some(members));
+    check_nothing_is_lost(&cluster, leader, &ledgers);
+}
+
+#[test]
+fn orders_are_refused_with_a_line_that_says_what_to_do() {
+    let cluster = TestCluster::start(3, &[]);
+    let leader = cluster.leader();
+    let at_leader = |words: &[&str]| try_order(&cluster, leader, words).unwrap_err();
+    let follower = (leader + 1) % 3;
+    let moved = until("the leader's address to be known", || {
+        let line = try_order(&cluster, follower, &["RAFT.REMOVE", "9"]).unwrap_err();
+        line.contains("send the command to").then_some(line)
+    });
+    assert!(moved.contains("NOTLEADER"), "{moved}");
+    assert!(moved.contains(&format!("127.0.0.1:{}", cluster.ports[leader])), "{moved}");
+    for (words, part) in [
+        (&["RAFT.REMOVE", "9"][..], "node 9 is no member"),
+        (&["RAFT.REMOVE", "x"], "a node's id is a number from 1 up"),
+        (&["RAFT.PROMOTE", "1"], "has this role already"),
+        (&["RAFT.TRANSFER", "9"], "node 9 is no member"),
+        (&["RAFT.ADD", "4", "nowhere"], "an address is HOST:PORT"),
+        (&["RAFT.ADD", "1", "127.0.0.1:1"], "belongs to the member at"),
+    ] {
+        let line = at_leader(words);
+        assert!(line.contains(part), "{words:?}: {line}");
+    }
+    // Somebody who is not there, and can be let go again.
+    order(&cluster, &["RAFT.ADD", "7", "127.0.0.1:9"]);
+    let line = at_leader(&["RAFT.PROMOTE", "7"]);
+    assert!(line.contains("LAGGING") && line.contains("does not answer"), "{line}");
+    assert!(at_leader(&["RAFT.TRANSFER", "7"]).contains("promote it first"));
+    order(&cluster, &["RAFT.REMOVE", "7"]);
+}
+
+#[test]
+fn voter_becomes_a_learner_and_the_leader_may_remove_itself() {
+    let cluster = TestCluster::start(3, &[]);
+    let leader = cluster.leader();
+    let follower = (leader + 1) % 3;
+    let id = (follower + 1).to_string();
+    order(&cluster, &["RAFT.DEMOTE", &id]);
+    let role = roles(&cluster, cluster.leader()).unwrap().remove(&(follower as i64 + 1));
+    assert_eq!(role.as_deref(), Some("learner"));
+    order(&cluster, &["RAFT.PROMOTE", &id]);
+    order(&cluster, &["RAFT.REMOVE", &(leader + 1).to_string()]);
+    let next = until("another leader", || {
+        let others = (0..3).filter(|at| *at != leader);
+        let leads = |at: &usize| cluster.number(*at, "leader") == Some(*at as i64 + 1);
+        others.into_iter().find(leads)
+    });
+    let left: Vec<i64> = (1..=3).filter(|id| *id != leader as i64 + 1).collect();
+    assert_eq!(roles(&cluster, next), Some(voters(&left)));
+    let _: () = cluster.connect(next).set("key", 1).unwrap();
+}
+
+#[test]
+fn node_that_cannot_join_says_what_to_do() {
+    let cluster = TestCluster::start(1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let ports = raft_kv::free_ports::find(3).unwrap();
+    let [listen, peer, nobody] = [0, 1, 2].map(|at| format!("127.0.0.1:{}", ports[at]));
+    let member = format!("127.0.0.1:{}", cluster.ports[0]);
+    let founder = cluster.peers.strip_prefix("1=").unwrap().to_owned();
+    let own = ["--listen", &listen, "--peer-listen", &peer];
+    for (settings, part) in [
+        (&["--id", "2", "--join", &nobody][..], "nobody answers at"),
+        (&["--id", "2", "--join", &founder], "is no member of a cluster"),
+        (&["--id", "2", "--join", &member, "--cluster", "7"], "correct --join or --cluster"),
+        (&["--id", "1", "--join", &member], "id 1 belongs to the member at"),
+        (&["--id", "2"], "holds no node; give --join"),
+    ] {
+        let said = refusal_of(&data, &[&own[..], settings].concat());
+        assert!(said.contains(part), "{settings:?}: {said}");
+        assert!(!data.exists(), "{settings:?} left a directory behind");
+    }
+    // Under the id and address of a voter, but without its data.
+    let said =
+        refusal_of(&data, &["--listen", &listen, "--peer-listen", &founder, "--id", "1", "--join", &member]);
+    assert!(said.contains("--data holds nothing of it") || said.contains("cannot listen"), "{said}");
+}
+
+#[test]
+fn cluster_without_a_leader_takes_nobody_in() {
+    let mut cluster = TestCluster::start(2, &[]);
+    cluster.kill(1);
+    until("the leader to give up", || cluster.number(0, "leader").filter(|leader| *leader == 0));
+    let dir = tempfile::tempdir().unwrap();
+    let ports = raft_kv::free_ports::find(2).unwrap();
+    let [listen, peer] = [0, 1].map(|at| format!("127.0.0.1:{}", ports[at]));
+    let member = format!("127.0.0.1:{}", cluster.ports[0]);
+    let settings = ["--id", "3", "--listen", &listen, "--peer-listen", &peer, "--join", &member];
+    let said = refusal_of(&dir.path().join("data"), &settings);
+    assert!(said.contains("has no leader that can be asked"), "{said}");
+}
