@@ -136,6 +136,9 @@ impl LogStore for MemLog {
         end: LogIndex,
         bytes_max: usize,
     ) -> Result<Vec<Entries>, MemLogError> {
+        if end > self.last().next() {
+            return Err(MemLogError::Missing { first: self.last().next() });
+        }
         let mut loaded = Vec::new();
         let mut bytes = 0;
         let from = self.batches.partition_point(|batch| batch.last() < first);

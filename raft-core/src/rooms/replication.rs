@@ -190,6 +190,8 @@ fn next_append(books: &mut Books, progress: &mut Progress, round: u64) -> Option
     if progress.mode != Mode::Replicate || progress.next >= end {
         return append_message(books, progress, round, Batches::new());
     }
+    // What is not in memory is durable; what is in memory the store may not even know of.
+    let end = books.log.tail_first();
     let id = books.next_load();
     progress.loading = Some(id);
     Some(Action::Load(Load { id, first: progress.next, end, bytes_max }))

@@ -20,12 +20,16 @@ fn leader_of_a_lagging_follower() -> Peer {
 
 /// Restarted nodes hold no entries in memory: what a lagging follower lacks is loaded, up to what
 /// is in memory, and sent.
+///
+/// A leader once asked for everything up to the end of its log. Entries that were appended since the
+/// last drain are not in the store yet, so under load the store refused the range, and the healthy
+/// leader of a lagging follower stopped.
 #[test]
 fn a_lagging_follower_is_served_from_the_store() {
     let mut leader = leader_of_a_lagging_follower();
     assert_eq!(leader.loads.len(), 1);
     let load = leader.loads[0];
-    assert_eq!((load.first, load.end >= index(10)), (index(3), true));
+    assert_eq!((load.first, load.end), (index(3), index(10)));
     leader.answer_load();
     leader.drain();
     let bodies = leader.take_bodies(2);
