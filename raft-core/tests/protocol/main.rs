@@ -10,6 +10,7 @@ mod forwarding;
 mod hostile;
 mod limits;
 mod loading;
+mod membership;
 mod offences;
 mod reads;
 mod replication;

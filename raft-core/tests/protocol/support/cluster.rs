@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_core::{Body, Message, NodeId, RoleName, Term};
+use raft_core::{Body, MembershipChange, Message, NodeId, RoleName, Term};
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
 
-use super::make::{Dice, node};
+use super::make::{Dice, config, node};
 use super::peer::{Applied, Peer};
 
 /// A cluster whose messages move only when the test says so.
@@ -38,6 +38,17 @@ impl Cluster {
         let peers = peers.into_iter().map(|peer| (peer.raft.id().get(), peer)).collect();
         let (cut, leaders) = (BTreeSet::new(), BTreeMap::new());
         Self { peers, bag: Vec::new(), cut, leaders, committed: Vec::new() }
+    }
+
+    /// Starts a node that has no past, and waits to be brought into the group.
+    pub(crate) fn join(&mut self, id: u64) {
+        self.peers.insert(id, Peer::join(config(id)));
+    }
+
+    /// Changes the membership through a node, and lets the cluster come to rest.
+    pub(crate) fn change(&mut self, id: u64, change: &MembershipChange) {
+        self.with(id, |peer| peer.change(change)).expect("leads and is settled");
+        self.settle();
     }
 
     pub(crate) fn peer(&mut self, id: u64) -> &mut Peer {
