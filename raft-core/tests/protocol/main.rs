@@ -11,6 +11,7 @@ mod hostile;
 mod limits;
 mod loading;
 mod membership;
+mod membership_quorums;
 mod offences;
 mod reads;
 mod replication;
