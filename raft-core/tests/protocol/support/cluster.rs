@@ -6,7 +6,7 @@ use raft_core::{Body, MembershipChange, Message, NodeId, RoleName, Term};
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
 
-use super::make::{Dice, config, node};
+use super::make::{Dice, config, kind, node};
 use super::peer::{Applied, Peer};
 
 /// A cluster whose messages move only when the test says so.
@@ -81,6 +81,14 @@ impl Cluster {
             self.deliver(message);
             delivered += 1;
             assert!(delivered < 100_000, "messages without end, such as {:?}", self.bag.last());
+        }
+    }
+
+    /// Delivers until nothing but messages of this kind is under way.
+    pub(crate) fn settle_but(&mut self, kept: &str) {
+        while let Some(at) = self.bag.iter().position(|message| kind(message) != kept) {
+            let message = self.bag.remove(at);
+            self.deliver(message);
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use raft_core::mem::MemLog;
 use raft_core::{
     Action, Batches, Body, ChangeError, Config, EntryKind, HardState, Load, LogIndex, LogStore, Membership,
-    MembershipChange, Message, NodeId, Notice, Persist, PersistId, Position, Raft, Recovered, RoleName,
-    SnapshotMark, Status, Term, TransferError,
+    MembershipChange, Message, NodeId, Notice, Persist, PersistId, Position, ProposeError, Raft, Recovered,
+    RoleName, SnapshotMark, Status, Term, TransferError,
 };
 
 use super::make::{self, at, node};
@@ -147,6 +147,11 @@ impl Peer {
         let position = self.raft.propose(payload).expect("leads and has room");
         self.drain();
         position
+    }
+
+    /// Why the node would take no proposal now.
+    pub(crate) fn propose_error(&self) -> Option<ProposeError> {
+        self.raft.clone().propose(b"would you").err()
     }
 
     pub(crate) fn change(&mut self, change: &MembershipChange) -> Result<Position, ChangeError> {
