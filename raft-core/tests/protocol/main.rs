@@ -16,6 +16,7 @@ mod membership_quorums;
 mod offences;
 mod reads;
 mod replication;
+mod scripts;
 mod support;
 mod transfer;
 mod transfer_faults;

@@ -94,7 +94,7 @@ impl Cluster {
 
     /// Delivers one message, over the wire format.
     pub(crate) fn deliver(&mut self, message: Message) {
-        if self.cut.contains(&(message.from.get(), message.to.get())) {
+        if self.is_cut(&message) {
             return;
         }
         let bytes = v1::Message::from(message.clone()).encode_to_vec();
@@ -121,6 +121,10 @@ impl Cluster {
     /// Everything from one node to another is lost from now on.
     pub(crate) fn cut(&mut self, from: u64, to: u64) {
         self.cut.insert((from, to));
+    }
+
+    pub(crate) fn is_cut(&self, message: &Message) -> bool {
+        self.cut.contains(&(message.from.get(), message.to.get()))
     }
 
     /// These nodes hear each other and nobody else; the others likewise.
