@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_core::{Body, Message, NodeId, RoleName, Term};
+use raft_core::{Body, MembershipChange, Message, NodeId, RoleName, Term};
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
 
-use super::make::{Dice, node};
+use super::make::{Dice, config, kind, node};
 use super::peer::{Applied, Peer};
 
 /// A cluster whose messages move only when the test says so.
@@ -38,6 +38,17 @@ impl Cluster {
         let peers = peers.into_iter().map(|peer| (peer.raft.id().get(), peer)).collect();
         let (cut, leaders) = (BTreeSet::new(), BTreeMap::new());
         Self { peers, bag: Vec::new(), cut, leaders, committed: Vec::new() }
+    }
+
+    /// Starts a node that has no past, and waits to be brought into the group.
+    pub(crate) fn join(&mut self, id: u64) {
+        self.peers.insert(id, Peer::join(config(id)));
+    }
+
+    /// Changes the membership through a node, and lets the cluster come to rest.
+    pub(crate) fn change(&mut self, id: u64, change: &MembershipChange) {
+        self.with(id, |peer| peer.change(change)).expect("leads and is settled");
+        self.settle();
     }
 
     pub(crate) fn peer(&mut self, id: u64) -> &mut Peer {
@@ -73,9 +84,17 @@ impl Cluster {
         }
     }
 
+    /// Delivers until nothing but messages of this kind is under way.
+    pub(crate) fn settle_but(&mut self, kept: &str) {
+        while let Some(at) = self.bag.iter().position(|message| kind(message) != kept) {
+            let message = self.bag.remove(at);
+            self.deliver(message);
+        }
+    }
+
     /// Delivers one message, over the wire format.
     pub(crate) fn deliver(&mut self, message: Message) {
-        if self.cut.contains(&(message.from.get(), message.to.get())) {
+        if self.is_cut(&message) {
             return;
         }
         let bytes = v1::Message::from(message.clone()).encode_to_vec();
@@ -102,6 +121,10 @@ impl Cluster {
     /// Everything from one node to another is lost from now on.
     pub(crate) fn cut(&mut self, from: u64, to: u64) {
         self.cut.insert((from, to));
+    }
+
+    pub(crate) fn is_cut(&self, message: &Message) -> bool {
+        self.cut.contains(&(message.from.get(), message.to.get()))
     }
 
     /// These nodes hear each other and nobody else; the others likewise.

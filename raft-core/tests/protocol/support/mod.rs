@@ -13,4 +13,4 @@ pub(crate) use make::{
     Dice, append, append_reply, at, batch, batches, config, ends_at, heartbeat, heartbeat_reply, index,
     joint, kind, message, node, payload, refused, term, vote, voters, with_learner,
 };
-pub(crate) use peer::Peer;
+pub(crate) use peer::{Applied, Peer};

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use raft_core::mem::MemLog;
 use raft_core::{
-    Action, Batches, Body, Config, EntryKind, HardState, Load, LogIndex, LogStore, Membership, Message,
-    NodeId, Notice, Persist, PersistId, Position, Raft, RoleName, SnapshotMark, Status, Term,
+    Action, Batches, Body, ChangeError, Config, EntryKind, HardState, Load, LogIndex, LogStore, Membership,
+    MembershipChange, Message, NodeId, Notice, Persist, PersistId, Position, ProposeError, Raft, Recovered,
+    RoleName, SnapshotMark, Status, Term, TransferError,
 };
 
 use super::make::{self, at, node};
@@ -82,10 +83,19 @@ impl Peer {
         Self::reopen(config, store)
     }
 
+    /// A node without a past or a group.
+    pub(crate) fn join(config: Config) -> Self {
+        let raft = Raft::join(config).expect("a valid configuration");
+        let mut peer = Self::around(raft, MemLog::new());
+        peer.drain();
+        peer
+    }
+
     /// A node on what a crash left.
     pub(crate) fn reopen(config: Config, mut store: MemLog) -> Self {
         let recovered = store.recover().expect("memory does not fail");
-        let raft = Raft::restore(config, recovered, Vec::new()).expect("a node's past");
+        let memberships = memberships(&mut store, &recovered);
+        let raft = Raft::restore(config, recovered, memberships).expect("a node's past");
         Self::around(raft, store)
     }
 
@@ -137,6 +147,38 @@ impl Peer {
         let position = self.raft.propose(payload).expect("leads and has room");
         self.drain();
         position
+    }
+
+    /// Why the node would take no proposal now.
+    pub(crate) fn propose_error(&self) -> Option<ProposeError> {
+        self.raft.clone().propose(b"would you").err()
+    }
+
+    pub(crate) fn change(&mut self, change: &MembershipChange) -> Result<Position, ChangeError> {
+        let result = self.raft.change_membership(change);
+        self.drain();
+        result
+    }
+
+    pub(crate) fn transfer(&mut self, to: u64) -> Result<(), TransferError> {
+        let result = self.raft.transfer_leadership(node(to));
+        self.drain();
+        result
+    }
+
+    /// The other members, played by the test, have all of the log.
+    pub(crate) fn acknowledge(&mut self, members: &[u64]) {
+        let (term, last) = (self.raft.term().get(), self.raft.last().index.get());
+        for from in members {
+            self.hear(*from, term, make::append_reply(0, last, last));
+        }
+    }
+
+    /// Who votes: in the outgoing configuration, if there is one, and in the incoming one.
+    pub(crate) fn voters(&self) -> (Vec<u64>, Vec<u64>) {
+        let membership = self.raft.membership();
+        let outgoing = membership.outgoing_voters().map(NodeId::get).collect();
+        (outgoing, membership.voters().map(NodeId::get).collect())
     }
 
     pub(crate) fn campaign(&mut self) {
@@ -318,4 +360,16 @@ impl Peer {
     pub(crate) fn has_noticed(&self, wanted: impl Fn(&Notice) -> bool) -> bool {
         self.told.iter().any(|action| matches!(action, Action::Notice(notice) if wanted(notice)))
     }
+}
+
+/// The memberships in a recovered log, as the owner of a store reads them.
+fn memberships(store: &mut MemLog, recovered: &Recovered) -> Vec<(LogIndex, Membership)> {
+    let runs = recovered.runs.iter().filter(|run| run.kind == EntryKind::Membership);
+    let batches = runs.flat_map(|run| store.load(run.first, run.last.next(), usize::MAX).expect("is there"));
+    let decode = |payload: &[u8]| Membership::decode(payload).expect("was checked when it was appended");
+    let entries = batches.flat_map(|batch| {
+        let found = batch.iter().map(|entry| (entry.index, decode(entry.payload)));
+        found.collect::<Vec<_>>()
+    });
+    entries.collect()
 }
