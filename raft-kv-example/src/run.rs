@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{error, fmt, io};
 
-use raft_core::{GroupId, Node, NodeId};
+use raft_core::{GroupId, Membership, Node, NodeId};
 use raft_storage::{Identity, OpenError, Start, Wal, WalOptions};
 use raft_transport_tcp::{BindError, Options, TcpTransport};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -143,17 +143,23 @@ pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
     check_origin(&settings)?;
     let wal = open_log(&settings, &server, &log)?;
     let transport = Arc::new(open_transport(&settings, wal.incarnation(), &server, &log)?);
-    let peers = if wal.group_ids().is_empty() { enter(&settings, &log)? } else { Vec::new() };
+    let has_past = !wal.group_ids().is_empty();
+    let peers = if has_past { Vec::new() } else { enter(&settings, &log)? };
     for (id, address) in &peers {
         transport.set_peer(*id, address.clone()).map_err(RunError::Peer)?;
     }
     let store = wal.group(GROUP).map_err(|error| RunError::Node(NodeFailure::of(&error)))?;
     let (ways, machine) = (transport.group(GROUP), Machine::new(settings.cluster));
-    let node = match settings.origin {
-        Origin::Founder(founders) => Node::open(settings.config, Some(founders), store, ways, machine),
+    let node = match &settings.origin {
+        Origin::Founder(founders) => {
+            Node::open(settings.config, Some(founders.clone()), store, ways, machine)
+        }
         Origin::Newcomer { .. } | Origin::Past => Node::join(settings.config, store, ways, machine),
     };
     let node = node.map_err(|error| RunError::Node(error.into()))?;
+    if let (true, Origin::Founder(given)) = (has_past, &settings.origin) {
+        warn_of_other_members(given, node.raft().membership(), &log);
+    }
     let roads = Roads::new(Arc::clone(&transport), &peers, log.clone());
     let node = KvNode::new(node, settings.cluster, settings.client_address, roads, log.clone());
     info!(log, "ready for clients"; "address" => %listening);
@@ -165,6 +171,31 @@ pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
         Err(error) => slog::crit!(log, "stopped"; "error" => explain(error)),
     }
     result.and(closed)
+}
+
+/// Says that `--peers` changes nothing where a cluster was founded long ago, if it says otherwise.
+fn warn_of_other_members(given: &Membership, in_force: &Membership, log: &Logger) {
+    let (given, in_force) = (peers_text(given), peers_text(in_force));
+    // A node that has not heard of any members yet cannot tell.
+    if in_force.is_empty() || given == in_force {
+        return;
+    }
+    warn!(
+        log,
+        "--peers differs from the members of this node's cluster and is ignored, as it only founds \
+        clusters; to take nodes in, start them with --join or send RAFT.ADD; to found another cluster, \
+        give a new directory with --data; otherwise leave --peers out";
+        "members" => in_force, "peers" => given
+    );
+}
+
+/// The members as `--peers` names them.
+fn peers_text(membership: &Membership) -> String {
+    let words = membership.members().iter().map(|member| {
+        let peer = Addresses::decode(&member.context).map(|addresses| addresses.peer);
+        format!("{}={}", member.id, peer.as_deref().unwrap_or("?"))
+    });
+    words.collect::<Vec<_>>().join(",")
 }
 
 /// Refuses what would fail anyway, before a directory is made.

@@ -119,6 +119,13 @@ pub enum SettingsError {
     Peer(String),
     /// Two elements of `--peers` have the same id, or one is zero or the largest.
     PeerIds,
+    /// Two nodes cannot be found at one address.
+    SharedAddress {
+        /// The address.
+        address: String,
+        /// Whose it is.
+        ids: [NodeId; 2],
+    },
     /// `--id` is not in `--peers`.
     OwnId(u64),
     /// An address is not `HOST:PORT`.
@@ -159,6 +166,11 @@ impl fmt::Display for SettingsError {
                 write!(f, "--peers: '{given}' is no member; write ID=HOST:PORT, as in 1=127.0.0.1:7001")
             }
             Self::PeerIds => f.write_str("--peers: give every member an id of its own, from 1 up"),
+            Self::SharedAddress { address, ids: [one, other] } => write!(
+                f,
+                "--peers: nodes {one} and {other} cannot both be at {address}; give every member an \
+                 address of its own"
+            ),
             Self::OwnId(id) => {
                 write!(f, "--id {id} is not among --peers; list this node there too, or correct the id")
             }
@@ -237,11 +249,15 @@ impl ServeArgs {
         let members = self.peers.iter().map(|given| parse_peer(given)).collect::<Result<Vec<_>, _>>()?;
         let own = members.iter().find(|(id, _)| id.get() == self.id);
         let own = own.map(|(_, address)| address.clone());
+        let shared = shared_address(&members, NodeId::new(self.id), given.as_deref());
         let founders = members.into_iter().map(|(id, peer)| {
             Member::voter(id).with_context(Addresses { peer, client: None }.encode().into())
         });
         let founders = Membership::new(founders.collect()).map_err(|_| SettingsError::PeerIds)?;
         let own = own.ok_or(SettingsError::OwnId(self.id))?;
+        if let Some(error) = shared {
+            return Err(error);
+        }
         Ok((Origin::Founder(founders), given.unwrap_or(own)))
     }
 
@@ -324,6 +340,19 @@ fn parse_peer(given: &str) -> Result<(NodeId, String), SettingsError> {
     Ok((NodeId::new(id), address))
 }
 
+/// Two members at one address, or this node where another member is said to be.
+fn shared_address(members: &[(NodeId, String)], own: NodeId, listen: Option<&str>) -> Option<SettingsError> {
+    let mut owners: Vec<(NodeId, &str)> = listen.map(|listen| (own, listen)).into_iter().collect();
+    for (id, address) in members {
+        let other = owners.iter().find(|(other, known)| other != id && known.eq_ignore_ascii_case(address));
+        if let Some((other, _)) = other {
+            return Some(SettingsError::SharedAddress { address: address.clone(), ids: [*other, *id] });
+        }
+        owners.push((*id, address));
+    }
+    None
+}
+
 fn checked_address(option: &'static str, given: String) -> Result<String, SettingsError> {
     if is_address(&given) { Ok(given) } else { Err(SettingsError::Address { option, given }) }
 }
@@ -396,6 +425,24 @@ mod tests {
         ] {
             assert_eq!(check(line).err(), error, "{line}");
         }
+    }
+
+    #[test]
+    fn two_nodes_at_one_address_are_refused() {
+        let shared = |address: &str, one, other| {
+            let ids = [NodeId::new(one), NodeId::new(other)];
+            Some(SettingsError::SharedAddress { address: address.to_owned(), ids })
+        };
+        for (line, error) in [
+            ("--peers 1=a:1,2=b:2,3=B:2", shared("B:2", 2, 3)),
+            ("--peers 1=a:1,2=a:1", shared("a:1", 1, 2)),
+            ("--peers 1=a:1,2=b:2 --peer-listen b:2", shared("b:2", 1, 2)),
+            ("--peers 1=a:1,2=a:2 --peer-listen a:1", None),
+        ] {
+            assert_eq!(check(line).err(), error, "{line}");
+        }
+        let text = shared("a:1", 1, 2).unwrap().to_string();
+        assert!(text.contains("nodes 1 and 2 cannot both be at a:1; give every member"), "{text}");
     }
 
     #[test]

@@ -167,6 +167,6 @@ fn number(count: usize) -> Reply<'static> {
     Reply::Integer(i64::try_from(count).expect("memory holds fewer than 2^63 of anything"))
 }
 
-/// How long APPEND may make a value. Part of the state machine's rule, the same on every node, so
-/// it is no setting.
-const APPENDED_BYTES_MAX: usize = 64 << 20;
+/// How long APPEND may make a value: as long as `--value-bytes-max` can allow a SET to make one. Part
+/// of the state machine's rule, the same on every node, so it is no setting.
+const APPENDED_BYTES_MAX: usize = 1 << 20;

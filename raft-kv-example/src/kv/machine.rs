@@ -207,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn append_stops_at_one_mebibyte_and_leaves_the_value() {
+        let m = &mut Machine::new(1);
+        let part = vec![b'x'; 1 << 19];
+        assert_eq!(one(m, |b| b.append(b"k", &part)), (1 << 19).to_string());
+        assert_eq!(one(m, |b| b.append(b"k", &part)), (1 << 20).to_string());
+        assert_eq!(one(m, |b| b.append(b"k", b"x")), "error: string exceeds maximum allowed size");
+        assert_eq!(one(m, |b| b.length(b"k")), (1 << 20).to_string());
+    }
+
+    #[test]
     fn append_and_length_follow_the_value() {
         let m = &mut Machine::new(0);
         assert_eq!(one(m, |b| b.length(b"k")), "0");

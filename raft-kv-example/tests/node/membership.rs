@@ -206,6 +206,29 @@ fn voter_becomes_a_learner_and_the_leader_may_remove_itself() {
 }
 
 #[test]
+fn other_peers_for_a_node_with_a_past_are_ignored_aloud() {
+    let mut cluster = TestCluster::start(1, &[]);
+    let warning = |cluster: &TestCluster| {
+        let log = std::fs::read_to_string(cluster.log_path(0)).unwrap();
+        log.lines().find(|line| line.contains("--peers differs")).map(str::to_owned)
+    };
+    cluster.kill(0);
+    cluster.start_node(0);
+    cluster.leader();
+    assert_eq!(warning(&cluster), None, "the same peers are no reason to warn");
+    cluster.kill(0);
+    let founded = cluster.peers.clone();
+    cluster.peers = format!("{founded},2=127.0.0.1:8,3=127.0.0.1:9");
+    cluster.start_node(0);
+    cluster.leader();
+    let line = until("a warning", || warning(&cluster));
+    for part in [&format!("members: {founded}"), &format!("peers: {}", cluster.peers), "RAFT.ADD", "--data"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    assert_eq!(roles(&cluster, 0), Some(voters(&[1])));
+}
+
+#[test]
 fn node_that_cannot_join_says_what_to_do() {
     let cluster = TestCluster::start(1, &[]);
     let dir = tempfile::tempdir().unwrap();
