@@ -94,6 +94,58 @@ fn a_log_without_its_identity_is_refused_not_made_anew_f21_f24() {
 }
 
 #[test]
+fn what_no_initialisation_leaves_behind_is_never_founded_over_f21() {
+    let founded = SimFs::new();
+    drop(initialise(&founded).unwrap());
+    let whole = founded.content(segment(1)).unwrap();
+    let with = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let mark = PathBuf::from(format!("{DIR}/sync-mark"));
+    let (first, second) = (segment(1), segment(2));
+    let strangers = [
+        (&first, vec![7; 3000]),
+        (&first, vec![7; 5 << 20]),
+        (&first, b"x".to_vec()),
+        (&first, with(20)),
+        (&first, with(100)),
+        (&first, with(4100)),
+        (&first, with(9000)),
+        (&first, with(whole.len() - 1)),
+        (&first, [&whole[..], &[0]].concat()),
+        (&second, Vec::new()),
+        (&mark, vec![7; 100]),
+    ];
+    for (path, bytes) in strangers {
+        let fs = SimFs::new();
+        drop(initialise(&fs).unwrap());
+        fs.paths().iter().for_each(|path| fs.delete(path));
+        fs.put(path, &bytes);
+        for start in [Start::Existing, Start::InitialiseIfMissing, Start::Initialise] {
+            let error = Wal::open(&options(&fs, start), || ()).unwrap_err();
+            let (found, _, damage) = damage(&error);
+            assert_eq!((&found, damage), (path, Damage::IdentityMissing));
+            let text = error.to_string();
+            assert!(
+                text.contains(&*path.to_string_lossy()) && text.contains("move this file away"),
+                "{text}"
+            );
+        }
+        assert_eq!(fs.content(path).unwrap(), bytes);
+    }
+    for bytes in [&[][..], &[0; 3000], &whole[..5000], &whole[..200], &whole] {
+        let fs = SimFs::new();
+        drop(initialise(&fs).unwrap());
+        fs.paths().iter().for_each(|path| fs.delete(path));
+        fs.put(&first, bytes);
+        assert!(matches!(refused(&fs), OpenError::NotInitialised { .. }));
+        drop(initialise(&fs).unwrap());
+    }
+}
+
+#[test]
 fn a_second_opener_is_told_who_holds_the_directory_f22() {
     let fs = SimFs::new();
     let (wal, log) = new_log(&fs);

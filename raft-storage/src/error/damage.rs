@@ -52,7 +52,7 @@ pub enum Damage {
     },
     /// The file is from another life of the directory, or was put here from elsewhere (F7, F23).
     Foreign,
-    /// There are records, but the file that says whose they are is gone.
+    /// The file holds something, but the one that says whose it is is not there (F21).
     IdentityMissing,
     /// The log ends before a place that was durable (F5, F8, F14).
     EndsBeforeMark {
@@ -96,6 +96,10 @@ impl Damage {
             Self::Foreign | Self::Misnamed { .. } => {
                 "put the node's own files back as they were when it was last stopped"
             }
+            Self::IdentityMissing => {
+                "if this directory was a node's, put its own identity file back or let the node join again \
+                 with an empty directory under a new id; if it never was one, move this file away"
+            }
             Self::Magic
             | Self::TooShort { .. }
             | Self::Checksum { .. }
@@ -104,7 +108,6 @@ impl Damage {
             | Self::Chain { .. }
             | Self::Content
             | Self::MissingSegment { .. }
-            | Self::IdentityMissing
             | Self::EndsBeforeMark { .. }
             | Self::Gap { .. }
             | Self::StaleTerm { .. }
@@ -145,7 +148,9 @@ impl fmt::Display for Damage {
             Self::MissingSegment { seq } => write!(f, "segment {seq:#x} is missing"),
             Self::Misnamed { seq } => write!(f, "the file is segment {seq:#x} by its head"),
             Self::Foreign => f.write_str("the file is from another directory"),
-            Self::IdentityMissing => f.write_str("there are records, but no identity file"),
+            Self::IdentityMissing => {
+                f.write_str("the file is not empty, but no identity file says whose it is")
+            }
             Self::EndsBeforeMark { durable } => {
                 write!(f, "the log ends here, but was durable up to byte {durable}")
             }

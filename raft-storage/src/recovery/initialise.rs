@@ -1,6 +1,6 @@
 //! The first things about a directory: who may open it, and whose it is.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::error::{Damage, Failure, OpenError, Operation};
@@ -10,8 +10,8 @@ use crate::files::salts::Salts;
 use crate::files::segment::Segment;
 use crate::format::identity::{FORMAT_VERSION, IDENTITY_BYTES, IdentityFile, IdentityFileError};
 use crate::format::record::{Link, RecordHeader, RecordKind};
-use crate::format::segment::{SegmentHeader, parse_segment_name};
-use crate::fs::{LockGuard, LockOutcome, read_up_to, write_all_at};
+use crate::format::segment::{HEADER_BYTES, SegmentHeader, parse_segment_name};
+use crate::fs::{FsFile, LockGuard, LockOutcome, read_up_to, write_all_at};
 use crate::options::{Start, WalOptions};
 use crate::writer::{Chain, Kind};
 
@@ -87,19 +87,65 @@ fn read_identity(dir: &DataDir, options: &WalOptions) -> Result<IdentityFile, Op
 }
 
 /// Without an identity file, there may only be what an interrupted initialisation leaves: the first
-/// segment with nothing in it. Anything else was a node's log (F21).
+/// segment with nothing in it, and a mark of nothing. Anything else was a node's, or is none of ours;
+/// either way it is not ours to overwrite (F21).
 fn refuse_orphans(dir: &DataDir, names: &[String]) -> Result<(), OpenError> {
     for name in names {
-        let Some(seq) = parse_segment_name(name) else { continue };
+        let seq = parse_segment_name(name);
+        if seq.is_none() && name != MarkFile::NAME {
+            continue;
+        }
         let (file, path) = (dir.open(name)?, dir.path_of(name));
-        let mut behind_link = [0; RecordHeader::BYTES as usize];
-        read_up_to(&*file, &mut behind_link, u64::from(Link::END))
-            .map_err(Failure::of(Operation::Read, &path))?;
-        if seq > 1 || behind_link.iter().any(|byte| *byte != 0) {
+        let is_half_made = match seq {
+            Some(1) => is_half_made(&*file).map_err(Failure::of(Operation::Read, &path))?,
+            Some(_) => false,
+            None => is_zero_from(&*file, 0).map_err(Failure::of(Operation::Read, &path))?,
+        };
+        if !is_half_made {
             return Err(OpenError::Damaged { path, offset: 0, damage: Damage::IdentityMissing });
         }
     }
     Ok(())
+}
+
+/// Whether a first segment is as [`initialise`] leaves it: nothing but zeros, or an intact head of
+/// segment one, perhaps the link of a log's first segment, and zeros to the end.
+fn is_half_made(file: &dyn FsFile) -> io::Result<bool> {
+    let mut start = vec![0; Link::END as usize];
+    let count = read_up_to(file, &mut start, 0)?;
+    let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    if is_zero(&start) {
+        return is_zero_from(file, count as u64);
+    }
+    let Some(Ok((header, seed))) = start.first_chunk().map(SegmentHeader::decode) else { return Ok(false) };
+    let (head, records) = start.split_at(Link::OFFSET as usize);
+    let is_first = header.seq == 1 && file.byte_count()? <= u64::from(header.capacity);
+    let is_begun = is_zero(&head[HEADER_BYTES..]) && (is_zero(records) || records == first_link(seed));
+    Ok(is_first && is_begun && is_zero_from(file, count as u64)?)
+}
+
+/// Whether a file holds nothing but zeros from there on.
+fn is_zero_from(file: &dyn FsFile, mut offset: u64) -> io::Result<bool> {
+    let mut bytes = vec![0; READ_BYTES];
+    loop {
+        let count = read_up_to(file, &mut bytes, offset)?;
+        if bytes[..count].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        if count < bytes.len() {
+            return Ok(true);
+        }
+        offset += count as u64;
+    }
+}
+
+/// The record with which a log's first segment begins.
+fn first_link(seed: u32) -> Vec<u8> {
+    let mut record = vec![0; RecordHeader::BYTES as usize];
+    record.extend_from_slice(&Link { first_live: 1, born_end: Link::END, ..Link::default() }.encode());
+    let link = Kind { kind: RecordKind::Link, group: 0, parts: 0, batch_count: 0 };
+    Chain { seed, previous: seed, durable: Link::OFFSET }.finish(&mut record, 0, Link::OFFSET, link);
+    record
 }
 
 /// Makes an empty log. The identity file comes last: without it, nothing was made.
@@ -108,11 +154,7 @@ fn initialise(dir: &DataDir, options: &WalOptions, salts: &mut Salts) -> Result<
     let capacity = options.segment_bytes.min(FIRST_SEGMENT_BYTES);
     let header = SegmentHeader { owner, seq: 1, salt: salts.draw(), capacity };
     let (_, seed) = header.encode();
-    let mut record = vec![0; RecordHeader::BYTES as usize];
-    record.extend_from_slice(&Link { first_live: 1, born_end: Link::END, ..Link::default() }.encode());
-    let link = Kind { kind: RecordKind::Link, group: 0, parts: 0, batch_count: 0 };
-    Chain { seed, previous: seed, durable: Link::OFFSET }.finish(&mut record, 0, Link::OFFSET, link);
-    Segment::make(dir, &header, &record)?;
+    Segment::make(dir, &header, &first_link(seed))?;
     MarkFile::create(dir)?;
     let unfinished = format!("{IDENTITY_NAME}{UNFINISHED_SUFFIX}");
     let (file, path) = (dir.create(&unfinished)?, dir.path_of(&unfinished));
@@ -127,3 +169,5 @@ fn initialise(dir: &DataDir, options: &WalOptions, salts: &mut Salts) -> Result<
 
 /// The size of a log's first segment, unless segments are meant to be smaller.
 const FIRST_SEGMENT_BYTES: u32 = 4 << 20;
+/// How much is looked at at once.
+const READ_BYTES: usize = 64 << 10;
