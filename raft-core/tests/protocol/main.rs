@@ -12,6 +12,7 @@ mod limits;
 mod loading;
 mod membership;
 mod membership_faults;
+mod membership_model;
 mod membership_quorums;
 mod offences;
 mod reads;
