@@ -14,6 +14,7 @@ mod membership;
 mod membership_faults;
 mod membership_model;
 mod membership_quorums;
+mod membership_random;
 mod offences;
 mod reads;
 mod replication;
