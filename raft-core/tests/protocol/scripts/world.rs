@@ -60,7 +60,10 @@ impl World {
                 self.network(&words)
             }
             ["slow", id] => self.on_disk(id, |peer| peer.is_disk_slow = true),
-            ["fast", id] => self.on_disk(id, |peer| peer.is_disk_slow = false),
+            ["fast", id] => self.on_disk(id, |peer| {
+                peer.is_disk_slow = false;
+                peer.sync();
+            }),
             ["persist", id] => self.persist(number(id)?),
             ["crash", id] => self.crash(number(id)?),
             ["restart", id] => self.restart(number(id)?),
@@ -170,6 +173,8 @@ impl World {
     fn on_disk(&mut self, id: &str, set: impl FnOnce(&mut Peer)) -> Result<(), String> {
         let id = number(id)?;
         set(self.cluster.peers.get_mut(&id).ok_or("no such node")?);
+        self.cluster.with(id, Peer::drain);
+        self.tell_news();
         Ok(())
     }
 
