@@ -1,6 +1,6 @@
 //! `raft-kv serve`: puts the parts of a node together and lets them run until a signal.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{error, fmt, io};
@@ -140,7 +140,7 @@ pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
     if let Some(host) = settings.client_address.strip_suffix(":0") {
         settings.client_address = format!("{host}:{}", listening.port());
     }
-    check_origin(&settings)?;
+    check_origin(&settings, &log)?;
     let wal = open_log(&settings, &server, &log)?;
     let transport = Arc::new(open_transport(&settings, wal.incarnation(), &server, &log)?);
     let has_past = !wal.group_ids().is_empty();
@@ -199,16 +199,40 @@ fn peers_text(membership: &Membership) -> String {
 }
 
 /// Refuses what would fail anyway, before a directory is made.
-fn check_origin(settings: &Settings) -> Result<(), RunError> {
+fn check_origin(settings: &Settings, log: &Logger) -> Result<(), RunError> {
     if !is_empty(&settings.data) {
         return Ok(());
     }
+    settings.config.validate().map_err(|error| RunError::Node(NodeFailure::of(&error)))?;
+    // The transport needs what only a directory can tell, so it listens later, and this is a trial.
+    let address = resolve("--peer-listen", &settings.peer_listen)?;
+    TcpListener::bind(address)
+        .map_err(|source| RunError::PeerListen { address, source: BindError::Listen(source) })?;
     match &settings.origin {
-        Origin::Founder(_) => Ok(()),
+        Origin::Founder(founders) => {
+            warn_of_unknown_hosts(founders, log);
+            Ok(())
+        }
         Origin::Newcomer { member, peer_address } => {
             join::survey(member, &newcomer(settings, peer_address)).map(drop).map_err(RunError::Join)
         }
         Origin::Past => Err(RunError::NoPast { dir: settings.data.clone() }),
+    }
+}
+
+/// Names founders whose addresses mean nothing to this machine. They may later, so they are no reason
+/// not to found the cluster.
+fn warn_of_unknown_hosts(founders: &Membership, log: &Logger) {
+    for member in founders.members() {
+        let Ok(Addresses { peer, .. }) = Addresses::decode(&member.context) else { continue };
+        if let Err(RunError::Resolve { source, .. }) = resolve("--peers", &peer) {
+            warn!(
+                log,
+                "the address of a founder means nothing to this machine yet; if it is misspelt, stop \
+                this node and begin again with a new directory";
+                "member" => member.id.get(), "address" => peer, "reason" => %source
+            );
+        }
     }
 }
 

@@ -165,6 +165,29 @@ fn taken_ports_are_named_with_the_way_out() {
 }
 
 #[test]
+fn refused_start_leaves_no_directory_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let taken_peer = format!("1={taken}");
+    let (free, free_peer) = ("127.0.0.1:0", "1=127.0.0.1:0");
+    let cases = [
+        (free, &*taken_peer, &[][..], "--peer-listen"),
+        (free, "1=no-such-host.invalid:1", &[], "no-such-host.invalid:1"),
+        (free, free_peer, &["--peer-listen", "no-such-host.invalid:1"], "--peer-listen: 'no-such"),
+        (free, "1=127.0.0.1:1,2=127.0.0.1:1", &[], "cannot both be at 127.0.0.1:1"),
+        (&taken, free_peer, &[], "--listen"),
+        ("no-such-host.invalid:1", free_peer, &[], "--listen: 'no-such-host.invalid:1'"),
+    ];
+    for (listen, peers, more, part) in cases {
+        let text = refusal(&data, listen, peers, more);
+        assert!(text.contains(part), "{part} in {text}");
+        assert!(!data.exists(), "{part}");
+    }
+}
+
+#[test]
 fn directory_in_use_or_unusable_or_of_another_node_is_refused() {
     let mut cluster = TestCluster::start(1, &[]);
     let dir = cluster.data_dir(0);
