@@ -54,6 +54,8 @@ pub enum Damage {
     Foreign,
     /// The file holds something, but the one that says whose it is is not there (F21).
     IdentityMissing,
+    /// The sync mark's file is gone, which no crash explains (F27).
+    MarkMissing,
     /// The log ends before a place that was durable (F5, F8, F14).
     EndsBeforeMark {
         /// Up to where it was durable, in bytes from the start of its segment.
@@ -99,6 +101,11 @@ impl Damage {
             Self::IdentityMissing => {
                 "if this directory was a node's, put its own identity file back or let the node join again \
                  with an empty directory under a new id; if it never was one, move this file away"
+            }
+            Self::MarkMissing => {
+                "put this node's own file back; if that cannot be done, remove this node from the cluster and \
+                 let it join again with an empty directory under a new id (with an empty file of this name \
+                 the log opens, but if its last flush is damaged as well, it is cut off as if torn)"
             }
             Self::Magic
             | Self::TooShort { .. }
@@ -150,6 +157,9 @@ impl fmt::Display for Damage {
             Self::Foreign => f.write_str("the file is from another directory"),
             Self::IdentityMissing => {
                 f.write_str("the file is not empty, but no identity file says whose it is")
+            }
+            Self::MarkMissing => {
+                f.write_str("the sync mark is missing, which says how far the log was durable")
             }
             Self::EndsBeforeMark { durable } => {
                 write!(f, "the log ends here, but was durable up to byte {durable}")

@@ -73,6 +73,7 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
         records: replay.records(),
         torn_tail: last.torn_tail.clone(),
         carried_records: carried.as_ref().map_or(0, carry::Carried::record_count),
+        mark_loss: mark.loss(),
         ignored_files: found.ignored.clone(),
         ..Recovery::default()
     };
