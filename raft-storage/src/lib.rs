@@ -26,5 +26,5 @@ pub use error::{Damage, Failure, LogError, OpenError, Operation, OptionsError, R
 pub use format::identity::{FORMAT_VERSION, Identity};
 pub use group::log::GroupLog;
 pub use options::{Flushing, Start, WalOptions};
-pub use report::{Recovery, TornTail};
+pub use report::{MarkLoss, Recovery, TornTail};
 pub use wal::Wal;

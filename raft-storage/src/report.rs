@@ -20,8 +20,21 @@ pub struct Recovery {
     pub carried_records: u64,
     /// What was cut off: a write that a crash interrupted, of which nothing was acknowledged.
     pub torn_tail: Option<TornTail>,
+    /// What of the sync mark could not be read: evidence is lost with it, so damage to the end of
+    /// the log may have passed for a torn write (F27).
+    pub mark_loss: Option<MarkLoss>,
     /// Files in the directory that are none of the log's.
     pub ignored_files: Vec<String>,
+}
+
+/// A sync mark that is damaged: empty, cut or overwritten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MarkLoss {
+    /// The mark's file.
+    pub path: PathBuf,
+    /// How many of its two slots cannot be read. One may be a torn write of the mark itself.
+    pub unreadable_slots: usize,
 }
 
 /// The rest of a write that a crash interrupted.

@@ -60,11 +60,7 @@ impl Wal {
     pub fn open(options: &WalOptions, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, OpenError> {
         let Opened { owner, position, segments, groups, maker, mark, lock, report } =
             recovery::open(options)?;
-        if let Some(tail) = &report.torn_tail {
-            slog::warn!(options.logger, "cut off an interrupted write";
-                "file" => %tail.path.display(), "offset" => tail.offset, "bytes" => tail.byte_count,
-                "found" => %tail.damage);
-        }
+        warn(&options.logger, &report);
         slog::info!(options.logger, "log opened"; "records" => report.records, "groups" => report.groups,
             "segments" => report.segments, "carried" => report.carried_records);
         let newest_segment = position.segment.seq;
@@ -172,6 +168,20 @@ impl Drop for Wal {
     fn drop(&mut self) {
         // Whoever wants to know calls `close`. What is not durable has not been reported as such.
         let _ = self.stop();
+    }
+}
+
+/// Says what opening found that an operator should know of.
+fn warn(logger: &slog::Logger, report: &Recovery) {
+    if let Some(tail) = &report.torn_tail {
+        slog::warn!(logger, "cut off an interrupted write";
+            "file" => %tail.path.display(), "offset" => tail.offset, "bytes" => tail.byte_count,
+            "found" => %tail.damage);
+    }
+    if let Some(loss) = &report.mark_loss {
+        slog::warn!(logger, "the sync mark is damaged; the last flush before this start may be lost unseen, \
+                and if it is, this node must leave the cluster and join again under a new id";
+            "file" => %loss.path.display(), "unreadable_slots" => loss.unreadable_slots);
     }
 }
 

@@ -153,6 +153,7 @@ fn a_second_opener_is_told_who_holds_the_directory_f22() {
     let OpenError::Locked { path, holder } = &error else { panic!("{error}") };
     assert_eq!(path, &PathBuf::from(format!("{DIR}/lock")));
     assert!(holder.contains(&std::process::id().to_string()), "{holder}");
+    assert!(error.to_string().contains("; stop that process first"), "{error}");
     drop(wal);
     drop(open(&fs).unwrap());
     drop(log);
@@ -171,6 +172,9 @@ fn the_directory_of_another_node_cluster_or_life_is_refused_f7_f23_s69() {
         let error = Wal::open(&settings, || ()).unwrap_err();
         let OpenError::OtherIdentity { found, .. } = &error else { panic!("{error}") };
         assert_eq!(*found, IDENTITY);
+        let is_other_cluster = expected.cluster != IDENTITY.cluster;
+        let what = if is_other_cluster { "; start with that cluster" } else { "; start with that node's id" };
+        assert!(error.to_string().contains(what), "{error}");
     }
     // Same node, but a segment from a directory that was initialised another time.
     let (other, _) = closed_with_segments();

@@ -54,6 +54,14 @@ pub enum Damage {
     Foreign,
     /// The file holds something, but the one that says whose it is is not there (F21).
     IdentityMissing,
+    /// The head of the newest segment is broken, but the log had not gone on to it.
+    Unused {
+        /// Whether its bytes show that no record was in it; otherwise so many are gone that only the
+        /// segment before it speaks for that.
+        is_certain: bool,
+    },
+    /// The sync mark's file is gone, which no crash explains (F27).
+    MarkMissing,
     /// The log ends before a place that was durable (F5, F8, F14).
     EndsBeforeMark {
         /// Up to where it was durable, in bytes from the start of its segment.
@@ -99,6 +107,19 @@ impl Damage {
             Self::IdentityMissing => {
                 "if this directory was a node's, put its own identity file back or let the node join again \
                  with an empty directory under a new id; if it never was one, move this file away"
+            }
+            Self::MarkMissing => {
+                "put this node's own file back; if that cannot be done, remove this node from the cluster and \
+                 let it join again with an empty directory under a new id (with an empty file of this name \
+                 the log opens, but if its last flush is damaged as well, it is cut off as if torn)"
+            }
+            Self::Unused { is_certain: true } => {
+                "no acknowledged data is in it, so delete this file and start again"
+            }
+            Self::Unused { is_certain: false } => {
+                "whether acknowledged data was in it cannot be told for certain, so put the file back, or \
+                 remove this node from the cluster and let it join again with an empty directory under a new id \
+                 (without the file the log opens, at the risk of what was in it)"
             }
             Self::Magic
             | Self::TooShort { .. }
@@ -150,6 +171,15 @@ impl fmt::Display for Damage {
             Self::Foreign => f.write_str("the file is from another directory"),
             Self::IdentityMissing => {
                 f.write_str("the file is not empty, but no identity file says whose it is")
+            }
+            Self::Unused { is_certain: true } => {
+                f.write_str("the head of a segment that was made ahead of need and holds no record is broken")
+            }
+            Self::Unused { is_certain: false } => {
+                f.write_str("the file is cut off; it was probably a segment made ahead of need")
+            }
+            Self::MarkMissing => {
+                f.write_str("the sync mark is missing, which says how far the log was durable")
             }
             Self::EndsBeforeMark { durable } => {
                 write!(f, "the log ends here, but was durable up to byte {durable}")

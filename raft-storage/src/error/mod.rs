@@ -255,16 +255,38 @@ impl fmt::Display for OpenError {
                 dir.display()
             ),
             Self::AlreadyInitialised { dir } => {
-                write!(f, "{} is a node's data directory already", dir.display())
+                write!(
+                    f,
+                    "{} is a node's data directory already; start the node without initialising it, or name \
+                     another directory",
+                    dir.display()
+                )
             }
             Self::Locked { path, holder } => {
-                write!(f, "another process ({holder}) has the log open and holds {}", path.display())
+                write!(
+                    f,
+                    "another process ({holder}) has the log open and holds {}; stop that process first, or \
+                     give this node a directory of its own",
+                    path.display()
+                )
             }
             Self::OtherIdentity { path, expected, found } => {
-                write!(f, "{} belongs to {found}, not to {expected}", path.display())
+                let other =
+                    if expected.cluster == found.cluster { "node's id" } else { "cluster and node's id" };
+                write!(
+                    f,
+                    "{} belongs to {found}, not to {expected}; start with that {other}, or name the \
+                     directory of {expected}",
+                    path.display()
+                )
             }
             Self::Version { path, found, supported } => {
-                write!(f, "{} has format version {found}, this program reads {supported}", path.display())
+                write!(
+                    f,
+                    "{} has format version {found}, this program reads {supported}; start the version of \
+                     the program that wrote it",
+                    path.display()
+                )
             }
             Self::Damaged { path, offset, damage } => {
                 write!(f, "{} is damaged at byte {offset}: {damage}; {}", path.display(), damage.way_out())

@@ -1,12 +1,14 @@
 //! The file of the sync mark, open.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dir::DataDir;
-use crate::error::{Failure, Operation};
+use crate::error::{Damage, Failure, OpenError, Operation};
 use crate::format::mark::SyncMark;
 use crate::fs::{FsFile, read_up_to, write_all_at};
+use crate::report::MarkLoss;
 
 /// The sync mark's file and the newest mark in it.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(crate) struct MarkFile {
     file: Arc<dyn FsFile>,
     path: PathBuf,
     newest: SyncMark,
+    /// How many of its two slots could not be read at opening.
+    unreadable_slots: usize,
 }
 
 impl MarkFile {
@@ -27,12 +31,28 @@ impl MarkFile {
     }
 
     /// Opens the file and reads the newest mark.
-    pub(crate) fn open(dir: &DataDir) -> Result<Self, Failure> {
-        let (file, path) = (dir.open(Self::NAME)?, dir.path_of(Self::NAME));
+    ///
+    /// A slot that cannot be read is evidence lost, not data: the log opens, and the report says so.
+    /// A file that is not there at all is refused: no crash removes it (F27).
+    pub(crate) fn open(dir: &DataDir) -> Result<Self, OpenError> {
+        let path = dir.path_of(Self::NAME);
+        let file = dir.open(Self::NAME).map_err(|failure| match failure.source.kind() {
+            ErrorKind::NotFound => {
+                OpenError::Damaged { path: path.clone(), offset: 0, damage: Damage::MarkMissing }
+            }
+            _ => failure.into(),
+        })?;
         let mut bytes = [0; SyncMark::FILE_BYTES];
         let count = read_up_to(&*file, &mut bytes, 0).map_err(Failure::of(Operation::Read, &path))?;
         let newest = SyncMark::decode_newest(&bytes[..count]).unwrap_or_default();
-        Ok(Self { file, path, newest })
+        let unreadable_slots = SyncMark::unreadable_slots(&bytes[..count]);
+        Ok(Self { file, path, newest, unreadable_slots })
+    }
+
+    /// What is to be reported about slots that could not be read.
+    pub(crate) fn loss(&self) -> Option<MarkLoss> {
+        let (path, unreadable_slots) = (self.path.clone(), self.unreadable_slots);
+        (unreadable_slots > 0).then_some(MarkLoss { path, unreadable_slots })
     }
 
     /// The newest mark; segment zero if none was ever written.

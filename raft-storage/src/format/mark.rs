@@ -36,6 +36,18 @@ impl SyncMark {
         ((self.count % 2) * Self::SLOT_STRIDE as u64, bytes)
     }
 
+    /// How many slots of a file hold what is neither a mark nor the zeros before the first one.
+    pub(crate) fn unreadable_slots(file: &[u8]) -> usize {
+        let unreadable = |start: &usize| match file.get(*start..*start + SLOT_BYTES) {
+            Some(slot) => {
+                slot.iter().any(|byte| *byte != 0)
+                    && !slot.try_into().is_ok_and(|slot| Self::decode(slot).is_some())
+            }
+            None => true,
+        };
+        [0, Self::SLOT_STRIDE].iter().filter(|start| unreadable(start)).count()
+    }
+
     /// The newer of the readable slots, if any.
     pub(crate) fn decode_newest(file: &[u8]) -> Option<Self> {
         let slot = |start: usize| Self::decode(file.get(start..start + SLOT_BYTES)?.try_into().ok()?);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::initialise::{IDENTITY_NAME, LOCK_NAME};
 use super::replay::Replay;
 use super::window::Window;
-use super::{damaged, scan};
+use super::{damaged, prepared, scan};
 use crate::error::{Damage, Failure, OpenError, Operation};
 use crate::files::dir::{DataDir, UNFINISHED_SUFFIX};
 use crate::files::mark_file::MarkFile;
@@ -32,13 +32,29 @@ pub(crate) struct Found {
     pub(crate) ignored: Vec<String>,
 }
 
-/// Opens all segments and finds out which of them hold the log.
-pub(crate) fn read(dir: &DataDir, owner: &IdentityFile, window: &mut Window) -> Result<Found, OpenError> {
+/// Opens all segments and finds out which of them hold the log. The sync mark is about segment
+/// `marked`.
+pub(crate) fn read(
+    dir: &DataDir,
+    owner: &IdentityFile,
+    marked: SegmentSeq,
+    window: &mut Window,
+) -> Result<Found, OpenError> {
     let mut segments = BTreeMap::new();
     let (mut unfinished, mut ignored) = (Vec::new(), Vec::new());
-    for name in dir.list()? {
+    let names = dir.list()?;
+    let highest = names.iter().filter_map(|name| parse_segment_name(name)).max();
+    for name in names {
         if let Some(seq) = parse_segment_name(&name) {
-            segments.insert(seq, Arc::new(open_segment(dir, seq, owner)?));
+            let segment = match open_segment(dir, seq, owner) {
+                // In order of their names, so the one before it has been opened.
+                Err(error) if Some(seq) == highest && marked < seq => {
+                    let before = segments.get(&seq.saturating_sub(1));
+                    return Err(prepared::explain(dir, seq, before, error, window)?);
+                }
+                segment => segment?,
+            };
+            segments.insert(seq, Arc::new(segment));
         } else if is_unfinished(&name) {
             unfinished.push(name);
         } else if ![IDENTITY_NAME, LOCK_NAME, MarkFile::NAME].contains(&name.as_str()) {

@@ -6,6 +6,7 @@ mod carry;
 mod directory;
 mod evidence;
 mod initialise;
+mod prepared;
 mod replay;
 mod scan;
 mod window;
@@ -54,7 +55,7 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     let (owner, initialised) = initialise::identify(&dir, options, &mut salts)?;
     let mark = MarkFile::open(&dir)?;
     let mut window = Window::default();
-    let found = directory::read(&dir, &owner, &mut window)?;
+    let found = directory::read(&dir, &owner, mark.newest().seq, &mut window)?;
     for segment in found.all() {
         salts.absorb(segment.salt);
     }
@@ -73,6 +74,7 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
         records: replay.records(),
         torn_tail: last.torn_tail.clone(),
         carried_records: carried.as_ref().map_or(0, carry::Carried::record_count),
+        mark_loss: mark.loss(),
         ignored_files: found.ignored.clone(),
         ..Recovery::default()
     };

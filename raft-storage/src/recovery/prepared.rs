@@ -1,0 +1,69 @@
+//! Tells a broken segment that was only made ahead of need from one that the log had reached.
+
+use std::sync::Arc;
+
+use super::scan;
+use super::window::Window;
+use crate::error::{Damage, Failure, OpenError, Operation};
+use crate::files::dir::DataDir;
+use crate::files::segment::Segment;
+use crate::format::record::Link;
+use crate::format::segment::{HEADER_BYTES, SegmentSeq, segment_name};
+use crate::fs::{FsFile, read_up_to};
+
+/// Says of the newest segment, whose head cannot be read and which no sync mark names, what the
+/// evidence allows to say: that nothing is lost with it, that this cannot be told, or `error` as it
+/// is.
+///
+/// The log enters a segment only when the one before it is sealed or cut.
+pub(crate) fn explain(
+    dir: &DataDir,
+    seq: SegmentSeq,
+    before: Option<&Arc<Segment>>,
+    error: OpenError,
+    window: &mut Window,
+) -> Result<OpenError, OpenError> {
+    let OpenError::Damaged { path, offset, damage } = error else { return Ok(error) };
+    let is_head = matches!(damage, Damage::Magic | Damage::Checksum { .. } | Damage::TooShort { .. });
+    let is_entered = match before {
+        Some(before) => is_left(before, window)?,
+        None => true,
+    };
+    if !is_head || is_entered {
+        return Ok(OpenError::Damaged { path, offset, damage });
+    }
+    let file = dir.open(&segment_name(seq))?;
+    let read = Failure::of(Operation::Read, &path);
+    let (is_empty, size) = zeros_behind_head(&*file).map_err(read)?;
+    let damage = match is_empty {
+        true if size >= u64::from(Link::END) => Damage::Unused { is_certain: true },
+        true => Damage::Unused { is_certain: false },
+        false => damage,
+    };
+    Ok(OpenError::Damaged { path, offset, damage })
+}
+
+/// Whether the log has gone on behind this segment.
+fn is_left(segment: &Arc<Segment>, window: &mut Window) -> Result<bool, OpenError> {
+    let is_cut = segment.byte_count()? < u64::from(segment.capacity);
+    Ok(is_cut || scan::scan(segment, None, window, |_, _| Ok(()))?.is_sealed)
+}
+
+/// Whether a file holds only zeros behind a segment's head, and how long it is.
+fn zeros_behind_head(file: &dyn FsFile) -> std::io::Result<(bool, u64)> {
+    let mut bytes = vec![0; READ_BYTES];
+    let mut offset = HEADER_BYTES as u64;
+    loop {
+        let count = read_up_to(file, &mut bytes, offset)?;
+        if bytes[..count].iter().any(|byte| *byte != 0) {
+            return Ok((false, offset));
+        }
+        offset += count as u64;
+        if count < bytes.len() {
+            return Ok((true, file.byte_count()?));
+        }
+    }
+}
+
+/// How much is looked at at once.
+const READ_BYTES: usize = 64 << 10;
