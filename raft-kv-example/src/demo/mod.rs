@@ -151,7 +151,7 @@ impl Demo {
             self.leader_changes += u32::from(self.leader.is_some());
             self.leader = Some(leader);
         }
-        let text = if self.is_live { picture.frame() } else { picture.line() };
+        let text = if self.is_live { picture.frame(columns()) } else { picture.line() };
         print(&text)
     }
 
@@ -199,6 +199,12 @@ fn make_dir(asked: Option<&PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDi
             Ok((dir.path().to_owned(), Some(dir)))
         }
     }
+}
+
+/// How wide the terminal is now; without limit if it does not say.
+fn columns() -> usize {
+    let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
+    if columns == 0 { usize::MAX } else { columns.into() }
 }
 
 fn print(text: &str) -> Result<(), DemoError> {

@@ -29,11 +29,12 @@ impl Picture {
         leaders.max()
     }
 
-    /// A frame for a terminal, drawn over the one before.
-    pub(super) fn frame(&self) -> String {
+    /// A frame for a terminal with so many columns, drawn over the one before.
+    pub(super) fn frame(&self, columns: usize) -> String {
         let mut text = String::from(HOME);
         let line = |text: &mut String, line: &str| {
-            text.push_str(line);
+            // The last column stays free: what follows a character there is up to the terminal.
+            text.push_str(&cut(line, columns.saturating_sub(1)));
             text.push_str(CLEAR_TO_LINE_END);
         };
         let headline = match self.leader() {
@@ -167,6 +168,20 @@ pub(super) fn summary(
     text
 }
 
+/// The line's first characters, as many as fit; colors take no room and all stay.
+fn cut(line: &str, columns: usize) -> String {
+    let (mut shown, mut is_color) = (0, false);
+    let fits = |c: &char| {
+        if is_color || *c == '\x1b' {
+            is_color = *c != 'm';
+            return true;
+        }
+        shown += 1;
+        shown <= columns
+    };
+    line.chars().filter(fits).collect()
+}
+
 /// A number with spaces between groups of three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -211,12 +226,28 @@ mod tests {
 
     #[test]
     fn frame_shows_each_node_and_what_to_try() {
-        let frame = picture().frame();
+        let frame = picture().frame(200);
         for part in
             ["node 2 leads in term 3", "20 000 writes/s", "1 234 567", "down", "kill -9 101", "1 000 ack"]
         {
             assert!(frame.contains(part), "{part} in {frame}");
         }
+    }
+
+    #[test]
+    fn frame_fits_a_narrow_terminal() {
+        let frame = picture().frame(50);
+        for line in frame.lines() {
+            let visible = line.split('\x1b').enumerate().map(|(at, part)| match part.split_once('m') {
+                Some((_, rest)) if at > 0 && part.starts_with('[') && !part.starts_with("[K") => rest,
+                _ if at > 0 => "",
+                _ => part,
+            });
+            let columns: usize = visible.map(|part| part.chars().count()).sum();
+            assert!(columns < 50, "{columns} in {line:?}");
+        }
+        assert!(frame.contains("kill -9 101"), "{frame}");
+        assert_eq!(cut("\x1b[1mabc\x1b[0m", 2), "\x1b[1mab\x1b[0m");
     }
 
     #[test]
