@@ -19,7 +19,7 @@ use crate::books::log::Log;
 use crate::books::memberships::Memberships;
 use crate::books::outbox::Outbox;
 use crate::books::reads::{Asked, LocalReads};
-use crate::books::role::{Follower, Role};
+use crate::books::role::{Follower, Leader, Role};
 use crate::means::config::Config;
 use crate::means::rng::Rng;
 use crate::rooms::{applying, proposing, reading, reconfiguration, replication, transfer};
@@ -214,26 +214,22 @@ impl Machine {
 
     /// Changes the membership, if this node leads.
     pub(crate) fn change_membership(&mut self, change: &MembershipChange) -> Result<Position, ChangeError> {
-        let known = self.leader();
-        match &mut self.role {
-            Role::Leader(leader) => {
-                let position = reconfiguration::change(&mut self.books, leader, change)?;
-                self.after_membership();
-                Ok(position)
-            }
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => match known {
-                Some(leader) => Err(ChangeError::NotLeader { leader }),
-                None => Err(ChangeError::NoLeader),
-            },
-        }
+        self.reconfigure(|books, leader| reconfiguration::change(books, leader, change))
     }
 
     /// Leaves a joint configuration, if this node leads.
     pub(crate) fn leave_joint(&mut self) -> Result<Position, ChangeError> {
+        self.reconfigure(reconfiguration::leave_joint)
+    }
+
+    fn reconfigure(
+        &mut self,
+        append: impl FnOnce(&mut Books, &mut Leader) -> Result<Position, ChangeError>,
+    ) -> Result<Position, ChangeError> {
         let known = self.leader();
         match &mut self.role {
             Role::Leader(leader) => {
-                let position = reconfiguration::leave_joint(&mut self.books, leader)?;
+                let position = append(&mut self.books, leader)?;
                 self.after_membership();
                 Ok(position)
             }
