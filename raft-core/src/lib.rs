@@ -54,8 +54,8 @@ mod words;
 
 pub use doors::node::{Event, Node, NodeError, Outcome};
 pub use doors::raft::{Raft, StartError};
-pub use doors::state_machine::StateMachine;
-pub use doors::store::LogStore;
+pub use doors::state_machine::{InvalidSnapshot, SnapshotPiece, SnapshotSource, StateMachine};
+pub use doors::store::{LogStore, SnapshotStore};
 pub use doors::transport::{Arrival, Transport};
 pub use doors::waiting::ProposalId;
 pub use means::config::{Config, ConfigError};
@@ -75,7 +75,7 @@ pub use words::message::{
     Message, Refusal, SnapshotMeta, VoteReply, VoteRequest,
 };
 pub use words::notice::{Notice, Offence, StepDown};
-pub use words::persist::{HardState, Persist, Recovered, Run, SnapshotMark};
+pub use words::persist::{HardState, NewMark, Persist, Recovered, Run, SnapshotMark};
 pub use words::status::{CommitStatus, PeerMode, PeerStatus, RoleName, Status};
 
 /// The programs of the README, compiled and run.

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Models, Step, entries, hard_state, mark, open, read_all, request, run};
+use common::{Models, Step, entries, hard_state, open, read_all, request, reset, run};
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use raft_core::Persist;
 use raft_storage::OpenError;
@@ -15,7 +15,7 @@ use raft_storage::fs::sim::Kept;
 /// A small log of two groups, and what it held after each request.
 fn small_log(is_marked: bool) -> (SimFs, Vec<Models>) {
     let mut steps = vec![
-        Step::Persist(1, Persist { mark: Some(mark(0, 0)), hard_state: hard_state(1, 1, 0), ..request(1) }),
+        Step::Persist(1, Persist { mark: Some(reset(0, 0)), hard_state: hard_state(1, 1, 0), ..request(1) }),
         Step::Persist(1, Persist { entries: entries(1, 1, 3, 20), ..request(2) }),
         Step::Flush,
         Step::Persist(

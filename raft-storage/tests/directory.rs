@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use common::faulty::{GROUP, append, closed_with_segments, damage, killed_after, new_log, refused};
 use common::{
-    DIR, IDENTITY, entries, hard_state, initialise, mark, open, options, read_all, request, segment,
+    DIR, IDENTITY, compact, entries, hard_state, initialise, open, options, read_all, request, segment,
 };
 use raft_core::{GroupId, LogIndex, LogStore, NodeId, Persist};
 use raft_storage::fs::SimFs;
@@ -202,7 +202,8 @@ fn dead_segments_are_removed_and_the_disk_use_stays_bounded_s102() {
     for id in 1..=60 {
         append(&mut log, id, (id - 1) * 10 + 1, 10, 1200);
         if id > 1 {
-            log.compact(mark(1, (id - 1) * 10)).unwrap();
+            let mark = Some(compact(1, (id - 1) * 10));
+            log.persist(Persist { mark, ..request(100 + id) }).unwrap();
         }
     }
     log.flush_now().unwrap();
@@ -233,7 +234,7 @@ fn what_still_matters_is_never_removed_s102() {
         persist(&mut log, id);
     }
     // Keeps 150 entries, in many segments.
-    log.compact(mark(1, 50)).unwrap();
+    log.persist(Persist { mark: Some(compact(1, 50)), ..request(21) }).unwrap();
     log.flush_now().unwrap();
     let mut other = wal.group(GroupId::new(2)).unwrap();
     other.recover().unwrap();
@@ -251,7 +252,7 @@ fn what_still_matters_is_never_removed_s102() {
     };
     check(&fs, 51, 300);
     // The idle group's record is in the oldest segment now.
-    log.compact(mark(1, 290)).unwrap();
+    log.persist(Persist { mark: Some(compact(1, 290)), ..request(31) }).unwrap();
     for id in 31..=40 {
         persist(&mut log, id);
     }

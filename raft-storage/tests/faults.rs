@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use common::faulty::{
     GROUP, append, closed_with_segments, damage, killed_after, last_byte, new_log, refused,
 };
-use common::{DIR, entries, hard_state, mark, open, options, read_all, request, segment};
+use common::{DIR, entries, hard_state, open, options, read_all, request, reset, segment};
 use raft_core::{GroupId, LogIndex, LogStore, Persist};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault, Kept};
@@ -362,7 +362,7 @@ fn requests_that_recovery_would_refuse_are_refused_when_made_f17() {
         (Persist { truncate_from: Some(LogIndex::new(4)), ..request(2) }, RequestRule::TruncationWithinLog),
         (
             Persist {
-                mark: Some(mark(1, 9)),
+                mark: Some(reset(1, 9)),
                 entries: entries(0, 10, 1, 1),
                 hard_state: hard_state(1, 1, 9),
                 ..request(2)

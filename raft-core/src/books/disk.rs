@@ -8,7 +8,7 @@ use alloc::collections::VecDeque;
 
 use crate::books::log::Log;
 use crate::words::ids::{LogIndex, PersistId};
-use crate::words::persist::{HardState, Persist, SnapshotMark};
+use crate::words::persist::{HardState, NewMark, Persist, SnapshotMark};
 
 /// The disk as the core sees it.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Disk {
     /// Entries up to here were handed out.
     handed: LogIndex,
     durable: LogIndex,
-    mark: Option<SnapshotMark>,
+    mark: Option<NewMark>,
     truncate_from: Option<LogIndex>,
     hard_dirty: bool,
     /// The commit index as it was handed out last.
@@ -65,7 +65,7 @@ impl Disk {
         self.truncate_from = None;
         self.handed = mark.last.index;
         self.durable = mark.last.index;
-        self.mark = Some(mark);
+        self.mark = Some(NewMark { mark, keeps_entries: false });
     }
 
     /// The term or the vote changed.

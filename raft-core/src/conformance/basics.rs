@@ -1,7 +1,9 @@
 //! One claim per check.
 
 use super::Bench;
-use super::model::{Model, batch, batch_of, hard_state, load_all, mark, persist, poll, recover, request};
+use super::model::{
+    Model, batch, batch_of, compact, hard_state, load_all, persist, poll, recover, request, reset,
+};
 use crate::doors::store::LogStore;
 use crate::words::batches::Batches;
 use crate::words::entries::EntryKind;
@@ -35,7 +37,7 @@ pub fn reported_requests_survive_a_crash<B: Bench>(bench: &mut B) {
         model.check(&mut store);
         let first = step * 3 + 1;
         let new = Persist {
-            mark: (step == 0).then(|| mark(0, 0)),
+            mark: (step == 0).then(|| reset(0, 0)),
             entries: batch(step + 1, first, 3).into(),
             hard_state: Some(hard_state(step + 1, 2, first)),
             ..request(step + 1)
@@ -215,7 +217,7 @@ pub fn truncated_entries_stay_away<B: Bench>(bench: &mut B) {
             model.check(store);
         };
         let start = Persist {
-            mark: Some(mark(term, 10)),
+            mark: Some(reset(term, 10)),
             entries: batch(term, 11, 10).into(),
             hard_state: Some(hard_state(term, 1, 10)),
             ..request(0)
@@ -286,11 +288,11 @@ pub fn a_mark_starts_the_log_anew<B: Bench>(bench: &mut B) {
     let requests = [
         Persist { entries: batch(1, 1, 9).into(), hard_state: Some(hard_state(1, 1, 9)), ..request(1) },
         // A snapshot far ahead; the hard state stays as it was.
-        Persist { mark: Some(mark(1, 100)), ..request(2) },
+        Persist { mark: Some(reset(1, 100)), ..request(2) },
         Persist { entries: batch(1, 101, 4).into(), ..request(3) },
         // A snapshot and what follows it, in one request.
         Persist {
-            mark: Some(mark(2, 200)),
+            mark: Some(reset(2, 200)),
             entries: batch(2, 201, 1).into(),
             hard_state: Some(hard_state(2, 2, 200)),
             ..request(4)
@@ -307,4 +309,42 @@ pub fn a_mark_starts_the_log_anew<B: Bench>(bench: &mut B) {
     let mut store = bench.open();
     assert_eq!(recover(&mut store), model.recovered());
     model.check(&mut store);
+}
+
+/// Compaction drops entries up to the mark, in the middle of a batch or before its last entry is
+/// durable, and keeps those behind it.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn compaction_keeps_what_is_behind_the_mark<B: Bench>(bench: &mut B) {
+    for settles in [false, true] {
+        let mut store = bench.open();
+        let mut model = Model::default();
+        let term = recover(&mut store).hard_state.term.get() + 1;
+        let requests = [
+            Persist { mark: Some(reset(term, 0)), hard_state: Some(hard_state(term, 1, 0)), ..request(1) },
+            Persist { entries: batch(term, 1, 10).into(), ..request(2) },
+            Persist { entries: batch(term, 11, 10).into(), ..request(3) },
+            Persist { mark: Some(compact(term, 5)), hard_state: Some(hard_state(term, 1, 9)), ..request(4) },
+            Persist { mark: Some(compact(term, 10)), entries: batch(term, 21, 2).into(), ..request(5) },
+            Persist { truncate_from: Some(LogIndex::new(13)), ..request(6) },
+            Persist { mark: Some(compact(term, 12)), ..request(7) },
+            Persist { entries: batch(term, 13, 1).into(), ..request(8) },
+        ];
+        for new in requests {
+            model.apply(&new);
+            persist(&mut store, new);
+            if settles {
+                bench.settle(&mut store);
+            }
+            model.check(&mut store);
+        }
+        bench.settle(&mut store);
+        bench.crash(store);
+        let mut store = bench.open();
+        assert_eq!(recover(&mut store), model.recovered());
+        model.check(&mut store);
+        bench.crash(store);
+    }
 }

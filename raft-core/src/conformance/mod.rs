@@ -11,9 +11,10 @@ mod model;
 mod random;
 
 pub use basics::{
-    a_mark_starts_the_log_anew, hard_state_is_the_last_one, ids_are_reported_once_and_in_order,
-    load_keeps_to_range_and_budget, new_store_is_empty, reported_requests_survive_a_crash, runs_are_merged,
-    truncated_entries_stay_away, unreported_requests_survive_whole_and_in_order,
+    a_mark_starts_the_log_anew, compaction_keeps_what_is_behind_the_mark, hard_state_is_the_last_one,
+    ids_are_reported_once_and_in_order, load_keeps_to_range_and_budget, new_store_is_empty,
+    reported_requests_survive_a_crash, runs_are_merged, truncated_entries_stay_away,
+    unreported_requests_survive_whole_and_in_order,
 };
 pub use random::random_requests_match_a_plain_list;
 
@@ -49,6 +50,7 @@ pub fn check_all<B: Bench>(mut new_bench: impl FnMut() -> B) {
     truncated_entries_stay_away(&mut new_bench());
     runs_are_merged(&mut new_bench());
     a_mark_starts_the_log_anew(&mut new_bench());
+    compaction_keeps_what_is_behind_the_mark(&mut new_bench());
     for seed in 1..=RANDOM_RUNS {
         random_requests_match_a_plain_list(&mut new_bench(), seed);
     }

@@ -7,7 +7,7 @@ use crate::words::batches::Batches;
 use crate::words::entries::{Entries, EntriesBuilder, EntryKind};
 use crate::words::ids::{LogIndex, NodeId, PersistId, Position, Term};
 use crate::words::membership::Membership;
-use crate::words::persist::{HardState, Persist, Recovered, Run, SnapshotMark};
+use crate::words::persist::{HardState, NewMark, Persist, Recovered, Run, SnapshotMark};
 
 /// What a store should hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub(super) struct ModelEntry {
 
 impl Model {
     pub(super) fn apply(&mut self, request: &Persist) {
-        if let Some(mark) = &request.mark {
-            self.mark = Some(mark.clone());
-            self.entries.clear();
+        if let Some(new) = &request.mark {
+            self.mark = Some(new.mark.clone());
+            self.entries.retain(|entry| new.keeps_entries && entry.index > new.mark.last.index);
         }
         if let Some(from) = request.truncate_from {
             self.entries.retain(|entry| entry.index < from);
@@ -139,6 +139,16 @@ pub(super) fn mark(term: u64, index: u64) -> SnapshotMark {
         last: Position::new(Term::new(term), LogIndex::new(index)),
         membership: Membership::of_voters(voters).expect("three different voters"),
     }
+}
+
+/// The log begins anew behind this position, without entries.
+pub(super) fn reset(term: u64, index: u64) -> NewMark {
+    NewMark { mark: mark(term, index), keeps_entries: false }
+}
+
+/// The log begins behind this position, which it has; the entries behind it stay.
+pub(super) fn compact(term: u64, index: u64) -> NewMark {
+    NewMark { mark: mark(term, index), keeps_entries: true }
 }
 
 /// Persists or panics.

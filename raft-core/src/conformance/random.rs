@@ -3,10 +3,10 @@
 use alloc::vec;
 
 use super::Bench;
-use super::model::{Model, batch_of, hard_state, mark, persist, poll, recover, request};
+use super::model::{Model, batch_of, compact, hard_state, persist, poll, recover, request, reset};
 use crate::words::batches::Batches;
 use crate::words::entries::EntryKind;
-use crate::words::ids::LogIndex;
+use crate::words::ids::{LogIndex, Position, Term};
 use crate::words::persist::Persist;
 
 /// Any sequence of requests leaves what the same sequence leaves in a plain list; after a crash, a
@@ -59,10 +59,17 @@ fn random_request(random: &mut Random, state: &Model, id: u64) -> Persist {
     let mut commit = state.hard_state.commit.get();
     if random.below(12) == 0 {
         let index = last.index.get() + random.below(5);
-        new.mark = Some(mark(term, index));
-        start = new.mark.as_ref().map_or(start, |mark| mark.last);
+        new.mark = Some(reset(term, index));
+        start = Position::new(Term::new(term), LogIndex::new(index));
         last = start;
         commit = commit.max(index);
+    } else if random.below(8) == 0
+        && let Some(at) = usize::try_from(random.below(state.entries.len() as u64 + 4)).ok()
+        && let Some(entry) = state.entries.get(at)
+    {
+        new.mark = Some(compact(entry.term.get(), entry.index.get()));
+        start = Position::new(entry.term, entry.index);
+        commit = commit.max(entry.index.get());
     }
     if random.below(4) == 0 && last.index > start.index.max(LogIndex::new(commit)) {
         let from = start.index.get().max(commit) + 1;

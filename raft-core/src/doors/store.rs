@@ -1,10 +1,13 @@
-//! The durable log as the node needs it.
+//! The durable log, and the snapshots beside it, as the node needs them.
 
 use alloc::vec::Vec;
 use core::error;
 
+use raft_proto::bytes::Bytes;
+
 use crate::words::entries::Entries;
-use crate::words::ids::{LogIndex, PersistId};
+use crate::words::ids::{LogIndex, PersistId, Position};
+use crate::words::message::SnapshotMeta;
 use crate::words::persist::{Persist, Recovered};
 
 /// A durable log of one group.
@@ -51,4 +54,55 @@ pub trait LogStore {
     /// If the entries cannot be read back exactly as they were written (F13).
     fn load(&mut self, first: LogIndex, end: LogIndex, bytes_max: usize)
     -> Result<Vec<Entries>, Self::Error>;
+}
+
+/// Keeps snapshots beside the log of one group.
+///
+/// **Contract.** (1) [`recover_snapshot`](Self::recover_snapshot) is called before
+/// [`recover`](LogStore::recover), and once. (2) One snapshot is written at a time, front to back:
+/// [`begin_snapshot`](Self::begin_snapshot), [`write_snapshot`](Self::write_snapshot) for each piece,
+/// [`finish_snapshot`](Self::finish_snapshot). None of these waits for the medium; beginning another
+/// one drops what is unfinished. (3) [`poll_snapshot`](Self::poll_snapshot) reports a finished one when
+/// all of it survives a crash; from then on it is the newest, and older ones may go.
+/// (4) A snapshot that could not be written leaves nothing behind and does not fail the log (F12).
+pub trait SnapshotStore: LogStore {
+    /// The newest snapshot that is whole; `None` if there never was one.
+    ///
+    /// # Errors
+    ///
+    /// If a snapshot is damaged and no older one and the log together make up for it (F6).
+    fn recover_snapshot(&mut self) -> Result<Option<SnapshotMeta>, Self::Error>;
+
+    /// Begins to write the snapshot of everything up to `last`.
+    fn begin_snapshot(&mut self, last: Position);
+
+    /// Adds bytes behind those written so far.
+    fn write_snapshot(&mut self, piece: Bytes);
+
+    /// How many more bytes should be written before the next [`poll_snapshot`](Self::poll_snapshot);
+    /// so a slow medium bounds what waits in memory.
+    fn snapshot_room(&self) -> usize;
+
+    /// All bytes were written: `meta` names them, their length and their checksum.
+    fn finish_snapshot(&mut self, meta: SnapshotMeta);
+
+    /// Drops the snapshot that is being written, if any.
+    fn abort_snapshot(&mut self);
+
+    /// What became of a snapshot, if that is news; never waits. `Err` if it could not be written;
+    /// that is no failure of the log.
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, Self::Error>>;
+
+    /// Reads up to `bytes_max` bytes of the snapshot of everything up to `last`, from `offset` on;
+    /// `None` if there is no such snapshot (any more).
+    ///
+    /// # Errors
+    ///
+    /// If the bytes cannot be read exactly as they were written (S47).
+    fn read_snapshot(
+        &mut self,
+        last: Position,
+        offset: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Bytes>, Self::Error>;
 }

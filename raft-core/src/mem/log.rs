@@ -1,14 +1,17 @@
-//! A log in memory, durable as soon as it is told.
+//! A log and its snapshot in memory, durable as soon as they are told.
 
 use alloc::vec::Vec;
 use core::{error, fmt};
 
-use crate::doors::store::LogStore;
-use crate::words::entries::Entries;
-use crate::words::ids::{LogIndex, PersistId, Term};
-use crate::words::persist::{HardState, Persist, Recovered, Run, SnapshotMark};
+use raft_proto::bytes::{Bytes, BytesMut};
 
-/// A [`LogStore`] in memory.
+use crate::doors::store::{LogStore, SnapshotStore};
+use crate::words::entries::Entries;
+use crate::words::ids::{LogIndex, PersistId, Position, Term};
+use crate::words::message::SnapshotMeta;
+use crate::words::persist::{HardState, NewMark, Persist, Recovered, Run, SnapshotMark};
+
+/// A [`LogStore`] and [`SnapshotStore`] in memory.
 ///
 /// A clone is a copy of what is stored, which is how a test reopens it.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +20,11 @@ pub struct MemLog {
     mark: Option<SnapshotMark>,
     batches: Vec<Entries>,
     persisted: Option<PersistId>,
+    snapshot: Option<(SnapshotMeta, Bytes)>,
+    /// A snapshot that is being written.
+    writing: BytesMut,
+    /// A snapshot was finished and nobody asked yet.
+    has_new_snapshot: bool,
 }
 
 /// Why a [`MemLog`] refuses: its caller broke the contract of [`LogStore`].
@@ -78,6 +86,16 @@ impl MemLog {
         }
     }
 
+    fn drop_to(&mut self, index: LogIndex) {
+        let whole = self.batches.partition_point(|batch| batch.last() <= index);
+        self.batches.drain(..whole);
+        if let Some(first) = self.batches.first_mut()
+            && let Some(kept) = first.suffix_from(index.next())
+        {
+            *first = kept;
+        }
+    }
+
     fn truncate(&mut self, from: LogIndex) {
         while let Some(batch) = self.batches.pop() {
             if let Some(kept) = batch.prefix_before(from) {
@@ -106,8 +124,12 @@ impl LogStore for MemLog {
     }
 
     fn persist(&mut self, request: Persist) -> Result<(), MemLogError> {
-        if let Some(mark) = request.mark {
-            self.batches.clear();
+        if let Some(NewMark { mark, keeps_entries }) = request.mark {
+            if keeps_entries {
+                self.drop_to(mark.last.index);
+            } else {
+                self.batches.clear();
+            }
             self.mark = Some(mark);
         }
         if let Some(from) = request.truncate_from {
@@ -160,5 +182,53 @@ impl LogStore for MemLog {
             Some(batch) if batch.first() == first => Ok(loaded),
             Some(_) | None => Err(MemLogError::Missing { first }),
         }
+    }
+}
+
+impl SnapshotStore for MemLog {
+    fn recover_snapshot(&mut self) -> Result<Option<SnapshotMeta>, MemLogError> {
+        self.abort_snapshot();
+        Ok(self.snapshot.as_ref().map(|(meta, _)| meta.clone()))
+    }
+
+    fn begin_snapshot(&mut self, _last: Position) {
+        self.writing.clear();
+    }
+
+    fn write_snapshot(&mut self, piece: Bytes) {
+        self.writing.extend_from_slice(&piece);
+    }
+
+    fn snapshot_room(&self) -> usize {
+        usize::MAX
+    }
+
+    fn finish_snapshot(&mut self, meta: SnapshotMeta) {
+        self.snapshot = Some((meta, self.writing.split().freeze()));
+        self.has_new_snapshot = true;
+    }
+
+    fn abort_snapshot(&mut self) {
+        self.writing.clear();
+    }
+
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, MemLogError>> {
+        let is_new = core::mem::take(&mut self.has_new_snapshot);
+        let (meta, _) = self.snapshot.as_ref().filter(|_| is_new)?;
+        Some(Ok(meta.clone()))
+    }
+
+    fn read_snapshot(
+        &mut self,
+        last: Position,
+        offset: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Bytes>, MemLogError> {
+        let Some((_, state)) = self.snapshot.as_ref().filter(|(meta, _)| meta.last == last) else {
+            return Ok(None);
+        };
+        let start = usize::try_from(offset).map_or(state.len(), |offset| offset.min(state.len()));
+        let end = start.saturating_add(bytes_max).min(state.len());
+        Ok(Some(state.slice(start..end)))
     }
 }

@@ -28,6 +28,16 @@ pub struct SnapshotMark {
     pub membership: Membership,
 }
 
+/// A new beginning of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMark {
+    /// Where the log begins from now on.
+    pub mark: SnapshotMark,
+    /// Whether the entries behind it stay (compaction), or the whole log goes (an installed
+    /// snapshot that the log does not lead up to).
+    pub keeps_entries: bool,
+}
+
 /// One request to make state durable: all of it or, after a crash, none of it.
 ///
 /// The parts take effect in the order of the fields. Requests take effect in the order of their
@@ -37,8 +47,8 @@ pub struct SnapshotMark {
 pub struct Persist {
     /// Names the request; report it back once everything up to here is durable.
     pub id: PersistId,
-    /// If set, the whole log is dropped and begins anew behind this position.
-    pub mark: Option<SnapshotMark>,
+    /// If set, the log begins anew behind this position, with or without its entries.
+    pub mark: Option<NewMark>,
     /// If set, entries from this index on are dropped.
     pub truncate_from: Option<LogIndex>,
     /// Entries to add right behind the last one.

@@ -9,7 +9,7 @@ use raft_core::{
     ProposeError, Raft, ReadError, Recovered, RestoreError, Run, SnapshotMark, StartError, StateMachine,
 };
 
-use crate::support::{Peer, append, at, batch, config, index, node, term, vote, voters};
+use crate::support::{Peer, append, at, batch, config, index, new_log, node, term, vote, voters};
 
 /// Breaks one setting.
 type Change = fn(&mut Config);
@@ -216,7 +216,7 @@ fn written(kind: EntryKind, payload: &[u8]) -> Broken {
     let mut broken = Broken::default();
     let request = Persist {
         id: PersistId::new(1),
-        mark: Some(SnapshotMark { last: Position::ZERO, membership: voters(1) }),
+        mark: Some(new_log(Position::ZERO, voters(1))),
         truncate_from: None,
         entries: Entries::single(at(1, 1), kind, payload).expect("an entry").into(),
         hard_state: Some(HardState { term: term(1), vote: None, commit: index(1) }),

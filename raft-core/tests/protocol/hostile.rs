@@ -8,8 +8,8 @@ use raft_core::{
 use raft_proto::v1;
 
 use crate::support::{
-    Cluster, Peer, append, append_reply, at, batch, config, heartbeat, index, message, node, refused, term,
-    vote, voters,
+    Cluster, Peer, append, append_reply, at, batch, config, heartbeat, index, message, new_log, node,
+    refused, term, vote, voters,
 };
 use crate::wire_values;
 
@@ -76,7 +76,7 @@ fn entries_before_the_mark_must_lead_to_it() {
     let mut store = raft_core::mem::MemLog::new();
     let request = raft_core::Persist {
         id: raft_core::PersistId::new(1),
-        mark: Some(raft_core::SnapshotMark { last: at(2, 5), membership: voters(3) }),
+        mark: Some(new_log(at(2, 5), voters(3))),
         truncate_from: None,
         entries: Batches::new(),
         hard_state: Some(raft_core::HardState { term: term(2), vote: None, commit: index(5) }),

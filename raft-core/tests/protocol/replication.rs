@@ -4,7 +4,7 @@ use raft_core::{Body, Message, Notice, Offence, PeerMode};
 
 use crate::support::{
     Cluster, Dice, Peer, append, append_reply, at, carries_entries, config, ends_at, heartbeat,
-    heartbeat_reply, index, kind, message, refused, term, voters,
+    heartbeat_reply, index, kind, message, new_log, refused, term, voters,
 };
 
 fn acks(peer: &mut Peer) -> Vec<(u64, u64)> {
@@ -234,7 +234,7 @@ fn appends_around_the_mark_fit_or_are_refused() {
         let mut store = raft_core::mem::MemLog::new();
         let request = raft_core::Persist {
             id: raft_core::PersistId::new(1),
-            mark: Some(raft_core::SnapshotMark { last: at(2, 5), membership: voters(3) }),
+            mark: Some(new_log(at(2, 5), voters(3))),
             truncate_from: None,
             entries: raft_core::Batches::new(),
             hard_state: Some(raft_core::HardState { term: term(2), vote: None, commit: index(5) }),

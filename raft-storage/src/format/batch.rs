@@ -2,7 +2,9 @@
 //! memory, so writing them is one copy and one checksum per batch.
 
 use raft_core::bytes::Bytes;
-use raft_core::{Batches, EntryKind, HardState, LogIndex, Membership, NodeId, Position, SnapshotMark, Term};
+use raft_core::{
+    Batches, EntryKind, HardState, LogIndex, Membership, NewMark, NodeId, Position, SnapshotMark, Term,
+};
 
 use super::bytes::Reader;
 use super::record::{RecordHeader, RecordKind, record_bytes};
@@ -14,14 +16,6 @@ pub(crate) struct Request {
     pub(crate) truncate_from: Option<LogIndex>,
     pub(crate) entries: Batches,
     pub(crate) hard_state: Option<HardState>,
-}
-
-/// A new beginning of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NewMark {
-    pub(crate) mark: SnapshotMark,
-    /// Whether entries behind the mark stay (compaction), or all go (an installed snapshot).
-    pub(crate) keeps_entries: bool,
 }
 
 /// A decoded body. Payloads stay where they are; only their place in the body is told.

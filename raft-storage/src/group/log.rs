@@ -5,13 +5,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use raft_core::{
-    Entries, GroupId, HardState, LogIndex, LogStore, Persist, PersistId, Position, Recovered, SnapshotMark,
-    Term,
+    Entries, GroupId, HardState, LogIndex, LogStore, NewMark, Persist, PersistId, Position, Recovered, Term,
 };
 
 use super::load::Loader;
 use crate::error::{LogError, RequestRule};
-use crate::format::batch::{NewMark, Request};
+use crate::format::batch::Request;
 use crate::format::segment::SegmentSeq;
 use crate::state::group::GroupState;
 use crate::state::index::{RecordPlace, Slot};
@@ -53,8 +52,7 @@ struct WaitingBatch {
 
 #[derive(Debug)]
 struct WaitingRequest {
-    /// None for what the owner did not ask for in these words, such as compaction.
-    id: Option<PersistId>,
+    id: PersistId,
     /// Once it is durable, the group needs no older segment than this.
     frees_before: Option<SegmentSeq>,
 }
@@ -95,25 +93,6 @@ impl GroupLog {
         self.sticky(|log| log.shared.flush())
     }
 
-    /// Lets the log begin behind `mark`, which a snapshot covers; entries behind it stay. Durable
-    /// when the next request is. Segments that no group needs any more are removed when the log
-    /// rolls to its next one.
-    ///
-    /// # Errors
-    ///
-    /// If the position is not in the log, or the log has failed.
-    pub fn compact(&mut self, mark: SnapshotMark) -> Result<(), LogError> {
-        self.sticky(|log| {
-            log.absorb()?;
-            let known = log.term_at(mark.last.index) == Some(mark.last.term);
-            if !known || mark.last.index < log.state.mark_position().index {
-                return Err(log.bad(RequestRule::CompactionWithinLog));
-            }
-            let mark = Some(NewMark { mark, keeps_entries: true });
-            log.submit(None, Request { mark, ..Request::default() })
-        })
-    }
-
     /// Does what may fail; the first error is every later call's answer.
     fn sticky<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, LogError>) -> Result<T, LogError> {
         if let Some(error) = &self.failed {
@@ -144,7 +123,7 @@ impl GroupLog {
             if let Some(seq) = request.frees_before {
                 self.link.set_live_from(seq);
             }
-            self.news = request.id.or(self.news);
+            self.news = Some(request.id);
         }
         self.places = places;
         Ok(())
@@ -159,7 +138,7 @@ impl GroupLog {
     }
 
     /// Checks a request, lets it take effect in memory, and queues it.
-    fn submit(&mut self, id: Option<PersistId>, mut request: Request) -> Result<(), LogError> {
+    fn submit(&mut self, id: PersistId, mut request: Request) -> Result<(), LogError> {
         self.check_rules(&request)?;
         let mut frees_before = None;
         if request.mark.is_some() {
@@ -219,10 +198,13 @@ impl GroupLog {
     fn check_rules(&self, request: &Request) -> Result<(), LogError> {
         let (mut mark, mut last) = (self.state.mark_position(), self.last());
         if let Some(new) = &request.mark {
-            mark = new.mark.last;
-            if !new.keeps_entries || last.index < mark.index {
-                last = mark;
+            let new_mark = new.mark.last;
+            if !new.keeps_entries {
+                last = new_mark;
+            } else if new_mark.index < mark.index || self.term_at(new_mark.index) != Some(new_mark.term) {
+                return Err(self.bad(RequestRule::CompactionWithinLog));
             }
+            mark = new_mark;
         }
         if let Some(from) = request.truncate_from {
             if from <= mark.index || from > last.index.next() {
@@ -292,8 +274,7 @@ impl LogStore for GroupLog {
         self.sticky(|log| {
             log.absorb()?;
             let Persist { id, mark, truncate_from, entries, hard_state } = request;
-            let mark = mark.map(|mark| NewMark { mark, keeps_entries: false });
-            log.submit(Some(id), Request { mark, truncate_from, entries, hard_state })
+            log.submit(id, Request { mark, truncate_from, entries, hard_state })
         })
     }
 

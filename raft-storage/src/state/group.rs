@@ -1,10 +1,10 @@
 //! A group's durable state as recovery builds it, record by record.
 
-use raft_core::{GroupId, HardState, LogIndex, Position, Recovered, SnapshotMark, Term};
+use raft_core::{GroupId, HardState, LogIndex, NewMark, Position, Recovered, SnapshotMark, Term};
 
 use super::index::{Index, RecordPlace};
 use crate::error::Damage;
-use crate::format::batch::{Decoded, NewMark};
+use crate::format::batch::Decoded;
 use crate::format::segment::SegmentSeq;
 
 /// One group's state and where it is on the medium.

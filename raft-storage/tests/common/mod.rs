@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use raft_core::{
-    Batches, EntriesBuilder, EntryKind, GroupId, HardState, LogIndex, LogStore, Membership, NodeId, Persist,
-    PersistId, Position, Recovered, Run, SnapshotMark, Term,
+    Batches, EntriesBuilder, EntryKind, GroupId, HardState, LogIndex, LogStore, Membership, NewMark, NodeId,
+    Persist, PersistId, Position, Recovered, Run, SnapshotMark, Term,
 };
 use raft_storage::fs::SimFs;
 use raft_storage::{Flushing, GroupLog, Identity, LogError, OpenError, Start, Wal, WalOptions};
@@ -55,9 +55,9 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn apply(&mut self, request: &Persist) {
-        if let Some(mark) = &request.mark {
-            self.mark = Some(mark.clone());
-            self.entries.clear();
+        if let Some(new) = &request.mark {
+            self.mark = Some(new.mark.clone());
+            self.entries.retain(|entry| new.keeps_entries && entry.0 > new.mark.last.index);
         }
         if let Some(from) = request.truncate_from {
             self.entries.retain(|entry| entry.0 < from);
@@ -65,11 +65,6 @@ impl Model {
         let new = request.entries.entries();
         self.entries.extend(new.map(|entry| (entry.index, entry.term, entry.payload.to_vec())));
         self.hard_state = request.hard_state.unwrap_or(self.hard_state);
-    }
-
-    pub(crate) fn compact(&mut self, mark: &SnapshotMark) {
-        self.entries.retain(|entry| entry.0 > mark.last.index);
-        self.mark = Some(mark.clone());
     }
 
     pub(crate) fn last(&self) -> LogIndex {
@@ -134,16 +129,25 @@ pub(crate) fn hard_state(term: u64, vote: u64, commit: u64) -> Option<HardState>
     Some(HardState { term: Term::new(term), vote: Some(NodeId::new(vote)), commit: LogIndex::new(commit) })
 }
 
-pub(crate) fn mark(term: u64, index: u64) -> SnapshotMark {
+fn mark(term: u64, index: u64) -> SnapshotMark {
     let membership = Membership::of_voters([1, 2, 3].map(NodeId::new)).unwrap();
     SnapshotMark { last: Position::new(Term::new(term), LogIndex::new(index)), membership }
+}
+
+/// The log begins anew behind this position, without entries.
+pub(crate) fn reset(term: u64, index: u64) -> NewMark {
+    NewMark { mark: mark(term, index), keeps_entries: false }
+}
+
+/// The log begins behind this position; the entries behind it stay.
+pub(crate) fn compact(term: u64, index: u64) -> NewMark {
+    NewMark { mark: mark(term, index), keeps_entries: true }
 }
 
 /// One thing that a workload does.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Persist(u64, Persist),
-    Compact(u64, SnapshotMark),
     Flush,
     SyncMark,
     Reopen,
@@ -175,7 +179,7 @@ fn try_run(fs: &SimFs, steps: &[Step], history: &mut History) -> Result<(), Box<
     for step in steps {
         let mut now = history.states.last().unwrap().clone();
         let group = match step {
-            Step::Persist(group, _) | Step::Compact(group, _) => Some(*group),
+            Step::Persist(group, _) => Some(*group),
             Step::Flush | Step::SyncMark | Step::Reopen => None,
         };
         if let Some(Entry::Vacant(group)) = group.map(|group| groups.entry(group)) {
@@ -187,11 +191,6 @@ fn try_run(fs: &SimFs, steps: &[Step], history: &mut History) -> Result<(), Box<
                 now.entry(GroupId::new(*group)).or_default().apply(request);
                 history.states.push(now);
                 groups.get_mut(group).unwrap().persist(request.clone())?;
-            }
-            Step::Compact(group, mark) => {
-                now.entry(GroupId::new(*group)).or_default().compact(mark);
-                history.states.push(now);
-                groups.get_mut(group).unwrap().compact(mark.clone())?;
             }
             Step::Flush => {
                 wal.flush_now()?;
@@ -217,7 +216,7 @@ fn try_run(fs: &SimFs, steps: &[Step], history: &mut History) -> Result<(), Box<
 /// A workload that rolls, truncates, installs, compacts, closes and reopens, with two groups.
 pub(crate) fn workload() -> Vec<Step> {
     let mut steps = Vec::new();
-    steps.persist(1, Persist { mark: Some(mark(0, 0)), hard_state: hard_state(1, 1, 0), ..request(1) });
+    steps.persist(1, Persist { mark: Some(reset(0, 0)), hard_state: hard_state(1, 1, 0), ..request(1) });
     steps.persist(1, Persist { entries: entries(1, 1, 3, 40), ..request(2) });
     steps.push(Step::Flush);
     steps.persist(
@@ -246,20 +245,20 @@ pub(crate) fn workload() -> Vec<Step> {
         steps.persist(2, Persist { entries: entries(5, first, 12, 900), ..request(id) });
     }
     steps.push(Step::Flush);
-    steps.push(Step::Compact(2, mark(5, 30)));
+    steps.persist(2, Persist { mark: Some(compact(5, 30)), ..request(7) });
     steps.push(Step::Flush);
     steps.push(Step::Reopen);
-    steps.persist(1, Persist { mark: Some(mark(6, 90)), hard_state: hard_state(6, 1, 90), ..request(1) });
+    steps.persist(1, Persist { mark: Some(reset(6, 90)), hard_state: hard_state(6, 1, 90), ..request(1) });
     steps.persist(
         2,
         Persist { entries: entries(6, 53, 20, 900), hard_state: hard_state(6, 1, 40), ..request(1) },
     );
     steps.push(Step::Flush);
-    steps.push(Step::Compact(2, mark(6, 60)));
+    steps.persist(2, Persist { mark: Some(compact(6, 60)), ..request(2) });
     steps.push(Step::Flush);
-    for (id, first) in (2..).zip([73, 85, 97]) {
+    for (id, first) in (3..).zip([73, 85, 97]) {
         steps.persist(2, Persist { entries: entries(6, first, 12, 900), ..request(id) });
-        steps.persist(1, Persist { entries: entries(6, 89 + id, 1, 10), ..request(id) });
+        steps.persist(1, Persist { entries: entries(6, 88 + id, 1, 10), ..request(id) });
     }
     steps.push(Step::Flush);
     steps

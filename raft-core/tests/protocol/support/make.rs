@@ -3,7 +3,8 @@
 use raft_core::bytes::Bytes;
 use raft_core::{
     Append, AppendReply, Batches, Body, Config, Conflict, Entries, EntryKind, Heartbeat, HeartbeatReply,
-    LogIndex, Member, MemberRole, Membership, Message, NodeId, Position, Term, VoteRequest,
+    LogIndex, Member, MemberRole, Membership, Message, NewMark, NodeId, Position, SnapshotMark, Term,
+    VoteRequest,
 };
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
@@ -33,6 +34,11 @@ pub(crate) fn config(id: u64) -> Config {
 
 pub(crate) fn voters(count: u64) -> Membership {
     Membership::of_voters((1..=count).map(node)).expect("ids are valid")
+}
+
+/// A log that begins behind `last`.
+pub(crate) fn new_log(last: Position, membership: Membership) -> NewMark {
+    NewMark { mark: SnapshotMark { last, membership }, keeps_entries: false }
 }
 
 /// Voters 1 to `count`, and one learner.

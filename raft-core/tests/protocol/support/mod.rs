@@ -11,6 +11,6 @@ mod peer;
 pub(crate) use cluster::{Cluster, carries_entries};
 pub(crate) use make::{
     Dice, append, append_reply, at, batch, batches, config, ends_at, heartbeat, heartbeat_reply, index,
-    joint, kind, message, node, payload, refused, term, vote, voters, with_learner,
+    joint, kind, message, new_log, node, payload, refused, term, vote, voters, with_learner,
 };
 pub(crate) use peer::{Applied, Peer};

@@ -6,7 +6,7 @@ use raft_core::mem::MemLog;
 use raft_core::{
     Action, Batches, Body, ChangeError, Config, EntryKind, HardState, Load, LogIndex, LogStore, Membership,
     MembershipChange, Message, NodeId, Notice, Persist, PersistId, Position, ProposeError, Raft, Recovered,
-    RoleName, SnapshotMark, Status, Term, TransferError,
+    RoleName, Status, Term, TransferError,
 };
 
 use super::make::{self, at, node};
@@ -74,7 +74,7 @@ impl Peer {
         };
         let request = Persist {
             id: PersistId::new(1),
-            mark: Some(SnapshotMark { last: Position::ZERO, membership }),
+            mark: Some(make::new_log(Position::ZERO, membership)),
             truncate_from: None,
             entries: make::batches(0, terms),
             hard_state: Some(hard_state),
