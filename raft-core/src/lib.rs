@@ -52,7 +52,8 @@ pub mod sim;
 mod wire;
 mod words;
 
-pub use doors::node::{Event, Node, NodeError, Outcome};
+pub use doors::node::Node;
+pub use doors::outcome::{Event, NodeError, Outcome};
 pub use doors::raft::{Raft, StartError};
 pub use doors::state_machine::{InvalidSnapshot, SnapshotPiece, SnapshotSource, StateMachine};
 pub use doors::store::{LogStore, SnapshotStore};
@@ -61,12 +62,13 @@ pub use doors::waiting::ProposalId;
 pub use means::config::{Config, ConfigError};
 pub use raft_proto::bytes;
 pub use wire::MessageError;
-pub use words::action::{Action, ForwardResult, Load};
+pub use words::action::{Action, ChunkLoad, ForwardResult, Load};
 pub use words::batches::Batches;
 pub use words::change::MembershipChange;
 pub use words::entries::{Entries, EntriesBuilder, EntriesError, EntriesIter, Entry, EntryKind};
 pub use words::error::{
-    CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError,
+    CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, SnapshotError,
+    TransferError,
 };
 pub use words::ids::{ForwardId, GroupId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId, Term};
 pub use words::membership::{Member, MemberRole, Membership, MembershipError};
@@ -76,7 +78,7 @@ pub use words::message::{
 };
 pub use words::notice::{Notice, Offence, StepDown};
 pub use words::persist::{HardState, NewMark, Persist, Recovered, Run, SnapshotMark};
-pub use words::status::{CommitStatus, PeerMode, PeerStatus, RoleName, Status};
+pub use words::status::{CommitStatus, PeerMode, PeerStatus, RoleName, SnapshotProgress, Status};
 
 /// The programs of the README, compiled and run.
 #[cfg(doctest)]

@@ -177,8 +177,10 @@ fn body_to_wire(body: Body) -> v1::message::Body {
             round: reply.round,
             last: Some(position_to_wire(reply.last)),
             received: reply.received,
-            installed: reply.installed,
         }),
+        Body::SnapshotRequest { at_least } => {
+            Wire::SnapshotRequest(v1::SnapshotRequest { at_least: at_least.get() })
+        }
         Body::TimeoutNow => Wire::TimeoutNow(v1::TimeoutNow {}),
         Body::Read { epoch, request } => Wire::Read(v1::Read { epoch, request: request.get() }),
         Body::ReadReply { epoch, request, result } => Wire::ReadReply(v1::ReadReply {
@@ -239,8 +241,10 @@ fn body_from_wire(wire: v1::message::Body, term: Term) -> Result<Body, MessageEr
             round: reply.round,
             last: position(reply.last, "last")?,
             received: reply.received,
-            installed: reply.installed,
         }),
+        Wire::SnapshotRequest(request) => {
+            Body::SnapshotRequest { at_least: index(request.at_least, "at_least")? }
+        }
         Wire::TimeoutNow(v1::TimeoutNow {}) => Body::TimeoutNow,
         Wire::Read(read) => {
             Body::Read { epoch: read.epoch, request: ReadId::new(bounded(read.request, "request")?) }

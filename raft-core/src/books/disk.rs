@@ -68,6 +68,12 @@ impl Disk {
         self.mark = Some(NewMark { mark, keeps_entries: false });
     }
 
+    /// The log begins behind this mark, and keeps the entries behind it.
+    pub(crate) fn compact(&mut self, mark: SnapshotMark) {
+        let is_anew = self.mark.as_ref().is_some_and(|new| !new.keeps_entries);
+        self.mark = Some(NewMark { mark, keeps_entries: !is_anew });
+    }
+
     /// The term or the vote changed.
     pub(crate) fn touch_hard_state(&mut self) {
         self.hard_dirty = true;

@@ -1,7 +1,8 @@
 //! Which membership is in force.
 //!
-//! A membership takes effect when its entry is appended, committed or not (Raft §6), so the ones
-//! before it are kept until it is committed, and come back if it is cut off (S31).
+//! A membership takes effect when its entry is appended, committed or not (Raft §6), and the one
+//! before comes back if it is cut off (S31). Those of the whole retained log are kept: a snapshot
+//! needs the one in force at its own position, which may be long past (S44).
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -10,10 +11,10 @@ use crate::means::quorum::{self, Tally};
 use crate::words::ids::{LogIndex, NodeId};
 use crate::words::membership::Membership;
 
-/// The memberships that are or may again be in force.
+/// The memberships of the retained log.
 #[derive(Clone, Debug)]
 pub(crate) struct Memberships {
-    /// Where each one was appended; never empty.
+    /// Where each one was appended; the first one is in force at the mark. Never empty.
     history: VecDeque<(LogIndex, Membership)>,
 }
 
@@ -33,13 +34,23 @@ impl Memberships {
         self.history.back().expect("never empty").0
     }
 
+    /// The one in force at `index`, which is not before the mark.
+    pub(crate) fn at(&self, index: LogIndex) -> &Membership {
+        let behind = self.history.partition_point(|(at, _)| *at <= index);
+        &self.history[behind.saturating_sub(1)].1
+    }
+
     /// Whether a node may stand for election: it can lead in the membership in force, or in one
     /// that may come back.
     ///
     /// A node that a change leaves out still campaigns until that change is committed: it may be
     /// the only one whose log is long enough to win and to finish the change (diss. §4.2.2).
-    pub(crate) fn may_campaign(&self, id: NodeId) -> bool {
-        self.history.iter().any(|(_, membership)| membership.can_lead(id))
+    pub(crate) fn may_campaign(&self, id: NodeId, commit: LogIndex) -> bool {
+        let newest_first = self.history.iter().rev();
+        let mut is_settled = false;
+        let unsettled =
+            newest_first.take_while(|(at, _)| !core::mem::replace(&mut is_settled, *at <= commit));
+        unsettled.into_iter().any(|(_, membership)| membership.can_lead(id))
     }
 
     /// A membership entry was appended.
@@ -47,18 +58,16 @@ impl Memberships {
         self.history.push_back((index, membership));
     }
 
-    /// The log was cut at `from`; whether that changed the membership.
-    pub(crate) fn truncate(&mut self, from: LogIndex) -> bool {
-        let before = self.history.len();
+    /// The log was cut at `from`, behind the mark.
+    pub(crate) fn truncate(&mut self, from: LogIndex) {
         while self.history.len() > 1 && self.history.back().is_some_and(|(index, _)| *index >= from) {
             self.history.pop_back();
         }
-        self.history.len() != before
     }
 
-    /// Everything up to `commit` is for good.
-    pub(crate) fn commit(&mut self, commit: LogIndex) {
-        while self.history.get(1).is_some_and(|(index, _)| *index <= commit) {
+    /// The log begins behind `mark` from now on.
+    pub(crate) fn compact(&mut self, mark: LogIndex) {
+        while self.history.get(1).is_some_and(|(index, _)| *index <= mark) {
             self.history.pop_front();
         }
     }

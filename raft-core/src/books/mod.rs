@@ -11,13 +11,16 @@ pub(crate) mod outbox;
 pub(crate) mod progress;
 pub(crate) mod reads;
 pub(crate) mod role;
+pub(crate) mod snapshots;
+
+use alloc::vec::Vec;
 
 use crate::means::config::Config;
 use crate::means::rng::Rng;
-use crate::words::ids::{LoadId, LogIndex, NodeId, PersistId, Term};
+use crate::words::ids::{LoadId, LogIndex, NodeId, PersistId, Position, Term};
 use crate::words::message::{Body, Message};
 use crate::words::notice::{Notice, Offence};
-use crate::words::persist::HardState;
+use crate::words::persist::{HardState, SnapshotMark};
 
 use applying::Applying;
 use disk::Disk;
@@ -26,6 +29,7 @@ use log::Log;
 use memberships::Memberships;
 use outbox::Outbox;
 use reads::LocalReads;
+use snapshots::Snapshots;
 
 /// Everything a node keeps whatever its role.
 #[derive(Clone, Debug)]
@@ -39,6 +43,7 @@ pub(crate) struct Books {
     pub(crate) disk: Disk,
     pub(crate) memberships: Memberships,
     pub(crate) applying: Applying,
+    pub(crate) snapshots: Snapshots,
     pub(crate) outbox: Outbox,
     pub(crate) local_reads: LocalReads,
     pub(crate) forwards: Forwards,
@@ -131,13 +136,39 @@ impl Books {
             return false;
         }
         self.hard.commit = index;
-        self.memberships.commit(index);
         true
     }
 
-    /// Whether this node may stand for election: it votes and its disk answers (F25).
+    /// Whether this node may stand for election: it votes, its disk answers (F25), and it has its
+    /// state.
     pub(crate) fn is_electable(&self) -> bool {
-        self.memberships.may_campaign(self.id()) && !self.is_disk_stalled() && self.has_next_term()
+        self.may_campaign()
+            && !self.is_disk_stalled()
+            && self.has_next_term()
+            && self.applying.awaited.is_none()
+    }
+
+    /// Whether its membership lets this node stand for election.
+    pub(crate) fn may_campaign(&self) -> bool {
+        self.memberships.may_campaign(self.id(), self.commit())
+    }
+
+    /// What the log was is gone: it begins anew behind a snapshot.
+    pub(crate) fn reset_log(&mut self, mark: SnapshotMark) {
+        assert!(mark.last.index > self.commit(), "snapshot up to {} replaces {}", mark.last, self.commit());
+        self.log = Log::new(mark.last);
+        self.memberships = Memberships::new((mark.last.index, mark.membership.clone()), Vec::new());
+        self.disk.reset(mark);
+    }
+
+    /// The log begins behind `index`, which a snapshot covers, from now on.
+    pub(crate) fn compact_log(&mut self, index: LogIndex) {
+        let term = self.log.term_at(index).expect("what is compacted is in the log");
+        let last = Position::new(term, index);
+        self.disk.compact(SnapshotMark { last, membership: self.memberships.at(index).clone() });
+        self.log.compact(last);
+        self.memberships.compact(index);
+        self.outbox.notice(Notice::Compacted { mark: last });
     }
 
     /// Whether there is a term after this one; `u64::MAX` itself is none.

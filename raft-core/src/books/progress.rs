@@ -1,12 +1,14 @@
 //! What a leader knows of each member's log, its own included.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::books::inflight::Inflight;
 use crate::means::quorum;
 use crate::words::ids::{LoadId, LogIndex, NodeId};
 use crate::words::membership::{Membership, votes_incoming};
-use crate::words::status::{PeerMode, PeerStatus};
+use crate::words::message::SnapshotMeta;
+use crate::words::status::{PeerMode, PeerStatus, SnapshotProgress};
 
 /// One member's progress.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Progress {
     pub(crate) commit_wanted: LogIndex,
     /// A heartbeat, to find out what got lost before it.
     pub(crate) beat: Beat,
+    /// The snapshot it is sent; none while it waits for one that can be read.
+    pub(crate) sending: Option<Box<Sending>>,
 }
 
 /// How entries are sent to one member.
@@ -43,8 +47,55 @@ pub(crate) enum Mode {
     Probe { is_sent: bool, with_entries: bool },
     /// A window of appends.
     Replicate,
+    /// The log does not reach back to what it needs: it gets a snapshot (Raft §7).
+    Snapshot,
     /// It lost what it had acknowledged and gets nothing more.
     Stopped,
+}
+
+/// A snapshot on its way to a member.
+#[derive(Clone, Debug)]
+pub(crate) struct Sending {
+    pub(crate) meta: SnapshotMeta,
+    /// Bytes that were sent.
+    pub(crate) sent: u64,
+    /// Bytes that arrived.
+    pub(crate) acknowledged: u64,
+    /// A chunk is being read.
+    pub(crate) loading: Option<LoadId>,
+    /// An empty chunk is due, to learn how far it got: all was sent, and nothing is heard.
+    pub(crate) is_probe_due: bool,
+    /// It went back already for what got lost, and nothing has arrived since.
+    pub(crate) has_gone_back: bool,
+    /// Ticks since something arrived.
+    pub(crate) idle_ticks: u32,
+    /// The member asked for it, though the log would do.
+    pub(crate) is_requested: bool,
+}
+
+impl Sending {
+    fn new(meta: SnapshotMeta, is_requested: bool) -> Self {
+        Self {
+            // An empty state is one empty chunk.
+            is_probe_due: meta.size == 0,
+            meta,
+            sent: 0,
+            acknowledged: 0,
+            loading: None,
+            has_gone_back: false,
+            idle_ticks: 0,
+            is_requested,
+        }
+    }
+
+    /// What was sent and did not arrive is sent again.
+    pub(crate) fn go_back(&mut self) {
+        self.sent = self.acknowledged;
+        self.loading = None;
+        self.has_gone_back = true;
+        self.idle_ticks = 0;
+        self.is_probe_due = self.sent == self.meta.size;
+    }
 }
 
 /// What had been sent to a member when a heartbeat left for it.
@@ -74,6 +125,7 @@ impl Progress {
             is_active: true,
             commit_wanted: LogIndex::ZERO,
             beat: Beat::default(),
+            sending: None,
         }
     }
 
@@ -83,6 +135,15 @@ impl Progress {
         self.next = next.max(self.matched.next());
         self.inflight.clear();
         self.loading = None;
+        self.sending = None;
+    }
+
+    /// Sends a snapshot, or waits for one that can be read.
+    pub(crate) fn send_snapshot(&mut self, meta: Option<SnapshotMeta>, is_requested: bool) {
+        self.mode = Mode::Snapshot;
+        self.inflight.clear();
+        self.loading = None;
+        self.sending = meta.map(|meta| Box::new(Sending::new(meta, is_requested)));
     }
 
     /// The logs meet before `next`; whatever a probe carried behind it is sent again.
@@ -90,6 +151,7 @@ impl Progress {
         self.mode = Mode::Replicate;
         self.next = next;
         self.inflight.clear();
+        self.sending = None;
     }
 
     pub(crate) fn status(&self) -> PeerStatus {
@@ -98,6 +160,7 @@ impl Progress {
             mode: match self.mode {
                 Mode::Probe { .. } => PeerMode::Probe,
                 Mode::Replicate => PeerMode::Replicate,
+                Mode::Snapshot => PeerMode::Snapshot,
                 Mode::Stopped => PeerMode::Stopped,
             },
             matched: self.matched,
@@ -105,6 +168,12 @@ impl Progress {
             inflight_messages: self.inflight.message_count(),
             inflight_bytes: self.inflight.byte_count(),
             is_active: self.is_active,
+            snapshot: self.sending.as_ref().map(|sending| SnapshotProgress {
+                last: sending.meta.last,
+                sent_bytes: sending.sent,
+                acknowledged_bytes: sending.acknowledged,
+                size_bytes: sending.meta.size,
+            }),
         }
     }
 }

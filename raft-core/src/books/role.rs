@@ -46,6 +46,8 @@ pub(crate) struct Follower {
     pub(crate) round: u64,
     /// Reads up to here were sent on to this leader.
     pub(crate) reads_sent: ReadId,
+    /// This leader was asked for a snapshot.
+    pub(crate) has_asked_for_snapshot: bool,
 }
 
 impl Follower {
@@ -58,6 +60,7 @@ impl Follower {
             transferee: None,
             round: 0,
             reads_sent: reads_done,
+            has_asked_for_snapshot: false,
         }
     }
 }
@@ -108,6 +111,9 @@ pub(crate) struct Leader {
     /// Some member may have something to be sent; members before the cursor have been asked.
     pub(crate) may_send: bool,
     pub(crate) cursor: usize,
+    /// How many bytes of snapshots may be sent until the next tick; below zero by what the last
+    /// chunk went over it.
+    pub(crate) snapshot_budget: i64,
 }
 
 impl Leader {

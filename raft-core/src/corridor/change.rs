@@ -53,8 +53,11 @@ impl Machine {
         if let Role::Leader(_) = &self.role {
             return Err(CampaignError::Leading);
         }
-        if !self.books.memberships.may_campaign(self.books.id()) {
+        if !self.books.may_campaign() {
             return Err(CampaignError::NotVoter);
+        }
+        if self.books.applying.awaited.is_some() {
+            return Err(CampaignError::AwaitsSnapshot);
         }
         if self.books.is_disk_stalled() {
             return Err(CampaignError::DiskStalled);
@@ -109,6 +112,7 @@ impl Machine {
             uncommitted_bytes: opening.byte_count(),
             may_send: true,
             cursor: 0,
+            snapshot_budget: 0,
         };
         self.books.log.append(opening);
         self.books.reset_clock();

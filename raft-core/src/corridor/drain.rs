@@ -5,7 +5,7 @@
 
 use crate::books::role::Role;
 use crate::corridor::{LoadFor, Machine};
-use crate::rooms::{applying, following, proposing, reading, replication};
+use crate::rooms::{applying, compaction, following, installing, proposing, reading, replication, sending};
 use crate::words::action::Action;
 use crate::words::entries::Entries;
 
@@ -34,7 +34,7 @@ impl Machine {
         if let Some(persist) = self.books.disk.take(&self.books.log, self.books.hard) {
             return Some(Action::Persist(persist));
         }
-        self.poll_apply()
+        self.poll_apply().or_else(|| compaction::poll_take(&mut self.books))
     }
 
     /// What the role has to say. Some of it goes through the outbox.
@@ -48,7 +48,9 @@ impl Machine {
                     }
                     return self.books.outbox.poll();
                 }
-                let action = replication::poll_append(&mut self.books, leader)?;
+                let Some(action) = replication::poll_append(&mut self.books, leader) else {
+                    return sending::poll_chunk(&mut self.books, leader);
+                };
                 let asker = match &action {
                     Action::Load(_) => leader.progress.at(leader.cursor).map(|progress| progress.id),
                     _ => None,
@@ -62,6 +64,7 @@ impl Machine {
                 following::poll_answer(&mut self.books, follower);
                 reading::poll_request(&mut self.books, follower);
                 proposing::poll_forward(&mut self.books, follower);
+                installing::poll_request(&mut self.books, follower);
                 self.books.outbox.poll()
             }
             Role::PreCandidate(_) | Role::Candidate(_) => None,

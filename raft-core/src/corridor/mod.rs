@@ -5,6 +5,7 @@
 
 mod change;
 mod drain;
+mod snapshot;
 mod step;
 mod tick;
 
@@ -20,16 +21,17 @@ use crate::books::memberships::Memberships;
 use crate::books::outbox::Outbox;
 use crate::books::reads::{Asked, LocalReads};
 use crate::books::role::{Follower, Leader, Role};
+use crate::books::snapshots::Snapshots;
 use crate::means::config::Config;
 use crate::means::rng::Rng;
-use crate::rooms::{applying, proposing, reading, reconfiguration, replication, transfer};
+use crate::rooms::{applying, proposing, reading, reconfiguration, replication, sending, transfer};
 use crate::words::action::{Action, Load};
 use crate::words::change::MembershipChange;
 use crate::words::entries::Entries;
 use crate::words::error::{ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError};
 use crate::words::ids::{ForwardId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId};
 use crate::words::membership::Membership;
-use crate::words::message::Body;
+use crate::words::message::{Body, SnapshotMeta};
 use crate::words::notice::StepDown;
 use crate::words::persist::{HardState, Recovered, SnapshotMark};
 
@@ -63,18 +65,30 @@ impl Machine {
     fn begin(config: Config, membership: Membership) -> Self {
         let mark = SnapshotMark { last: Position::ZERO, membership };
         let memberships = Memberships::new((LogIndex::ZERO, mark.membership.clone()), Vec::new());
-        let mut machine = Self::new(config, HardState::default(), Log::new(Position::ZERO), memberships);
+        let log = Log::new(Position::ZERO);
+        let mut machine = Self::new(config, HardState::default(), log, memberships, None);
         machine.books.disk.reset(mark);
         machine
     }
 
     /// A node with a past.
+    ///
+    /// A snapshot that the log does not lead up to was stored just before a crash; the log begins
+    /// behind it then (F19, S106). Its term may be one that this node has not noted: it has not voted
+    /// in it either, since votes wait for the disk.
     pub(crate) fn restore(
         config: Config,
         recovered: Recovered,
+        snapshot: Option<SnapshotMeta>,
         entries: Vec<(LogIndex, Membership)>,
     ) -> Result<Self, RestoreError> {
-        let Some(mark) = recovered.mark else { return Err(RestoreError::NotInitialised) };
+        let nothing = || SnapshotMark { last: Position::ZERO, membership: Membership::default() };
+        let mark = recovered.mark.or_else(|| snapshot.as_ref().map(|_| nothing()));
+        let Some(mark) = mark else { return Err(RestoreError::NotInitialised) };
+        let start = snapshot.as_ref().map_or(Position::ZERO, |snapshot| snapshot.last);
+        if start.index < mark.last.index {
+            return Err(RestoreError::SnapshotMissing { mark: mark.last.index });
+        }
         let mut log = Log::new(mark.last);
         for run in &recovered.runs {
             let last = log.last();
@@ -93,11 +107,32 @@ impl Machine {
         // What the mark replaced was committed.
         hard.commit = hard.commit.max(mark.last.index);
         let memberships = Memberships::new((mark.last.index, mark.membership), entries);
-        Ok(Self::new(config, hard, log, memberships))
+        let leads_up = log.matches(start);
+        if !leads_up && hard.commit >= start.index {
+            return Err(RestoreError::SnapshotContradictsLog { at: start.index });
+        }
+        let mut machine = Self::new(config, hard, log, memberships, snapshot.clone());
+        if let Some(snapshot) = snapshot.filter(|_| !leads_up) {
+            machine.books.reset_log(SnapshotMark { last: start, membership: snapshot.membership });
+            if machine.books.term() < start.term {
+                machine.books.hard = HardState { term: start.term, vote: None, ..machine.books.hard };
+                machine.books.disk.touch_hard_state();
+            }
+        }
+        machine.books.commit_to(start.index);
+        Ok(machine)
     }
 
-    fn new(config: Config, hard: HardState, log: Log, memberships: Memberships) -> Self {
-        let (last, applied) = (log.last().index, log.mark().index);
+    fn new(
+        config: Config,
+        hard: HardState,
+        log: Log,
+        memberships: Memberships,
+        snapshot: Option<SnapshotMeta>,
+    ) -> Self {
+        let last = log.last().index;
+        let snapshots = Snapshots::new(snapshot);
+        let applied = snapshots.last().index;
         let mut rng = Rng::new(config.seed ^ config.id.get().rotate_left(32));
         let mut books = Books {
             epoch: rng.next(),
@@ -108,6 +143,7 @@ impl Machine {
             log,
             memberships,
             applying: Applying::new(applied),
+            snapshots,
             outbox: Outbox::default(),
             local_reads: LocalReads::default(),
             forwards: Forwards::default(),
@@ -188,7 +224,9 @@ impl Machine {
                 applying::hand_out_loaded(&mut self.books, batches);
             }
             LoadFor::Peer(peer) => {
+                // What was compacted away meanwhile is not compared any more, nor sent.
                 if let Role::Leader(leader) = &mut self.role
+                    && load.first > self.books.log.mark().index
                     && leader.progress.find(peer).is_some_and(|progress| progress.loading == Some(id))
                 {
                     let batches = applying::check_loaded(&self.books, load, batches)?;
@@ -202,7 +240,10 @@ impl Machine {
     /// Messages to this member may have been lost.
     pub(crate) fn unreachable(&mut self, peer: NodeId) {
         match &mut self.role {
-            Role::Leader(leader) => replication::on_unreachable(leader, peer),
+            Role::Leader(leader) => {
+                replication::on_unreachable(leader, peer);
+                sending::on_unreachable(leader, peer);
+            }
             Role::Follower(follower) if follower.leader == Some(peer) => {
                 // Ask again, and expect no answer to what was sent.
                 follower.reads_sent = self.books.local_reads.done;

@@ -4,7 +4,7 @@ use crate::books::reads::Asked;
 use crate::books::role::Role;
 use crate::corridor::Machine;
 use crate::means::quorum::Tally;
-use crate::rooms::{election, following, proposing, reading, replication};
+use crate::rooms::{election, following, installing, proposing, reading, replication, sending};
 use crate::words::ids::{ForwardId, LogIndex, NodeId, ReadId, Term};
 use crate::words::message::{Body, Heartbeat, HeartbeatReply, Message, Refusal, VoteReply, VoteRequest};
 use crate::words::notice::{Offence, StepDown};
@@ -140,6 +140,7 @@ impl Machine {
             | Body::AppendReply(_)
             | Body::HeartbeatReply(_)
             | Body::InstallSnapshotReply(_)
+            | Body::SnapshotRequest { .. }
             | Body::TimeoutNow
             | Body::ReadReply { .. }
             | Body::Propose { .. }
@@ -192,8 +193,24 @@ impl Machine {
                 proposing::on_reply(&mut self.books, (epoch, request), count, result);
             }
             Body::TimeoutNow => self.on_timeout_now(from),
-            Body::InstallSnapshot(_) | Body::InstallSnapshotReply(_) => {
-                self.books.offend(from, Offence::Unsupported);
+            Body::InstallSnapshot(install) => {
+                if self.try_follow(from)
+                    && let Role::Follower(follower) = &mut self.role
+                {
+                    installing::on_chunk(&mut self.books, follower, from, install);
+                }
+            }
+            Body::InstallSnapshotReply(reply) => {
+                if let Role::Leader(leader) = &mut self.role {
+                    sending::on_reply(&mut self.books, leader, from, reply);
+                    replication::wake(leader);
+                    self.after_reply(false);
+                }
+            }
+            Body::SnapshotRequest { at_least } => {
+                if let Role::Leader(leader) = &mut self.role {
+                    sending::on_request(&mut self.books, leader, from, at_least);
+                }
             }
         }
     }
@@ -290,6 +307,7 @@ fn claims_leadership(body: &Body) -> bool {
         | Body::AppendReply(_)
         | Body::HeartbeatReply(_)
         | Body::InstallSnapshotReply(_)
+        | Body::SnapshotRequest { .. }
         | Body::TimeoutNow
         | Body::Read { .. }
         | Body::ReadReply { .. }

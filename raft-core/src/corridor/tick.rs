@@ -2,7 +2,7 @@
 
 use crate::books::role::{Follower, Role};
 use crate::corridor::Machine;
-use crate::rooms::{proposing, replication, transfer};
+use crate::rooms::{proposing, replication, sending, transfer};
 use crate::words::ids::ReadId;
 use crate::words::notice::{Notice, StepDown};
 
@@ -27,9 +27,12 @@ impl Machine {
             Role::Leader(leader) => {
                 let transfer = leader.transfer.map_or(u32::MAX, |transfer| until(patience, transfer.ticks));
                 let check = until(patience, clock.election_elapsed);
-                until(config.heartbeat_ticks, clock.beat_elapsed).min(check).min(transfer)
+                let chunk = if sending::waits_for_budget(&self.books, leader) { 1 } else { u32::MAX };
+                until(config.heartbeat_ticks, clock.beat_elapsed).min(check).min(transfer).min(chunk)
             }
-            Role::Follower(_) if self.books.local_reads.is_waiting() => {
+            Role::Follower(_)
+                if self.books.local_reads.is_waiting() || self.books.applying.awaited.is_some() =>
+            {
                 let ask = until(patience, clock.beat_elapsed);
                 until(clock.election_timeout, clock.election_elapsed).min(ask)
             }
@@ -50,10 +53,11 @@ impl Machine {
         let clock = &mut self.books.clock;
         clock.election_elapsed = clock.election_elapsed.saturating_add(ticks);
         clock.beat_elapsed = clock.beat_elapsed.saturating_add(ticks);
-        if let Role::Leader(leader) = &mut self.role
-            && let Some(transfer) = &mut leader.transfer
-        {
-            transfer.ticks = transfer.ticks.saturating_add(ticks);
+        if let Role::Leader(leader) = &mut self.role {
+            sending::advance(&self.books, leader, ticks);
+            if let Some(transfer) = &mut leader.transfer {
+                transfer.ticks = transfer.ticks.saturating_add(ticks);
+            }
         }
         if self.books.is_disk_stalled() && !was_stalled {
             self.books.outbox.notice(Notice::DiskStalled);
@@ -100,6 +104,7 @@ impl Machine {
             if let Some(own) = leader.progress.find(self.books.config.id) {
                 own.is_active = true;
             }
+            sending::drop_silent(leader);
             if !leader.progress.take_is_quorum_active() && self.books.config.check_quorum {
                 return self.step_down(StepDown::QuorumLost, self.books.term());
             }
@@ -112,7 +117,8 @@ impl Machine {
     }
 }
 
-/// An answer may have been lost: reads that wait are asked for again.
+/// An answer may have been lost: what this node waits for is asked for again.
 fn ask_again(follower: &mut Follower, done: ReadId) {
     follower.reads_sent = done;
+    follower.has_asked_for_snapshot = false;
 }

@@ -3,13 +3,11 @@
 //! No I/O, threads or clock of its own: whoever owns the node calls [`Node::tick`] as time passes
 //! and [`Node::pump`] when something may have happened.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-use core::{error, fmt};
-
+use super::outcome::{Event, NodeError, Outcome};
 use super::raft::{Raft, StartError};
+use super::snapshots::{SnapshotDesk, Step};
 use super::state_machine::StateMachine;
-use super::store::LogStore;
+use super::store::{LogStore, SnapshotStore};
 use super::transport::{Arrival, Transport};
 use super::waiting::{ProposalId, Waiting, WaitingReads};
 use crate::means::config::Config;
@@ -18,14 +16,15 @@ use crate::words::batches::Batches;
 use crate::words::change::MembershipChange;
 use crate::words::entries::EntryKind;
 use crate::words::error::{
-    CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError,
+    CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, SnapshotError,
+    TransferError,
 };
 use crate::words::ids::{ForwardId, LogIndex, NodeId, Position, ReadId};
 use crate::words::membership::Membership;
-use crate::words::message::Refusal;
-use crate::words::notice::Notice;
 use crate::words::persist::Recovered;
 use crate::words::status::{CommitStatus, Status};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 /// A node of a replicated state machine.
 ///
@@ -74,89 +73,17 @@ pub struct Node<L, T, S: StateMachine> {
     reads: WaitingReads,
     events: VecDeque<Event<S::Output>>,
     applied: LogIndex,
+    snapshots: SnapshotDesk,
     /// An error came up before; the state of the store is unknown since.
     has_failed: bool,
 }
 
-/// What the owner of a node wants to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<O> {
-    /// What became of a proposal.
-    Proposed {
-        /// Which one.
-        id: ProposalId,
-        /// What became of it.
-        outcome: Outcome<O>,
-    },
-    /// All reads up to this one may be served from the state machine now.
-    ReadReady {
-        /// The last of them.
-        up_to: ReadId,
-    },
-    /// Reads up to this one that are not ready yet will not be; ask again.
-    ReadRefused {
-        /// The last of them.
-        up_to: ReadId,
-    },
-    /// For logs and metrics.
-    Notice(Notice),
-}
-
-/// What became of a proposal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome<O> {
-    /// It was applied, with this result.
-    Applied(O),
-    /// The leader did not take it: it will never be applied.
-    Refused(Refusal),
-    /// Another entry was committed in its place: it will never be applied.
-    Lost,
-    /// It may or may not be, or have been, applied.
-    Unknown,
-}
-
-/// Why a node stopped.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum NodeError<E> {
-    /// The settings or the recovered state are not acceptable.
-    Start(StartError),
-    /// The store failed.
-    Store(E),
-    /// The store gave entries that it was not asked for.
-    Load(LoadError),
-    /// An error came up before.
-    Stopped,
-}
-
-impl<E> fmt::Display for NodeError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Start(_) => "the node cannot start",
-            Self::Store(_) => "the log store failed",
-            Self::Load(_) => "the log store is not to be trusted",
-            Self::Stopped => "the node stopped because of an earlier error",
-        })
-    }
-}
-
-impl<E: error::Error + 'static> error::Error for NodeError<E> {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Self::Start(source) => Some(source),
-            Self::Store(source) => Some(source),
-            Self::Load(source) => Some(source),
-            Self::Stopped => None,
-        }
-    }
-}
-
-impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
+impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     /// Opens a node on what its store holds.
     ///
     /// `founders` is the membership of a new group, the same at all of them; it is looked at only if
-    /// the store was never written to. The state machine starts empty: committed commands are
-    /// applied (again) from the first retained one on.
+    /// the store was never written to. The state machine starts empty; it is restored from the
+    /// newest snapshot, and committed commands behind that are applied (again).
     ///
     /// # Errors
     ///
@@ -193,15 +120,16 @@ impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
         transport: T,
         machine: S,
     ) -> Result<Self, NodeError<L::Error>> {
+        let snapshot = store.recover_snapshot().map_err(NodeError::Store)?;
         let recovered = store.recover().map_err(NodeError::Store)?;
-        let raft = if recovered.mark.is_none() {
+        let raft = if recovered.mark.is_none() && snapshot.is_none() {
             newcomer(config).map_err(NodeError::Start)?
         } else {
             let memberships = load_memberships(&mut store, &recovered)?;
-            Raft::restore(config, recovered, memberships).map_err(NodeError::Start)?
+            Raft::restore(config, recovered, snapshot.clone(), memberships).map_err(NodeError::Start)?
         };
         let applied = raft.status().applied;
-        Ok(Self {
+        let mut node = Self {
             raft,
             store,
             transport,
@@ -210,8 +138,14 @@ impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
             reads: WaitingReads::default(),
             events: VecDeque::new(),
             applied,
+            snapshots: SnapshotDesk::default(),
             has_failed: false,
-        })
+        };
+        if let Some(meta) = snapshot {
+            node.snapshots.restore(meta);
+            while node.snapshots.restore_step(&mut node.store, &mut node.machine)? != Step::Done {}
+        }
+        Ok(node)
     }
 
     /// Time passes: one tick.
@@ -286,8 +220,32 @@ impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
         self.raft.transfer_leadership(to)
     }
 
+    /// Takes a snapshot as soon as may be, whatever the policy says; see [`Raft::take_snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// If one is under way already, or there is nothing new to take one of.
+    pub fn take_snapshot(&mut self) -> Result<(), SnapshotError> {
+        self.raft.take_snapshot()
+    }
+
+    /// Asks the leader for a snapshot because the state is lost; see [`Raft::request_snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// If this node leads, or a snapshot is being restored already.
+    pub fn request_snapshot(&mut self) -> Result<(), SnapshotError> {
+        self.raft.request_snapshot()
+    }
+
+    /// Whether the next [`pump`](Self::pump) has something to do even if nothing happens before: a
+    /// snapshot is written or restored a piece at a time, so that ticks and messages need not wait.
+    pub fn has_work(&self) -> bool {
+        self.snapshots.has_work(&self.store)
+    }
+
     /// Does all that can be done now: takes what came from the network and the disk, and carries
-    /// out every action that follows.
+    /// out every action that follows; and a piece of work on a snapshot, if there is any.
     ///
     /// # Errors
     ///
@@ -296,7 +254,7 @@ impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
         if self.has_failed {
             return Err(NodeError::Stopped);
         }
-        let result = self.pump_all();
+        let result = self.pump_all().and_then(|()| self.work());
         self.has_failed = result.is_err();
         result
     }
@@ -351,6 +309,10 @@ impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
                 has_news = true;
                 self.raft.persisted(id);
             }
+            while let Some(stored) = self.store.poll_snapshot() {
+                has_news = true;
+                self.snapshots.on_stored(stored, &mut self.raft);
+            }
             while let Some(action) = self.raft.poll_action() {
                 has_news = true;
                 self.carry_out(action)?;
@@ -376,6 +338,21 @@ impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
                 let batches = self.store.load(first, end, bytes_max).map_err(NodeError::Store)?;
                 self.raft.loaded(id, &batches).map_err(NodeError::Load)?;
             }
+            Action::TakeSnapshot(mark) => {
+                let source = self.machine.snapshot();
+                self.snapshots.take(mark, source, &mut self.store, &mut self.raft);
+            }
+            Action::LoadChunk(load) => self.snapshots.load_chunk(load, &mut self.store, &mut self.raft),
+            Action::StoreChunk(chunk) => {
+                self.snapshots.store_chunk(*chunk, &mut self.store, &mut self.raft);
+            }
+            Action::RestoreSnapshot(meta) => {
+                // What became of those that the snapshot covers is not told by it (S46).
+                for id in self.waiting.take_covered(meta.last.index) {
+                    self.events.push_back(Event::Proposed { id, outcome: Outcome::Unknown });
+                }
+                self.snapshots.restore(meta);
+            }
             Action::ReadReady { up_to, index } => {
                 self.reads.add(up_to, index);
                 self.report_reads();
@@ -383,6 +360,20 @@ impl<L: LogStore, T: Transport, S: StateMachine> Node<L, T, S> {
             Action::ReadRefused { up_to } => self.events.push_back(Event::ReadRefused { up_to }),
             Action::Forwarded { first, count, result } => self.report_forwarded(first, count, result),
             Action::Notice(notice) => self.events.push_back(Event::Notice(notice)),
+        }
+        Ok(())
+    }
+
+    /// Goes on with a snapshot that is being written or restored.
+    fn work(&mut self) -> Result<(), NodeError<L::Error>> {
+        self.snapshots.write_step(&mut self.store, &mut self.raft);
+        if let Some(last) = self.snapshots.restoring()
+            && self.snapshots.restore_step(&mut self.store, &mut self.machine)? == Step::Done
+        {
+            self.applied = last.index;
+            self.raft.applied(last.index);
+            self.report_reads();
+            return self.pump_all();
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use raft_proto::bytes::Bytes;
+
 use crate::books::progress::Progress;
 use crate::books::role::Role;
 use crate::corridor::Machine;
@@ -10,11 +12,12 @@ use crate::words::action::Action;
 use crate::words::change::MembershipChange;
 use crate::words::entries::Entries;
 use crate::words::error::{
-    CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError,
+    CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, SnapshotError,
+    TransferError,
 };
 use crate::words::ids::{ForwardId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId, Term};
 use crate::words::membership::Membership;
-use crate::words::message::Message;
+use crate::words::message::{Message, SnapshotMeta};
 use crate::words::notice::Offence;
 use crate::words::persist::Recovered;
 use crate::words::status::{CommitStatus, PeerStatus, RoleName, Status};
@@ -81,7 +84,8 @@ impl Raft {
     /// A node with a past, from what its store recovered.
     ///
     /// `memberships` are the entries of kind [`EntryKind::Membership`](crate::EntryKind) in the
-    /// recovered log, decoded, in their order. Entries from the mark on are applied again.
+    /// recovered log, decoded, in their order. `snapshot` is the newest that is whole; the state
+    /// machine must have been restored from it, and entries behind it are applied again.
     ///
     /// # Errors
     ///
@@ -89,10 +93,12 @@ impl Raft {
     pub fn restore(
         config: Config,
         recovered: Recovered,
+        snapshot: Option<SnapshotMeta>,
         memberships: Vec<(LogIndex, Membership)>,
     ) -> Result<Self, StartError> {
         config.validate().map_err(StartError::Config)?;
-        let machine = Machine::restore(config, recovered, memberships).map_err(StartError::Restore)?;
+        let machine =
+            Machine::restore(config, recovered, snapshot, memberships).map_err(StartError::Restore)?;
         Ok(Self { machine, has_news: true })
     }
 
@@ -218,6 +224,55 @@ impl Raft {
         self.input().loaded(id, batches)
     }
 
+    /// Takes a snapshot of the state as soon as may be, whatever the policy says;
+    /// [`Action::TakeSnapshot`] follows.
+    ///
+    /// # Errors
+    ///
+    /// If one is under way already, or there is nothing new to take one of.
+    pub fn take_snapshot(&mut self) -> Result<(), SnapshotError> {
+        self.input().take_snapshot()
+    }
+
+    /// Asks the leader for a snapshot because the state of this node is lost, though its log is not.
+    /// Until [`Action::RestoreSnapshot`] brings it, nothing is applied here, and this node does not
+    /// campaign. If the group can elect nobody else, start this node anew instead: it then begins
+    /// with its own last snapshot.
+    ///
+    /// # Errors
+    ///
+    /// If this node leads, or a snapshot is being restored already.
+    pub fn request_snapshot(&mut self) -> Result<(), SnapshotError> {
+        self.input().request_snapshot()
+    }
+
+    /// A snapshot that was taken, or came from the leader, is durable.
+    pub fn snapshot_stored(&mut self, meta: &SnapshotMeta) {
+        self.input().snapshot_stored(meta);
+    }
+
+    /// The snapshot of everything up to `last` could not be taken or stored, or what came from the
+    /// leader is not what its meta says.
+    pub fn snapshot_failed(&mut self, last: Position) {
+        self.input().snapshot_failed(last);
+    }
+
+    /// The store has taken so many bytes of the snapshot from the leader, counted from its beginning,
+    /// and has room for more.
+    pub fn snapshot_written(&mut self, last: Position, bytes: u64) {
+        self.input().snapshot_written(last, bytes);
+    }
+
+    /// The bytes that [`Action::LoadChunk`] asked for.
+    pub fn chunk_loaded(&mut self, id: LoadId, chunk: Bytes) {
+        self.input().chunk_loaded(id, Some(chunk));
+    }
+
+    /// The bytes that [`Action::LoadChunk`] asked for cannot be read (any more).
+    pub fn chunk_unavailable(&mut self, id: LoadId) {
+        self.input().chunk_loaded(id, None);
+    }
+
     /// Messages to this member may have been lost.
     pub fn unreachable(&mut self, peer: NodeId) {
         self.input().unreachable(peer);
@@ -332,6 +387,8 @@ impl Raft {
             durable: books.disk.durable(),
             commit: books.commit(),
             applied: books.applying.applied,
+            snapshot: books.snapshots.newest.as_ref().map(|meta| meta.last),
+            awaits_snapshot: books.applying.awaited.is_some(),
             membership: books.memberships.current().clone(),
             peers,
         }

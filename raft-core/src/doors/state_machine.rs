@@ -43,7 +43,7 @@ pub trait StateMachine {
 }
 
 /// A picture of a state machine, read front to back.
-pub trait SnapshotSource {
+pub trait SnapshotSource: Send {
     /// The next bytes, about `bytes_hint` of them and never none; `None` at the end.
     fn next_piece(&mut self, bytes_hint: usize) -> Option<Bytes>;
 }

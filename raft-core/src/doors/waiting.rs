@@ -87,6 +87,12 @@ impl Waiting {
         self.appended.remove(at).map(|waiting| (waiting.id, is_ours))
     }
 
+    /// The proposals whose indexes a snapshot of everything up to `index` covers.
+    pub(super) fn take_covered(&mut self, index: LogIndex) -> Vec<ProposalId> {
+        let count = self.appended.partition_point(|waiting| waiting.position.index <= index);
+        self.appended.drain(..count).map(|waiting| waiting.id).collect()
+    }
+
     /// The proposals that were sent on under these numbers.
     pub(super) fn take_forwarded(&mut self, first: ForwardId, count: u32) -> Vec<ProposalId> {
         let begin = self.forwarded.partition_point(|waiting| waiting.forward < first);

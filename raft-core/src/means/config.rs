@@ -70,6 +70,23 @@ pub struct Config {
     /// A forwarded proposal that was not answered for this time is given up as of unknown outcome;
     /// so is, in a [`Node`](crate::Node), any proposal, give or take an eighth. Default 100.
     pub proposal_timeout_ticks: u32,
+    /// A snapshot is taken when this many payload bytes were applied since the last one; zero for
+    /// never by bytes. Default 64 MiB.
+    pub snapshot_log_bytes: u64,
+    /// … or this many entries; zero for never by entries. Default 1,000,000.
+    pub snapshot_log_entries: u64,
+    /// Entries that stay in the log behind a snapshot, so that a member that is a little behind need
+    /// not be sent a whole snapshot. Default 10,000.
+    pub retained_entries: u64,
+    /// A snapshot is sent in chunks of at most this size. Default 256 KiB.
+    pub snapshot_chunk_bytes: u32,
+    /// Chunks on their way to one member. Default 4.
+    pub snapshot_chunks_max: u32,
+    /// How many bytes of snapshots a leader sends in a tick, to all members together; zero for as
+    /// many as it can. Default 0.
+    pub snapshot_bytes_per_tick: u32,
+    /// The largest snapshot that is accepted from a leader. Default 1 TiB.
+    pub snapshot_bytes_max: u64,
     /// Payload bytes kept in memory behind what is durable and applied, for slow followers.
     /// Default 16 MiB.
     pub tail_bytes_max: u32,
@@ -132,6 +149,13 @@ impl Config {
             read_rounds_max: 64,
             apply_bytes_max: 4 << 20,
             proposal_timeout_ticks: 100,
+            snapshot_log_bytes: 64 << 20,
+            snapshot_log_entries: 1_000_000,
+            retained_entries: 10_000,
+            snapshot_chunk_bytes: 256 << 10,
+            snapshot_chunks_max: 4,
+            snapshot_bytes_per_tick: 0,
+            snapshot_bytes_max: 1 << 40,
             tail_bytes_max: 16 << 20,
         }
     }
@@ -167,6 +191,8 @@ impl Config {
             ("read_rounds_max", self.read_rounds_max),
             ("apply_bytes_max", self.apply_bytes_max),
             ("proposal_timeout_ticks", self.proposal_timeout_ticks),
+            ("snapshot_chunk_bytes", self.snapshot_chunk_bytes),
+            ("snapshot_chunks_max", self.snapshot_chunks_max),
             ("tail_bytes_max", self.tail_bytes_max),
         ];
         match limits.iter().find(|(_, limit)| *limit == 0) {

@@ -67,6 +67,12 @@ impl MemLog {
         self.hard_state
     }
 
+    /// The newest snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<&SnapshotMeta> {
+        self.snapshot.as_ref().map(|(meta, _)| meta)
+    }
+
     /// The term of the entry (or the mark) at `index`, if it is there.
     #[must_use]
     pub fn term_at(&self, index: LogIndex) -> Option<Term> {
@@ -188,7 +194,7 @@ impl LogStore for MemLog {
 impl SnapshotStore for MemLog {
     fn recover_snapshot(&mut self) -> Result<Option<SnapshotMeta>, MemLogError> {
         self.abort_snapshot();
-        Ok(self.snapshot.as_ref().map(|(meta, _)| meta.clone()))
+        Ok(self.snapshot().cloned())
     }
 
     fn begin_snapshot(&mut self, _last: Position) {

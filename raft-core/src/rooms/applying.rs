@@ -64,5 +64,6 @@ pub(crate) fn check_loaded(books: &Books, load: Load, batches: &[Entries]) -> Re
 fn hand_out(books: &mut Books, batches: Batches) -> Action {
     let last = batches.last().expect("a slice is never empty");
     books.applying.hand_out(last, batches.byte_count());
+    books.snapshots.note_handed_out(batches.entry_count(), batches.byte_count() as u64);
     Action::Apply(batches)
 }

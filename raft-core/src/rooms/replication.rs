@@ -45,9 +45,8 @@ pub(crate) fn send_loaded(books: &mut Books, leader: &mut Leader, peer: NodeId, 
     if batches.first() != Some(progress.next) || progress.mode != Mode::Replicate {
         return;
     }
-    if let Some(action) = append_message(books, progress, round, batches) {
-        books.outbox.push(action);
-    }
+    let action = append_message(books, progress, round, batches);
+    books.outbox.push(action);
 }
 
 /// Sends a heartbeat to every other member, beginning a new round.
@@ -78,7 +77,7 @@ pub(crate) fn on_append_reply(
     let Some(progress) = accept(books, leader, from, reply.round, reply.durable, reply.received) else {
         return false;
     };
-    let has_risen = acknowledge(progress, round, reply.durable, reply.received);
+    let has_risen = acknowledge(books, progress, round, reply.durable, reply.received);
     if let Some(conflict) = reply.conflict {
         back_off(books, progress, conflict, reply.round);
     } else if let Mode::Probe { .. } = progress.mode
@@ -102,7 +101,7 @@ pub(crate) fn on_heartbeat_reply(
     let Some(progress) = accept(books, leader, from, reply.round, reply.durable, reply.received) else {
         return false;
     };
-    let has_risen = acknowledge(progress, round, reply.durable, reply.received);
+    let has_risen = acknowledge(books, progress, round, reply.durable, reply.received);
     if progress.beat.is_open && reply.round >= progress.beat.round {
         progress.beat.is_open = false;
         find_losses(progress, reply.received);
@@ -169,9 +168,13 @@ fn send_heartbeat(books: &mut Books, to: NodeId, round: u64, transferee: Option<
 /// What this member is due: nothing while its window is full or a probe is out.
 fn next_append(books: &mut Books, progress: &mut Progress, round: u64) -> Option<Action> {
     match progress.mode {
-        Mode::Stopped | Mode::Probe { is_sent: true, .. } => return None,
+        Mode::Stopped | Mode::Snapshot | Mode::Probe { is_sent: true, .. } => return None,
+        Mode::Probe { .. } | Mode::Replicate if progress.next <= books.log.mark().index => {
+            progress.send_snapshot(None, false);
+            return None;
+        }
         Mode::Probe { is_sent: false, with_entries: false } => {
-            return append_message(books, progress, round, Batches::new());
+            return Some(append_message(books, progress, round, Batches::new()));
         }
         Mode::Probe { is_sent: false, with_entries: true } => {}
         Mode::Replicate => {
@@ -185,10 +188,10 @@ fn next_append(books: &mut Books, progress: &mut Progress, round: u64) -> Option
     }
     let (end, bytes_max) = (books.log.last().index.next(), books.config.append_bytes_max as usize);
     if let Some(batches) = books.log.slice(progress.next, end, bytes_max) {
-        return append_message(books, progress, round, batches);
+        return Some(append_message(books, progress, round, batches));
     }
     if progress.mode != Mode::Replicate || progress.next >= end {
-        return append_message(books, progress, round, Batches::new());
+        return Some(append_message(books, progress, round, Batches::new()));
     }
     // What is not in memory is durable; what is in memory the store may not even know of.
     let end = books.log.tail_first();
@@ -197,11 +200,11 @@ fn next_append(books: &mut Books, progress: &mut Progress, round: u64) -> Option
     Some(Action::Load(Load { id, first: progress.next, end, bytes_max }))
 }
 
-/// Builds the append and notes it as sent; `None` if the position before it is compacted away,
-/// for no append leaves without one (S19, S109).
-fn append_message(books: &Books, progress: &mut Progress, round: u64, batches: Batches) -> Option<Action> {
+/// Builds the append and notes it as sent; never without the position before it (S19, S109).
+fn append_message(books: &Books, progress: &mut Progress, round: u64, batches: Batches) -> Action {
     let index = progress.next.prev();
-    let prev = Position::new(books.log.term_at(index)?, index);
+    let term = books.log.term_at(index).expect("who needs what is compacted away gets a snapshot");
+    let prev = Position::new(term, index);
     if let Mode::Probe { is_sent, .. } = &mut progress.mode {
         *is_sent = true;
     }
@@ -212,7 +215,7 @@ fn append_message(books: &Books, progress: &mut Progress, round: u64, batches: B
         }
     }
     let append = Append { prev, commit: books.commit(), round, batches };
-    Some(Action::Send(books.message(progress.id, Body::Append(append))))
+    Action::Send(books.message(progress.id, Body::Append(append)))
 }
 
 /// Lets a reply in if it can be true: from a member, of a round we began, about entries we have.
@@ -244,7 +247,13 @@ fn accept<'a>(
 
 /// Progress only goes forward: replies can be late, duplicated and reordered (S13). Whether more is
 /// known to be durable.
-fn acknowledge(progress: &mut Progress, round: u64, durable: LogIndex, received: LogIndex) -> bool {
+fn acknowledge(
+    books: &Books,
+    progress: &mut Progress,
+    round: u64,
+    durable: LogIndex,
+    received: LogIndex,
+) -> bool {
     let has_risen = durable > progress.matched;
     if has_risen {
         progress.matched = durable;
@@ -252,6 +261,11 @@ fn acknowledge(progress: &mut Progress, round: u64, durable: LogIndex, received:
     }
     progress.next = progress.next.max(received.next());
     progress.inflight.acknowledge(durable);
+    let is_requested = progress.sending.as_ref().is_some_and(|sending| sending.is_requested);
+    if progress.mode == Mode::Snapshot && received >= books.log.mark().index && !is_requested {
+        // The snapshot is in force, or some other leader's entries led it here.
+        progress.replicate_from(received.next());
+    }
     has_risen
 }
 
@@ -273,7 +287,8 @@ fn back_off(books: &mut Books, progress: &mut Progress, conflict: Conflict, roun
     }
     let is_old = match progress.mode {
         Mode::Probe { .. } => conflict.rejected != progress.next.prev(),
-        Mode::Replicate | Mode::Stopped => false,
+        Mode::Replicate => false,
+        Mode::Snapshot | Mode::Stopped => true,
     };
     if !is_old {
         let meeting = books.log.highest_within(conflict.hint).index;
@@ -290,6 +305,6 @@ fn find_losses(progress: &mut Progress, received: LogIndex) {
         Mode::Probe { is_sent: true, .. } => {
             progress.mode = Mode::Probe { is_sent: false, with_entries: false };
         }
-        Mode::Probe { is_sent: false, .. } | Mode::Replicate | Mode::Stopped => {}
+        Mode::Probe { is_sent: false, .. } | Mode::Replicate | Mode::Snapshot | Mode::Stopped => {}
     }
 }

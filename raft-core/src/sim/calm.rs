@@ -93,6 +93,10 @@ impl Cluster {
         }
         for id in self.ids.clone() {
             self.seats.get_mut(&id).expect("every node has a seat").paused_until = 0;
+            // Who waits for a snapshot does not campaign; it may be the only one who could.
+            if self.node(id).is_some_and(|node| node.status().awaits_snapshot) {
+                self.crash(id);
+            }
             if self.seats[&id].node.is_none() {
                 self.start(id);
             }

@@ -36,21 +36,38 @@ impl error::Error for Violation {}
 /// Everything that was ever seen.
 #[derive(Debug, Default)]
 pub(super) struct Checker {
-    /// The content of each entry ever written, and the term of the entry before it.
-    entries: BTreeMap<Position, (u64, Term)>,
+    /// Every entry ever written, and the term of the entry before it.
+    entries: BTreeMap<Position, (Content, Term)>,
     leaders: BTreeMap<Term, NodeId>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
     /// Term and content of every committed entry, in order from index 1.
-    committed: Vec<(Term, u64)>,
+    committed: Vec<(Term, Content)>,
+    /// The digest of all committed commands up to each of them.
+    commands: Vec<u64>,
     /// The term of whoever first said so, for each of them.
     committed_in: Vec<Term>,
     /// What the node that is being pumped has applied since the pump began.
-    applied: Vec<(LogIndex, Term, u64)>,
+    applied: Vec<Applied>,
     /// What was last seen of each running node.
     seen: BTreeMap<NodeId, Seen>,
     /// Highest index a client knows to be applied.
     pub(super) acknowledged: LogIndex,
     violation: Option<Violation>,
+}
+
+/// What an entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Content {
+    digest: u64,
+    is_command: bool,
+}
+
+/// What happened to a state machine.
+#[derive(Clone, Copy, Debug)]
+enum Applied {
+    Command(LogIndex, Term, u64),
+    /// It was restored to the state after this command, with this digest of all of them.
+    Snapshot(LogIndex, u64),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,7 +93,7 @@ impl Checker {
 
     /// Whether a command with this content is committed, and how often.
     pub(super) fn count_committed(&self, payload: &[u8]) -> usize {
-        let content = digest(EntryKind::Command, payload);
+        let content = Content::new(EntryKind::Command, payload);
         self.committed.iter().filter(|(_, committed)| *committed == content).count()
     }
 
@@ -90,7 +107,7 @@ impl Checker {
         let mut before = written.term_at(first.prev()).unwrap_or_default();
         for entry in request.entries.entries() {
             let position = Position::new(entry.term, entry.index);
-            let content = (digest(entry.kind, entry.payload), before);
+            let content = (Content::new(entry.kind, entry.payload), before);
             let known = *self.entries.entry(position).or_insert(content);
             if known != content {
                 let details = format!("node {node} wrote another entry at {position}");
@@ -125,6 +142,7 @@ impl Checker {
             | Body::PreVoteReply(_)
             | Body::VoteReply(_)
             | Body::InstallSnapshotReply(_)
+            | Body::SnapshotRequest { .. }
             | Body::TimeoutNow
             | Body::Read { .. }
             | Body::ReadReply { .. }
@@ -140,13 +158,20 @@ impl Checker {
 
     /// Notes what a node applies; it is compared once the pump is over and its commits are known.
     pub(super) fn on_apply(&mut self, entry: &Entry<'_>) {
-        self.applied.push((entry.index, entry.term, digest(entry.kind, entry.payload)));
+        let content = digest(entry.kind, entry.payload);
+        self.applied.push(Applied::Command(entry.index, entry.term, content));
     }
 
-    /// A node starts, with nothing applied.
+    /// Notes what state a node was restored to.
+    pub(super) fn on_restore(&mut self, index: LogIndex, digest: u64) {
+        self.applied.push(Applied::Snapshot(index, digest));
+    }
+
+    /// A node starts, with nothing applied but what its snapshot holds.
     pub(super) fn on_start(&mut self, node: NodeId, raft: &Raft) {
         let (term, last) = (raft.term(), raft.last().index);
-        self.seen.insert(node, Seen { term, last, ..Seen::default() });
+        let applied = self.check_applied(node, LogIndex::ZERO);
+        self.seen.insert(node, Seen { term, last, applied, ..Seen::default() });
     }
 
     /// After every pump: what figure 3 says of leaders, commits and terms.
@@ -184,15 +209,36 @@ impl Checker {
 
     /// State machine safety (figure 3): every node applies the committed entries, in order, once.
     fn check_applied(&mut self, node: NodeId, mut applied: LogIndex) -> LogIndex {
-        for (index, term, content) in core::mem::take(&mut self.applied) {
-            let at = usize::try_from(index.get() - 1).expect("small");
-            if index <= applied || self.committed.get(at) != Some(&(term, content)) {
-                let details = format!("node {node} applied another entry at {index}, after {applied}");
+        for step in core::mem::take(&mut self.applied) {
+            let (index, is_right) = match step {
+                Applied::Command(index, term, digest) => {
+                    let content = Content { digest, is_command: true };
+                    (index, index > applied && self.committed_at(index) == Some((term, content)))
+                }
+                Applied::Snapshot(index, digest) => {
+                    (index, index >= applied && self.commands_up_to(index) == Some(digest))
+                }
+            };
+            if !is_right {
+                let details = format!("node {node} after {applied}: {step:?}");
                 self.violate("state machine safety", details);
             }
             applied = index;
         }
         applied
+    }
+
+    fn committed_at(&self, index: LogIndex) -> Option<(Term, Content)> {
+        let at = usize::try_from(index.get().checked_sub(1)?).ok()?;
+        self.committed.get(at).copied()
+    }
+
+    /// The digest of all committed commands up to `index`.
+    fn commands_up_to(&self, index: LogIndex) -> Option<u64> {
+        match usize::try_from(index.get()).ok()?.checked_sub(1) {
+            Some(at) => self.commands.get(at).copied(),
+            None => Some(0),
+        }
     }
 
     /// Raft §5.4.2: a leader commits by counting only entries of its own term. The harm that anything
@@ -214,8 +260,12 @@ impl Checker {
     /// Leader completeness (figure 3): a new leader has every entry that was committed in an earlier
     /// term. One of a later term may be committed already, by a leader that this one does not know.
     fn check_completeness(&mut self, node: NodeId, raft: &Raft) {
+        let mark = raft.status().mark.index;
         for (at, (term, _)) in self.committed.iter().enumerate() {
             let index = LogIndex::new(at as u64 + 1);
+            if index < mark {
+                continue;
+            }
             if self.committed_in[at] < raft.term() && raft.term_at(index) != Some(*term) {
                 let details = format!("node {node} leads term {} without {index}@{term}", raft.term());
                 return self.violate("leader completeness", details);
@@ -242,6 +292,13 @@ impl Checker {
                         return self
                             .violate("committed entries exist", format!("{position} was never written"));
                     };
+                    let before = self.commands.last().copied().unwrap_or_default();
+                    let after = if content.is_command {
+                        command_digest(before, term, content.digest)
+                    } else {
+                        before
+                    };
+                    self.commands.push(after);
                     self.committed.push((term, content));
                     self.committed_in.push(raft.term());
                     self.check_quorum(raft, position, disks);
@@ -266,6 +323,17 @@ impl Checker {
             }
         }
     }
+}
+
+impl Content {
+    fn new(kind: EntryKind, payload: &[u8]) -> Self {
+        Self { digest: digest(kind, payload), is_command: kind == EntryKind::Command }
+    }
+}
+
+/// The digest of all commands up to one, from that of those before it.
+pub(super) fn command_digest(before: u64, term: Term, content: u64) -> u64 {
+    (before.rotate_left(5) ^ content ^ term.get()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// FNV-1a of an entry's content.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::checker::Checker;
 use super::report::Report;
-use crate::doors::node::Outcome;
+use crate::doors::outcome::Outcome;
 use crate::doors::waiting::ProposalId;
 use crate::words::ids::{LogIndex, NodeId, ReadId};
 

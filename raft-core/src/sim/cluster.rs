@@ -11,15 +11,15 @@ use super::checker::{Checker, Violation};
 use super::clients::Clients;
 use super::disk::Disk;
 use super::ends::{SimLog, SimTransport};
+use super::machine::Watched;
 use super::network::Network;
 use super::plan::{Chance, Options, Plan, STEPS_PER_TICK, happens};
 use super::report::Report;
 use super::world::{Shared, World};
-use crate::doors::node::{Event, Node};
-use crate::doors::state_machine::StateMachine;
+use crate::doors::node::Node;
+use crate::doors::outcome::Event;
 use crate::means::rng::Rng;
 use crate::words::change::MembershipChange;
-use crate::words::entries::Entry;
 use crate::words::ids::{LogIndex, NodeId};
 use crate::words::membership::Membership;
 use crate::words::notice::{Notice, StepDown};
@@ -64,23 +64,6 @@ pub fn run(seed: u64, options: &Options) -> Result<Report, Failure> {
             Ok(report)
         }
         Err(violation) => Err(Failure { seed, step: world.now, violation }),
-    }
-}
-
-/// The state machine under test: tells the checker what it applies.
-#[derive(Debug)]
-pub(super) struct Watched {
-    world: Shared,
-    applied: LogIndex,
-}
-
-impl StateMachine for Watched {
-    type Output = LogIndex;
-
-    fn apply(&mut self, entry: &Entry<'_>) -> LogIndex {
-        self.world.borrow_mut().checker.on_apply(entry);
-        self.applied = entry.index;
-        entry.index
     }
 }
 
@@ -175,7 +158,7 @@ impl Cluster {
         }
         self.strike_network(id);
         let is_up = self.seats[&id].node.is_some();
-        let (crash, restart, pause, campaign) = {
+        let (crash, restart, pause, campaign, snapshot, lose_state) = {
             let world = &mut *self.world.borrow_mut();
             let (rng, plan) = (&mut world.rng, &world.plan);
             (
@@ -183,8 +166,17 @@ impl Cluster {
                 !is_up && happens(rng, plan.restart),
                 is_up && happens(rng, plan.pause),
                 is_up && happens(rng, plan.campaign),
+                is_up && happens(rng, plan.snapshot),
+                is_up && happens(rng, plan.lose_state),
             )
         };
+        if snapshot && let Some(node) = self.node(id) {
+            // There may be nothing new to take one of.
+            let _refusal = node.take_snapshot();
+        }
+        if lose_state && self.node(id).is_some_and(|node| node.request_snapshot().is_ok()) {
+            self.world.borrow_mut().report.note("snapshot requested");
+        }
         if crash {
             self.crash(id);
         } else if restart {
@@ -217,7 +209,7 @@ impl Cluster {
     }
 
     /// The process ends; of what was under way to the disk, any prefix arrived.
-    fn crash(&mut self, id: NodeId) {
+    pub(super) fn crash(&mut self, id: NodeId) {
         self.seats.get_mut(&id).expect("every node has a seat").node = None;
         self.clients.on_crash(id);
         let world = &mut *self.world.borrow_mut();
@@ -228,7 +220,8 @@ impl Cluster {
         if queued > 0 {
             world.report.note("crash with unsynced writes");
         }
-        disk.crash(world.rng.between(0, queued) as usize);
+        let keeps_snapshot = world.rng.between(0, 1) == 1;
+        disk.crash(world.rng.between(0, queued) as usize, keeps_snapshot);
     }
 
     /// Starts a node from what its disk holds.
@@ -241,7 +234,7 @@ impl Cluster {
         let founders: Vec<NodeId> = self.ids.iter().copied().filter(|id| id.get() <= founder_count).collect();
         let store = SimLog::open(id, Rc::clone(world));
         let transport = SimTransport::new(id, Rc::clone(world));
-        let machine = Watched { world: Rc::clone(world), applied: LogIndex::ZERO };
+        let machine = Watched::new(world);
         let opened = if founders.contains(&id) {
             let founders = Membership::of_voters(founders).expect("ids are valid");
             Node::open(config, Some(founders), store, transport, machine)
@@ -252,6 +245,9 @@ impl Cluster {
         match opened {
             Ok(node) => {
                 world.checker.on_start(id, node.raft());
+                if node.status().snapshot.is_some() {
+                    world.report.note("restarted from a snapshot");
+                }
                 self.seats.get_mut(&id).expect("every node has a seat").node = Some(node);
             }
             Err(error) => world.checker.violate("a node can restart", format!("node {id}: {error:?}")),
@@ -407,6 +403,11 @@ fn on_event(clients: &mut Clients, world: &mut World, id: NodeId, applied: LogIn
         Event::Notice(Notice::PeerRegressed { peer, .. }) => {
             checker.violate("a disk that keeps its promises is trusted", format!("node {peer}"));
         }
+        Event::Notice(Notice::SnapshotTaken { .. }) => report.note("snapshot taken"),
+        Event::Notice(Notice::SnapshotSending { .. }) => report.note("snapshot sent"),
+        Event::Notice(Notice::SnapshotInstalled { .. }) => report.note("snapshot installed"),
+        Event::Notice(Notice::SnapshotFailed { .. }) => report.note("snapshot failed"),
+        Event::Notice(Notice::Compacted { .. }) => report.note("compacted"),
         Event::Notice(_) => {}
     }
 }

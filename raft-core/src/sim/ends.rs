@@ -2,13 +2,17 @@
 
 use alloc::vec::Vec;
 
+use raft_proto::bytes::Bytes;
+
+use super::disk::keep;
+use super::plan::happens;
 use super::world::Shared;
-use crate::doors::store::LogStore;
+use crate::doors::store::{LogStore, SnapshotStore};
 use crate::doors::transport::{Arrival, Transport};
 use crate::mem::{MemLog, MemLogError};
 use crate::words::entries::Entries;
-use crate::words::ids::{LogIndex, NodeId, PersistId};
-use crate::words::message::Message;
+use crate::words::ids::{LogIndex, NodeId, PersistId, Position};
+use crate::words::message::{Message, SnapshotMeta};
 use crate::words::persist::{Persist, Recovered};
 
 /// One node's store: what it wrote is readable at once, and durable when the disk says so.
@@ -17,12 +21,16 @@ pub(super) struct SimLog {
     id: NodeId,
     world: Shared,
     written: MemLog,
+    /// A snapshot that is being written.
+    writing: Vec<u8>,
+    /// The medium had no room for the last one.
+    has_failed: bool,
 }
 
 impl SimLog {
     pub(super) fn open(id: NodeId, world: Shared) -> Self {
         let written = world.borrow().disks[&id].durable();
-        Self { id, world, written }
+        Self { id, world, written, writing: Vec::new(), has_failed: false }
     }
 }
 
@@ -53,6 +61,56 @@ impl LogStore for SimLog {
     ) -> Result<Vec<Entries>, MemLogError> {
         self.world.borrow_mut().report.note("load");
         self.written.load(first, end, bytes_max)
+    }
+}
+
+impl SnapshotStore for SimLog {
+    fn recover_snapshot(&mut self) -> Result<Option<SnapshotMeta>, MemLogError> {
+        self.written.recover_snapshot()
+    }
+
+    fn begin_snapshot(&mut self, _last: Position) {
+        self.writing.clear();
+    }
+
+    fn write_snapshot(&mut self, piece: Bytes) {
+        self.writing.extend_from_slice(&piece);
+    }
+
+    fn snapshot_room(&self) -> usize {
+        let world = &mut *self.world.borrow_mut();
+        let is_busy = world.is_hostile && happens(&mut world.rng, world.plan.snapshot_busy);
+        if is_busy { 0 } else { 1 << 20 }
+    }
+
+    fn finish_snapshot(&mut self, meta: SnapshotMeta) {
+        let state = Bytes::from(core::mem::take(&mut self.writing));
+        self.has_failed = !self.world.borrow_mut().write_snapshot(self.id, meta, state);
+    }
+
+    fn abort_snapshot(&mut self) {
+        self.writing.clear();
+    }
+
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, MemLogError>> {
+        if core::mem::take(&mut self.has_failed) {
+            return Some(Err(MemLogError::Missing { first: LogIndex::ZERO }));
+        }
+        let world = &mut *self.world.borrow_mut();
+        let now = world.now;
+        let disk = world.disks.get_mut(&self.id).expect("every node has a disk");
+        let (meta, state) = disk.settle_snapshot(now)?;
+        keep(&mut self.written, meta.clone(), state);
+        Some(Ok(meta))
+    }
+
+    fn read_snapshot(
+        &mut self,
+        last: Position,
+        offset: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Bytes>, MemLogError> {
+        self.written.read_snapshot(last, offset, bytes_max)
     }
 }
 

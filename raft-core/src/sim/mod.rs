@@ -18,6 +18,7 @@ mod clients;
 mod cluster;
 mod disk;
 mod ends;
+mod machine;
 mod network;
 mod plan;
 mod report;

@@ -56,6 +56,14 @@ pub(super) struct Plan {
     pub(super) pump: Chance,
     pub(super) unreachable: Chance,
     pub(super) campaign: Chance,
+    /// A node takes a snapshot, although none is due.
+    pub(super) snapshot: Chance,
+    /// A node loses its state, and asks for a snapshot.
+    pub(super) lose_state: Chance,
+    /// The medium has no room for a snapshot …
+    pub(super) snapshot_fail: Chance,
+    /// … or is slow to take it.
+    pub(super) snapshot_busy: Chance,
 }
 
 impl Plan {
@@ -82,6 +90,10 @@ impl Plan {
             pump: 20000 + swarm(rng, 45535),
             unreachable: swarm(rng, 500),
             campaign: swarm(rng, 100),
+            snapshot: swarm(rng, 300),
+            lose_state: swarm(rng, 40),
+            snapshot_fail: swarm(rng, 10000),
+            snapshot_busy: swarm(rng, 30000),
         }
     }
 
@@ -97,6 +109,12 @@ impl Plan {
         config.apply_bytes_max = rng.between(1, 500);
         config.tail_bytes_max = rng.between(1, 4000);
         config.entry_bytes_max = 64;
+        config.snapshot_log_entries = u64::from(rng.between(0, 3) * rng.between(3, 60));
+        config.snapshot_log_bytes = u64::from(rng.between(0, 1) * rng.between(50, 3000));
+        config.retained_entries = u64::from(rng.between(0, 2) * rng.between(0, 30));
+        config.snapshot_chunk_bytes = rng.between(8, 300);
+        config.snapshot_chunks_max = rng.between(1, 4);
+        config.snapshot_bytes_per_tick = rng.between(0, 1) * rng.between(10, 200);
         config.read_rounds_max = rng.between(1, 4);
         config.pre_vote = rng.between(0, 9) > 0;
         // Without it, leaders that were overtaken stay long enough to be asked for stale reads.

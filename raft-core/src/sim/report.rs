@@ -14,10 +14,11 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together.
-const EXPECTED: [&str; 27] = [
+const EXPECTED: [&str; 34] = [
     "acknowledged",
     "campaign against a live leader",
     "committed",
+    "compacted",
     "crash",
     "crash with unsynced writes",
     "disk stall",
@@ -39,6 +40,12 @@ const EXPECTED: [&str; 27] = [
     "read asked of an overtaken leader",
     "read refused",
     "read served",
+    "restarted from a snapshot",
+    "snapshot failed",
+    "snapshot installed",
+    "snapshot requested",
+    "snapshot sent",
+    "snapshot taken",
     "stepped down: disk stalled",
     "stepped down: quorum lost",
     "transfer",

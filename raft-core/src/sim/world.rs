@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::cell::RefCell;
 
+use raft_proto::bytes::Bytes;
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
 
@@ -15,7 +16,7 @@ use super::report::Report;
 use crate::means::rng::Rng;
 use crate::mem::MemLog;
 use crate::words::ids::NodeId;
-use crate::words::message::Message;
+use crate::words::message::{Message, SnapshotMeta};
 use crate::words::persist::Persist;
 
 /// The world outside of the nodes.
@@ -79,6 +80,19 @@ impl World {
             self.report.note("disk stall");
         }
         disk.write(self.now + steps, request);
+    }
+}
+
+impl World {
+    /// A node makes a snapshot durable; whether the medium has room for it.
+    pub(super) fn write_snapshot(&mut self, node: NodeId, meta: SnapshotMeta, state: Bytes) -> bool {
+        if self.is_hostile && happens(&mut self.rng, self.plan.snapshot_fail) {
+            return false;
+        }
+        let steps = u64::from(self.rng.between(0, 4 * self.plan.disk_steps_max));
+        let disk = self.disks.get_mut(&node).expect("every node has a disk");
+        disk.write_snapshot(self.now + steps, meta, state);
+        true
     }
 }
 

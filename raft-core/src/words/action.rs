@@ -1,10 +1,12 @@
 //! What the core wants done.
 
+use alloc::boxed::Box;
+
 use super::batches::Batches;
 use super::ids::{ForwardId, LoadId, LogIndex, Position, ReadId};
-use super::message::{Message, Refusal};
+use super::message::{InstallSnapshot, Message, Refusal, SnapshotMeta};
 use super::notice::Notice;
-use super::persist::Persist;
+use super::persist::{Persist, SnapshotMark};
 
 /// One thing to do. Carry actions out in the order they come; nothing needs to be waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,19 @@ pub enum Action {
     Apply(Batches),
     /// Read these entries from the log, then call `loaded`.
     Load(Load),
+    /// Take a snapshot of the state as it is when everything before in this order is applied; once
+    /// it is durable, call `snapshot_stored`, or `snapshot_failed`.
+    TakeSnapshot(SnapshotMark),
+    /// Read these bytes of a snapshot of this node's, then call `chunk_loaded`, or
+    /// `chunk_unavailable`.
+    LoadChunk(ChunkLoad),
+    /// Write this chunk of the leader's snapshot behind those before, then call `snapshot_written`.
+    /// The chunk at offset zero begins the snapshot anew, and takes the place of one that is being
+    /// taken. When the last one is written and the whole state has the checksum that its meta names,
+    /// make it durable and call `snapshot_stored`; if not, `snapshot_failed`.
+    StoreChunk(Box<InstallSnapshot>),
+    /// Replace the state by this snapshot, which is stored, then call `applied` with its index.
+    RestoreSnapshot(SnapshotMeta),
     /// Reads up to `up_to` may be served as soon as everything up to `index` is applied.
     ReadReady {
         /// The last read this covers.
@@ -64,5 +79,18 @@ pub struct Load {
     /// Behind the last entry wanted.
     pub end: LogIndex,
     /// Stop before the payloads pass this many bytes, but give at least one entry.
+    pub bytes_max: usize,
+}
+
+/// A part of a snapshot to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkLoad {
+    /// Names the request.
+    pub id: LoadId,
+    /// Which snapshot: that of everything up to here.
+    pub last: Position,
+    /// Where to begin, in bytes.
+    pub offset: u64,
+    /// How many bytes at most; at least one is there.
     pub bytes_max: usize,
 }

@@ -176,6 +176,8 @@ pub enum CampaignError {
     DiskStalled,
     /// There is no term left: somebody has driven the term up to its end (N10).
     NoTermLeft,
+    /// It asked for a snapshot because its state is lost.
+    AwaitsSnapshot,
 }
 
 impl fmt::Display for CampaignError {
@@ -185,11 +187,36 @@ impl fmt::Display for CampaignError {
             Self::NotVoter => "this node is no voter",
             Self::DiskStalled => "this node's disk does not answer",
             Self::NoTermLeft => "there is no term left",
+            Self::AwaitsSnapshot => "this node waits for a snapshot",
         })
     }
 }
 
 impl error::Error for CampaignError {}
+
+/// Why no snapshot is taken, or asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// One is being taken, received or restored.
+    InProgress,
+    /// Nothing was applied since the last one.
+    NothingNew,
+    /// A leader has nobody to ask for one.
+    Leading,
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InProgress => "a snapshot is being taken, received or restored",
+            Self::NothingNew => "nothing was applied since the last snapshot",
+            Self::Leading => "a leader has nobody to ask for a snapshot",
+        })
+    }
+}
+
+impl error::Error for SnapshotError {}
 
 /// Why what a store recovered cannot be a node's past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +238,16 @@ pub enum RestoreError {
         /// The end of the recovered log.
         last: LogIndex,
     },
+    /// The log begins behind this index, and no snapshot covers what was before (F6, S62).
+    SnapshotMissing {
+        /// Where the log begins.
+        mark: LogIndex,
+    },
+    /// The snapshot ends in an entry that is not the one committed in the log.
+    SnapshotContradictsLog {
+        /// Where.
+        at: LogIndex,
+    },
     /// A membership entry cannot be read.
     Membership {
         /// Where.
@@ -229,6 +266,12 @@ impl fmt::Display for RestoreError {
             Self::CommitOutsideLog { commit, last } => {
                 write!(f, "the recovered commit index {commit} is outside of the log, which ends at {last}")
             }
+            Self::SnapshotMissing { mark } => {
+                write!(f, "the log begins behind {mark}, but no snapshot reaches up to there")
+            }
+            Self::SnapshotContradictsLog { at } => {
+                write!(f, "the snapshot ends with another entry than the log has committed at {at}")
+            }
             Self::Membership { at, .. } => write!(f, "the membership entry at {at} is malformed"),
         }
     }
@@ -241,7 +284,9 @@ impl error::Error for RestoreError {
             Self::NotInitialised
             | Self::LogOrder { .. }
             | Self::TermBehindLog
-            | Self::CommitOutsideLog { .. } => None,
+            | Self::CommitOutsideLog { .. }
+            | Self::SnapshotMissing { .. }
+            | Self::SnapshotContradictsLog { .. } => None,
         }
     }
 }

@@ -48,6 +48,11 @@ pub enum Body {
     InstallSnapshot(Box<InstallSnapshot>),
     /// Answers [`Body::InstallSnapshot`].
     InstallSnapshotReply(InstallSnapshotReply),
+    /// Asks the leader for a snapshot, because the sender's state is lost.
+    SnapshotRequest {
+        /// It must reach at least this far.
+        at_least: LogIndex,
+    },
     /// Tells the receiver to campaign at once (diss. §3.10).
     TimeoutNow,
     /// Asks the leader where a linearizable read must wait (diss. §6.4).
@@ -222,8 +227,6 @@ pub struct InstallSnapshotReply {
     pub last: Position,
     /// How many bytes have arrived without a gap.
     pub received: u64,
-    /// Whether the snapshot is in force and durable.
-    pub installed: bool,
 }
 
 /// Why a leader did not take what a member sent on. Nothing was appended.

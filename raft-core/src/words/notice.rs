@@ -71,6 +71,33 @@ pub enum Notice {
     },
     /// The disk did not answer for an election timeout (F25).
     DiskStalled,
+    /// A snapshot of this node's own state is durable.
+    SnapshotTaken {
+        /// Up to where.
+        last: Position,
+    },
+    /// A snapshot could not be taken or, from the leader, not be stored.
+    SnapshotFailed {
+        /// Up to where it would have been.
+        last: Position,
+    },
+    /// A member that is too far behind for the log is sent a snapshot.
+    SnapshotSending {
+        /// Which member.
+        to: NodeId,
+        /// Up to where.
+        last: Position,
+    },
+    /// The leader's snapshot is in force.
+    SnapshotInstalled {
+        /// Up to where.
+        last: Position,
+    },
+    /// The log begins later: what came before is in a snapshot.
+    Compacted {
+        /// The position before the first entry left.
+        mark: Position,
+    },
 }
 
 /// Why a leader steps down.
@@ -117,13 +144,15 @@ pub enum Offence {
     MalformedAppend,
     /// Malformed proposals.
     MalformedProposal,
-    /// A message that this version does not act on.
-    Unsupported,
+    /// A chunk with a wrong checksum, outside of its snapshot, or of a snapshot that cannot be.
+    MalformedChunk,
+    /// A snapshot over the size limit.
+    SnapshotTooLarge,
 }
 
 impl Offence {
     /// How many kinds there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 }
 
 impl fmt::Display for Offence {
@@ -142,7 +171,8 @@ impl fmt::Display for Offence {
             Self::UnknownRound => "reply to a round that was not started",
             Self::MalformedAppend => "entries that do not hold together",
             Self::MalformedProposal => "malformed proposals",
-            Self::Unsupported => "message that this version does not act on",
+            Self::MalformedChunk => "malformed chunk of a snapshot",
+            Self::SnapshotTooLarge => "snapshot over the size limit",
         })
     }
 }

@@ -54,6 +54,10 @@ pub struct Status {
     pub commit: LogIndex,
     /// Up to here the state machine has applied.
     pub applied: LogIndex,
+    /// What its newest snapshot replaces, if it has one.
+    pub snapshot: Option<Position>,
+    /// Whether it applies nothing until its leader has sent a snapshot it asked for.
+    pub awaits_snapshot: bool,
     /// The membership in force.
     pub membership: Membership,
     /// How the others progress; empty unless it leads.
@@ -78,6 +82,21 @@ pub struct PeerStatus {
     pub inflight_bytes: u32,
     /// Whether it was heard since the last quorum check.
     pub is_active: bool,
+    /// The snapshot on its way, if one is.
+    pub snapshot: Option<SnapshotProgress>,
+}
+
+/// How far a snapshot has come on its way to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotProgress {
+    /// What it replaces.
+    pub last: Position,
+    /// How many bytes were sent.
+    pub sent_bytes: u64,
+    /// How many of them arrived.
+    pub acknowledged_bytes: u64,
+    /// How many there are.
+    pub size_bytes: u64,
 }
 
 /// How a leader sends to one member.
@@ -87,6 +106,8 @@ pub enum PeerMode {
     Probe,
     /// A window of appends.
     Replicate,
+    /// A snapshot, because the log does not reach back far enough.
+    Snapshot,
     /// Nothing: it lost what it had acknowledged.
     Stopped,
 }

@@ -76,6 +76,10 @@ impl Recorded {
                     self.replies.extend(agreed.map(|body| message(from, 1, term, body)));
                 }
                 Action::Load(_)
+                | Action::TakeSnapshot(_)
+                | Action::LoadChunk(_)
+                | Action::StoreChunk(_)
+                | Action::RestoreSnapshot(_)
                 | Action::ReadReady { .. }
                 | Action::ReadRefused { .. }
                 | Action::Forwarded { .. }

@@ -2,11 +2,13 @@
 
 use std::error::Error as _;
 
+use raft_core::bytes::Bytes;
 use raft_core::mem::{MemLog, MemLogError, MemNetwork};
 use raft_core::{
     Action, CampaignError, Config, ConfigError, Entries, Entry, EntryKind, Event, HardState, LoadError,
     LogIndex, LogStore, Membership, MembershipError, Node, NodeError, Outcome, Persist, PersistId, Position,
-    ProposeError, Raft, ReadError, Recovered, RestoreError, Run, SnapshotMark, StartError, StateMachine,
+    ProposeError, Raft, ReadError, Recovered, RestoreError, Run, SnapshotMark, SnapshotMeta, SnapshotStore,
+    StartError, StateMachine,
 };
 
 use crate::support::{Peer, append, at, batch, config, index, new_log, node, term, vote, voters};
@@ -83,14 +85,14 @@ fn a_node_does_not_start_from_what_cannot_be_its_past() {
         (recovered((2, 4), &[(1, 3, 2)]), beyond),
     ];
     for (past, error) in cases {
-        let refused = Raft::restore(config(1), past, Vec::new()).map(drop).expect_err("no past");
+        let refused = Raft::restore(config(1), past, None, Vec::new()).map(drop).expect_err("no past");
         assert_eq!(refused, StartError::Restore(error));
         assert!(!refused.to_string().is_empty() && !error.to_string().is_empty());
         assert!(refused.source().is_some());
     }
     let mut bad = config(1);
     bad.heartbeat_ticks = 0;
-    let refused = Raft::restore(bad, recovered((0, 0), &[]), Vec::new()).map(drop).expect_err("bad");
+    let refused = Raft::restore(bad, recovered((0, 0), &[]), None, Vec::new()).map(drop).expect_err("bad");
     assert_eq!(refused, StartError::Config(ConfigError::HeartbeatTicks));
     assert!(!refused.to_string().is_empty() && refused.source().is_some());
 }
@@ -99,7 +101,7 @@ fn a_node_does_not_start_from_what_cannot_be_its_past() {
 #[test]
 fn a_restart_finds_the_membership_of_the_log() {
     let past = recovered((1, 0), &[(1, 2, 1)]);
-    let raft = Raft::restore(config(1), past, vec![(index(2), voters(5))]).expect("a past");
+    let raft = Raft::restore(config(1), past, None, vec![(index(2), voters(5))]).expect("a past");
     assert_eq!(raft.membership(), &voters(5));
 }
 
@@ -202,6 +204,45 @@ impl LogStore for Broken {
 
     fn load(&mut self, first: LogIndex, end: LogIndex, max: usize) -> Result<Vec<Entries>, MemLogError> {
         if self.lies { Ok(vec![batch(9, first.get(), 1)]) } else { self.log.load(first, end, max) }
+    }
+}
+
+impl SnapshotStore for Broken {
+    fn recover_snapshot(&mut self) -> Result<Option<SnapshotMeta>, MemLogError> {
+        self.log.recover_snapshot()
+    }
+
+    fn begin_snapshot(&mut self, last: Position) {
+        self.log.begin_snapshot(last);
+    }
+
+    fn write_snapshot(&mut self, piece: Bytes) {
+        self.log.write_snapshot(piece);
+    }
+
+    fn snapshot_room(&self) -> usize {
+        self.log.snapshot_room()
+    }
+
+    fn finish_snapshot(&mut self, meta: SnapshotMeta) {
+        self.log.finish_snapshot(meta);
+    }
+
+    fn abort_snapshot(&mut self) {
+        self.log.abort_snapshot();
+    }
+
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, MemLogError>> {
+        self.log.poll_snapshot()
+    }
+
+    fn read_snapshot(
+        &mut self,
+        last: Position,
+        offset: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Bytes>, MemLogError> {
+        if self.lies { Ok(None) } else { self.log.read_snapshot(last, offset, bytes_max) }
     }
 }
 

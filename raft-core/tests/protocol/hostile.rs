@@ -8,8 +8,8 @@ use raft_core::{
 use raft_proto::v1;
 
 use crate::support::{
-    Cluster, Peer, append, append_reply, at, batch, config, heartbeat, index, message, new_log, node,
-    refused, term, vote, voters,
+    Cluster, Peer, append, append_reply, at, batch, config, heartbeat, index, message, node, refused,
+    store_behind, term, vote, voters,
 };
 use crate::wire_values;
 
@@ -73,15 +73,7 @@ fn a_leader_cannot_take_back_what_it_sent() {
 /// with another term made a node panic.
 #[test]
 fn entries_before_the_mark_must_lead_to_it() {
-    let mut store = raft_core::mem::MemLog::new();
-    let request = raft_core::Persist {
-        id: raft_core::PersistId::new(1),
-        mark: Some(new_log(at(2, 5), voters(3))),
-        truncate_from: None,
-        entries: Batches::new(),
-        hard_state: Some(raft_core::HardState { term: term(2), vote: None, commit: index(5) }),
-    };
-    raft_core::LogStore::persist(&mut store, request).expect("an empty log");
+    let store = store_behind(at(2, 5), voters(3));
     let mut follower = Peer::reopen(config(1), store);
     follower.hear(2, 3, append(at(1, 3), 5, &[1, 1, 1]));
     assert_eq!(follower.raft.last(), at(2, 5));

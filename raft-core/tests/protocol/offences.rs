@@ -2,13 +2,13 @@
 
 use raft_core::bytes::Bytes;
 use raft_core::{
-    Action, Body, EntryKind, InstallSnapshot, InstallSnapshotReply, Message, Notice, Offence, SnapshotMeta,
-    Status,
+    Action, Body, EntryKind, InstallSnapshot, InstallSnapshotReply, Message, Notice, Offence, Position,
+    SnapshotMeta, Status,
 };
 
 use crate::support::{
-    Peer, append, append_reply, at, batch, config, heartbeat, heartbeat_reply, message, node, refused,
-    voters, with_learner,
+    Peer, append, append_reply, at, batch, config, crc32c, heartbeat, heartbeat_reply, message, node,
+    refused, voters, with_learner,
 };
 
 /// Every offence there is, so that a new one is not forgotten here.
@@ -26,7 +26,8 @@ const ALL: [Offence; Offence::COUNT] = [
     Offence::UnknownRound,
     Offence::MalformedAppend,
     Offence::MalformedProposal,
-    Offence::Unsupported,
+    Offence::MalformedChunk,
+    Offence::SnapshotTooLarge,
 ];
 
 /// A leader in term 4 of voters 1 to 3, with entry 1 committed.
@@ -56,10 +57,11 @@ fn essence(peer: &Peer) -> (Status, usize, u64) {
     (status, peer.applied.len(), peer.persists)
 }
 
-fn snapshot() -> Body {
-    let meta = SnapshotMeta { last: at(4, 9), membership: voters(3), size: 1, crc32c: 0 };
-    let chunk = Bytes::from_static(b"x");
-    Body::InstallSnapshot(Box::new(InstallSnapshot { meta, round: 1, offset: 0, chunk, chunk_crc32c: 0 }))
+/// The first chunk of a snapshot up to `last`, of so many bytes.
+fn snapshot(last: Position, size: u64, chunk: &'static [u8], chunk_crc32c: u32) -> Body {
+    let meta = SnapshotMeta { last, membership: voters(3), size, crc32c: 0 };
+    let chunk = Bytes::from_static(chunk);
+    Body::InstallSnapshot(Box::new(InstallSnapshot { meta, round: 1, offset: 0, chunk, chunk_crc32c }))
 }
 
 fn propose(payloads: &'static [u8]) -> Body {
@@ -70,7 +72,8 @@ fn propose(payloads: &'static [u8]) -> Body {
 fn cases() -> Vec<(Peer, Message, Offence)> {
     let beat = || heartbeat(1, 1);
     let read = Body::Read { epoch: 1, request: 1.into() };
-    let install = InstallSnapshotReply { round: 0, last: at(1, 1), received: 1, installed: true };
+    let install = InstallSnapshotReply { round: 0, last: at(1, 1), received: 1 };
+    let late = InstallSnapshotReply { round: 9, ..install };
     vec![
         (follower(), message(2, 3, 4, beat()), Offence::Misaddressed),
         (follower(), message(1, 1, 4, beat()), Offence::FromSelf),
@@ -93,8 +96,19 @@ fn cases() -> Vec<(Peer, Message, Offence)> {
         (leader(), message(2, 1, 4, refused(7, 1, at(0, 0))), Offence::UnknownRound),
         (follower(), message(2, 1, 4, append(at(2, 2), 0, &[1])), Offence::MalformedAppend),
         (leader(), message(2, 1, 4, propose(b"\x09x")), Offence::MalformedProposal),
-        (follower(), message(2, 1, 4, snapshot()), Offence::Unsupported),
-        (leader(), message(2, 1, 4, Body::InstallSnapshotReply(install)), Offence::Unsupported),
+        (follower(), message(2, 1, 4, snapshot(at(4, 9), 1, b"x", 0)), Offence::MalformedChunk),
+        (follower(), message(2, 1, 4, snapshot(at(4, 9), 1, b"xx", crc32c(b"xx"))), Offence::MalformedChunk),
+        (follower(), message(2, 1, 4, snapshot(at(5, 9), 1, b"x", crc32c(b"x"))), Offence::MalformedChunk),
+        (follower(), message(2, 1, 4, snapshot(at(4, u64::MAX - 1), 0, b"", 0)), Offence::MalformedChunk),
+        (
+            follower(),
+            message(2, 1, 4, snapshot(at(4, 9), 1 << 41, b"x", crc32c(b"x"))),
+            Offence::SnapshotTooLarge,
+        ),
+        (follower(), message(2, 1, 4, snapshot(at(2, 1), 0, b"", 0)), Offence::CommittedConflict),
+        (leader(), message(9, 1, 4, Body::InstallSnapshotReply(install)), Offence::OutsiderReply),
+        (leader(), message(2, 1, 4, Body::InstallSnapshotReply(late)), Offence::UnknownRound),
+        (leader(), message(9, 1, 4, Body::SnapshotRequest { at_least: 1.into() }), Offence::OutsiderRequest),
     ]
 }
 
@@ -108,7 +122,8 @@ fn each_offence_is_dropped_counted_and_told() {
         let from = message.from;
         peer.receive(message.clone());
         assert_eq!(essence(&peer), before, "{message:?}");
-        let is_answered = offence == Offence::OutsiderRequest;
+        let is_answered =
+            offence == Offence::OutsiderRequest && !matches!(message.body, Body::SnapshotRequest { .. });
         assert_eq!(peer.sent.len(), usize::from(is_answered), "{message:?}");
         assert_eq!(peer.told, [Action::Notice(Notice::Offended { from, offence })], "{message:?}");
         for other in ALL {

@@ -4,7 +4,7 @@ use raft_core::{Body, Message, Notice, Offence, PeerMode};
 
 use crate::support::{
     Cluster, Dice, Peer, append, append_reply, at, carries_entries, config, ends_at, heartbeat,
-    heartbeat_reply, index, kind, message, new_log, refused, term, voters,
+    heartbeat_reply, index, kind, message, refused, store_behind, term, voters,
 };
 
 fn acks(peer: &mut Peer) -> Vec<(u64, u64)> {
@@ -231,15 +231,7 @@ fn a_follower_that_is_far_behind_costs_one_refusal() {
 #[test]
 fn appends_around_the_mark_fit_or_are_refused() {
     let follower = || {
-        let mut store = raft_core::mem::MemLog::new();
-        let request = raft_core::Persist {
-            id: raft_core::PersistId::new(1),
-            mark: Some(new_log(at(2, 5), voters(3))),
-            truncate_from: None,
-            entries: raft_core::Batches::new(),
-            hard_state: Some(raft_core::HardState { term: term(2), vote: None, commit: index(5) }),
-        };
-        raft_core::LogStore::persist(&mut store, request).expect("an empty log");
+        let store = store_behind(at(2, 5), voters(3));
         let mut peer = Peer::reopen(config(1), store);
         peer.is_apply_slow = true;
         peer

@@ -41,12 +41,7 @@ fn bodies() -> Vec<Body> {
             chunk,
             chunk_crc32c: 3,
         })),
-        Body::InstallSnapshotReply(InstallSnapshotReply {
-            round: 1,
-            last: at(3, 9),
-            received: 5,
-            installed: true,
-        }),
+        Body::InstallSnapshotReply(InstallSnapshotReply { round: 1, last: at(3, 9), received: 5 }),
         Body::TimeoutNow,
         Body::Read { epoch: 1, request: 2.into() },
         Body::ReadReply { epoch: 1, request: 2.into(), result: Ok(index(5)) },

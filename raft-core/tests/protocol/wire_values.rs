@@ -102,8 +102,8 @@ fn other_body() -> impl Strategy<Value = Body> {
                 Body::InstallSnapshot(InstallSnapshot { meta, round, offset, chunk, chunk_crc32c: 2 })
             }
         ),
-        (number(), position(), number(), any::<bool>()).prop_map(|(round, last, received, installed)| {
-            Body::InstallSnapshotReply(InstallSnapshotReply { round, last, received, installed })
+        (number(), position(), number()).prop_map(|(round, last, received)| {
+            Body::InstallSnapshotReply(InstallSnapshotReply { round, last, received })
         }),
         Just(Body::TimeoutNow(TimeoutNow {})),
         (number(), number()).prop_map(|(request, epoch)| Body::Read(Read { request, epoch })),

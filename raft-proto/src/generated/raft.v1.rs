@@ -197,8 +197,12 @@ pub struct InstallSnapshotReply {
     /// How many bytes of it have arrived without a gap.
     #[prost(uint64, tag = "3")]
     pub received: u64,
-    #[prost(bool, tag = "4")]
-    pub installed: bool,
+}
+/// Asks the leader for a snapshot that reaches at least this far: the sender's state is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotRequest {
+    #[prost(uint64, tag = "1")]
+    pub at_least: u64,
 }
 /// The leader tells the receiver to campaign at once (diss. section 3.10).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -267,7 +271,7 @@ pub struct Message {
     pub term: u64,
     #[prost(
         oneof = "message::Body",
-        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
+        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19"
     )]
     pub body: ::core::option::Option<message::Body>,
 }
@@ -305,6 +309,8 @@ pub mod message {
         Propose(super::Propose),
         #[prost(message, tag = "18")]
         ProposeReply(super::ProposeReply),
+        #[prost(message, tag = "19")]
+        SnapshotRequest(super::SnapshotRequest),
     }
 }
 /// The first frame on a connection, in both directions.

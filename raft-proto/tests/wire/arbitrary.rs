@@ -132,8 +132,8 @@ fn snapshot_body() -> BoxedStrategy<Body> {
                 chunk_crc32c
             })
         ),
-        (number(), position(), number(), any::<bool>()).prop_map(|(round, last, received, installed)| {
-            Body::InstallSnapshotReply(InstallSnapshotReply { round, last, received, installed })
+        (number(), position(), number()).prop_map(|(round, last, received)| {
+            Body::InstallSnapshotReply(InstallSnapshotReply { round, last, received })
         }),
     ]
     .boxed()
@@ -141,6 +141,7 @@ fn snapshot_body() -> BoxedStrategy<Body> {
 
 fn client_body() -> BoxedStrategy<Body> {
     prop_oneof![
+        number().prop_map(|at_least| Body::SnapshotRequest(SnapshotRequest { at_least })),
         (number(), number()).prop_map(|(request, epoch)| Body::Read(Read { request, epoch })),
         (number(), number(), code(6), number()).prop_map(|(request, index, refusal, epoch)| {
             Body::ReadReply(ReadReply { request, index, refusal, epoch })

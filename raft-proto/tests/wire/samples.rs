@@ -81,13 +81,9 @@ pub(crate) fn bodies() -> Vec<(&'static str, Body)> {
         ),
         (
             "install_snapshot_reply",
-            Body::InstallSnapshotReply(InstallSnapshotReply {
-                round: 4,
-                last: LAST,
-                received: 65_541,
-                installed: true,
-            }),
+            Body::InstallSnapshotReply(InstallSnapshotReply { round: 4, last: LAST, received: 65_541 }),
         ),
+        ("snapshot_request", Body::SnapshotRequest(SnapshotRequest { at_least: 300 })),
         ("timeout_now", Body::TimeoutNow(TimeoutNow {})),
         ("read", Body::Read(Read { request: 6, epoch: 9 })),
         ("read_reply", Body::ReadReply(ReadReply { request: 6, index: 300, refusal, epoch: 9 })),

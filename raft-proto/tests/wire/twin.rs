@@ -228,9 +228,16 @@ impl Twin for v1::InstallSnapshotReply {
             round: self.round,
             last: field(self.last.as_ref()),
             received: self.received,
-            installed: self.installed,
             ..Default::default()
         }
+    }
+}
+
+impl Twin for v1::SnapshotRequest {
+    type Other = twin::SnapshotRequest;
+
+    fn twin(&self) -> Self::Other {
+        twin::SnapshotRequest { at_least: self.at_least, ..Default::default() }
     }
 }
 
@@ -319,6 +326,7 @@ fn body(body: &Body) -> twin::message::Body {
         Body::HeartbeatReply(body) => Other::HeartbeatReply(body.twin()),
         Body::InstallSnapshot(body) => Other::InstallSnapshot(body.twin()),
         Body::InstallSnapshotReply(body) => Other::InstallSnapshotReply(body.twin()),
+        Body::SnapshotRequest(body) => Other::SnapshotRequest(body.twin()),
         Body::TimeoutNow(body) => Other::TimeoutNow(body.twin()),
         Body::Read(body) => Other::Read(body.twin()),
         Body::ReadReply(body) => Other::ReadReply(body.twin()),

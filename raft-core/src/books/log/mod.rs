@@ -96,9 +96,22 @@ impl Log {
         self.last = Position::new(self.runs.last_term(), from.prev());
     }
 
+    /// The log begins behind `mark`, which it holds, from now on.
+    pub(crate) fn compact(&mut self, mark: Position) {
+        self.seal();
+        assert!(mark.index > self.mark.index && self.matches(mark), "compaction to {mark}, not in the log");
+        self.runs.compact(mark);
+        self.mark = mark;
+        self.drop_batches_to(mark.index, 0);
+    }
+
     /// Lets batches up to `index` leave memory while the tail is over `bytes_max`.
     pub(crate) fn shrink_tail(&mut self, index: LogIndex, bytes_max: u32) {
-        while self.tail_bytes > bytes_max as usize {
+        self.drop_batches_to(index, bytes_max as usize);
+    }
+
+    fn drop_batches_to(&mut self, index: LogIndex, bytes_max: usize) {
+        while self.tail_bytes > bytes_max {
             match self.tail.front() {
                 Some(batch) if batch.last() <= index => {
                     self.tail_bytes -= batch.byte_count() + BATCH_BYTES;
@@ -126,7 +139,9 @@ impl Log {
         if index == self.last.index {
             return Some(self.last.term);
         }
-        self.runs.term_at(index).or_else(|| (index <= self.last.index).then_some(self.last.term))
+        // What is not sealed yet is of the last term.
+        let is_open = index > self.runs.last() && index < self.last.index;
+        if is_open { Some(self.last.term) } else { self.runs.term_at(index) }
     }
 
     /// Whether the log has an entry (or the mark) at exactly this position.

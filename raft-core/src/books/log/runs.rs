@@ -36,6 +36,19 @@ impl Runs {
         self.last = from.prev();
     }
 
+    /// The log begins behind `mark`, which it holds, from now on.
+    pub(super) fn compact(&mut self, mark: Position) {
+        while self.runs.get(1).is_some_and(|run| run.0 <= mark.index) {
+            self.runs.pop_front();
+        }
+        self.runs[0] = (mark.index, mark.term);
+    }
+
+    /// The last index that is noted.
+    pub(super) fn last(&self) -> LogIndex {
+        self.last
+    }
+
     pub(super) fn last_term(&self) -> Term {
         self.runs.back().expect("the mark's run is never dropped").1
     }
@@ -126,6 +139,12 @@ mod tests {
                     plain.retain(|(index, _)| *index < from);
                 }
             }
+            if rng.between(0, 1) == 1 {
+                let at = rng.between(0, u32::try_from(plain.len() - 1).expect("short")) as usize;
+                runs.compact(Position::new(Term::new(plain[at].1), LogIndex::new(plain[at].0)));
+                plain.drain(..at);
+            }
+            let mark = plain[0];
             for index in mark.0..mark.0 + 15 {
                 let expected = plain.iter().find(|entry| entry.0 == index).map(|entry| entry.1);
                 assert_eq!(runs.term_at(LogIndex::new(index)).map(Term::get), expected);

@@ -50,7 +50,13 @@ fn body(body: &Body) -> String {
         Body::ProposeReply { request, count, result: Err(why), .. } => {
             format!("from {request}, {count}: {why:?}")
         }
-        Body::TimeoutNow | Body::InstallSnapshot(_) | Body::InstallSnapshotReply(_) => String::new(),
+        Body::InstallSnapshot(install) => {
+            let (last, size, end) = (install.meta.last, install.meta.size, install.chunk.len() as u64);
+            format!("up to {last}, bytes {}..{} of {size}", install.offset, install.offset + end)
+        }
+        Body::InstallSnapshotReply(reply) => format!("up to {}, has {}", reply.last, reply.received),
+        Body::SnapshotRequest { at_least } => format!("at least up to {at_least}"),
+        Body::TimeoutNow => String::new(),
     }
 }
 
@@ -99,6 +105,10 @@ pub(super) fn membership(membership: &Membership) -> String {
 
 pub(super) fn persist(request: &Persist) -> String {
     let mut parts = Vec::new();
+    if let Some(new) = &request.mark {
+        let what = if new.keeps_entries { "forgets the log up to" } else { "begins the log anew behind" };
+        parts.push(format!("{what} {}", new.mark.last));
+    }
     if let Some(from) = request.truncate_from {
         parts.push(format!("cuts from {from}"));
     }
@@ -128,8 +138,19 @@ pub(super) fn action(action: &Action) -> Option<String> {
         Action::Notice(Notice::TransferBegan { to }) => format!("hands over to {to}"),
         Action::Notice(Notice::TransferEnded { to }) => format!("gives up handing over to {to}"),
         Action::Notice(Notice::MembershipAppended { .. }) => return None,
+        Action::Notice(Notice::Compacted { mark }) => format!("forgets its log up to {mark}"),
+        Action::Notice(Notice::SnapshotTaken { last }) => format!("has a snapshot up to {last}"),
+        Action::Notice(Notice::SnapshotSending { to, last }) => format!("sends {to} a snapshot up to {last}"),
+        Action::Notice(Notice::SnapshotInstalled { last }) => format!("begins anew behind {last}"),
         Action::Notice(notice) => format!("{notice:?}"),
-        Action::Send(_) | Action::Persist(_) | Action::Apply(_) | Action::Load(_) => return None,
+        Action::Send(_)
+        | Action::Persist(_)
+        | Action::Apply(_)
+        | Action::Load(_)
+        | Action::TakeSnapshot(_)
+        | Action::LoadChunk(_)
+        | Action::StoreChunk(_)
+        | Action::RestoreSnapshot(_) => return None,
     })
 }
 

@@ -1,13 +1,16 @@
 //! Short words: ids, logs and messages out of plain numbers.
 
 use raft_core::bytes::Bytes;
+use raft_core::mem::MemLog;
 use raft_core::{
-    Append, AppendReply, Batches, Body, Config, Conflict, Entries, EntryKind, Heartbeat, HeartbeatReply,
-    LogIndex, Member, MemberRole, Membership, Message, NewMark, NodeId, Position, SnapshotMark, Term,
-    VoteRequest,
+    Append, AppendReply, Batches, Body, Config, Conflict, Entries, EntryKind, HardState, Heartbeat,
+    HeartbeatReply, LogIndex, LogStore, Member, MemberRole, Membership, Message, NewMark, NodeId, Persist,
+    PersistId, Position, SnapshotMark, SnapshotMeta, Term, VoteRequest,
 };
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
+
+use super::snapshots::keep;
 
 pub(crate) fn node(id: u64) -> NodeId {
     NodeId::new(id)
@@ -34,6 +37,27 @@ pub(crate) fn config(id: u64) -> Config {
 
 pub(crate) fn voters(count: u64) -> Membership {
     Membership::of_voters((1..=count).map(node)).expect("ids are valid")
+}
+
+/// CRC-32C.
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    raft_proto::crc32c(bytes)
+}
+
+/// A node's store whose log begins behind `last`, with the snapshot of what was before.
+pub(crate) fn store_behind(last: Position, membership: Membership) -> MemLog {
+    let mut store = MemLog::new();
+    let meta = SnapshotMeta { last, membership: membership.clone(), size: 0, crc32c: 0 };
+    keep(&mut store, &meta, b"");
+    let request = Persist {
+        id: PersistId::new(1),
+        mark: Some(new_log(last, membership)),
+        truncate_from: None,
+        entries: Batches::new(),
+        hard_state: Some(HardState { term: last.term, vote: None, commit: last.index }),
+    };
+    store.persist(request).expect("an empty log");
+    store
 }
 
 /// A log that begins behind `last`.
@@ -141,6 +165,7 @@ pub(crate) fn kind(message: &Message) -> &'static str {
         Body::HeartbeatReply(_) => "heartbeat reply",
         Body::InstallSnapshot(_) => "install snapshot",
         Body::InstallSnapshotReply(_) => "install snapshot reply",
+        Body::SnapshotRequest { .. } => "snapshot request",
         Body::TimeoutNow => "timeout now",
         Body::Read { .. } => "read",
         Body::ReadReply { .. } => "read reply",

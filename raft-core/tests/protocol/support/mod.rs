@@ -7,10 +7,12 @@
 mod cluster;
 mod make;
 mod peer;
+mod snapshots;
 
 pub(crate) use cluster::{Cluster, carries_entries};
 pub(crate) use make::{
-    Dice, append, append_reply, at, batch, batches, config, ends_at, heartbeat, heartbeat_reply, index,
-    joint, kind, message, new_log, node, payload, refused, term, vote, voters, with_learner,
+    Dice, append, append_reply, at, batch, batches, config, crc32c, ends_at, heartbeat, heartbeat_reply,
+    index, joint, kind, message, new_log, node, payload, refused, store_behind, term, vote, voters,
+    with_learner,
 };
 pub(crate) use peer::{Applied, Peer};

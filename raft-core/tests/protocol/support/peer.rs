@@ -6,10 +6,11 @@ use raft_core::mem::MemLog;
 use raft_core::{
     Action, Batches, Body, ChangeError, Config, EntryKind, HardState, Load, LogIndex, LogStore, Membership,
     MembershipChange, Message, NodeId, Notice, Persist, PersistId, Position, ProposeError, Raft, Recovered,
-    RoleName, Status, Term, TransferError,
+    RoleName, SnapshotStore, Status, Term, TransferError,
 };
 
 use super::make::{self, at, node};
+use super::snapshots::Written;
 
 /// An entry that was handed out for applying.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,12 @@ pub(crate) struct Peer {
     pub(crate) told: Vec<Action>,
     /// How many requests were made.
     pub(crate) persists: u64,
+    /// Bytes of a snapshot that comes in.
+    pub(super) incoming: Vec<u8>,
+    /// A snapshot that is not durable yet.
+    pub(super) unsynced_snapshot: Option<Written>,
+    /// It stays so until the test completes it.
+    pub(crate) is_snapshot_slow: bool,
     seen: (Term, LogIndex),
 }
 
@@ -95,8 +102,13 @@ impl Peer {
     pub(crate) fn reopen(config: Config, mut store: MemLog) -> Self {
         let recovered = store.recover().expect("memory does not fail");
         let memberships = memberships(&mut store, &recovered);
-        let raft = Raft::restore(config, recovered, memberships).expect("a node's past");
-        Self::around(raft, store)
+        let snapshot = store.recover_snapshot().expect("memory does not fail");
+        let raft = Raft::restore(config, recovered, snapshot.clone(), memberships).expect("a node's past");
+        let mut peer = Self::around(raft, store);
+        if let Some(meta) = snapshot {
+            peer.carry_out_snapshot(Action::RestoreSnapshot(meta));
+        }
+        peer
     }
 
     fn around(raft: Raft, store: MemLog) -> Self {
@@ -114,6 +126,9 @@ impl Peer {
             loads: Vec::new(),
             told: Vec::new(),
             persists: 0,
+            incoming: Vec::new(),
+            unsynced_snapshot: None,
+            is_snapshot_slow: false,
             seen,
         }
     }
@@ -255,7 +270,7 @@ impl Peer {
                     self.answer_load();
                 }
             }
-            action => self.told.push(action),
+            action => self.carry_out_snapshot(action),
         }
     }
 
@@ -285,14 +300,16 @@ impl Peer {
         let hard = self.durable.hard_state();
         let in_term = hard.term >= message.term;
         let is_later = hard.term > message.term;
+        let durable = self.durable.last().max(self.snapshot_last());
         let has = |position: Position| {
-            position == Position::ZERO || self.durable.term_at(position.index) == Some(position.term)
+            position.index <= self.snapshot_last()
+                || self.durable.term_at(position.index) == Some(position.term)
         };
         let is_kept = match &message.body {
             Body::VoteReply(reply) if reply.granted => in_term && (is_later || hard.vote == Some(message.to)),
             Body::Vote(vote) => in_term && (is_later || hard.vote == Some(message.from)) && has(vote.last),
-            Body::AppendReply(reply) => in_term && (is_later || self.durable.last() >= reply.durable),
-            Body::HeartbeatReply(reply) => in_term && (is_later || self.durable.last() >= reply.durable),
+            Body::AppendReply(reply) => in_term && (is_later || durable >= reply.durable),
+            Body::HeartbeatReply(reply) => in_term && (is_later || durable >= reply.durable),
             Body::Append(append) => {
                 // No append leaves without a verified previous position (S19, S109).
                 let next = append.prev.index.next();
@@ -311,7 +328,11 @@ impl Peer {
         let (term, commit) = self.seen;
         assert!(status.term >= term && status.commit >= commit, "{:?}, then {status:?}", self.seen);
         assert!(status.applied <= status.commit && status.commit <= status.last.index, "{status:?}");
-        assert!(status.durable <= self.durable.last(), "{status:?}, durable {}", self.durable.last());
+        assert!(
+            status.durable <= self.durable.last().max(self.snapshot_last()),
+            "{status:?}, durable {}",
+            self.durable.last()
+        );
         for peer in status.peers.iter().filter(|peer| peer.id != status.id) {
             assert!(peer.next > peer.matched, "{peer:?}");
             assert!(peer.matched <= status.last.index, "{peer:?}");

@@ -1953,8 +1953,6 @@ pub struct InstallSnapshotReply {
     pub last: ::protobuf::MessageField<Position>,
     // @@protoc_insertion_point(field:raft.v1.InstallSnapshotReply.received)
     pub received: u64,
-    // @@protoc_insertion_point(field:raft.v1.InstallSnapshotReply.installed)
-    pub installed: bool,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.InstallSnapshotReply.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -1991,9 +1989,6 @@ impl ::protobuf::Message for InstallSnapshotReply {
                 24 => {
                     self.received = is.read_uint64()?;
                 },
-                32 => {
-                    self.installed = is.read_bool()?;
-                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -2016,9 +2011,6 @@ impl ::protobuf::Message for InstallSnapshotReply {
         if self.received != 0 {
             my_size += ::protobuf::rt::uint64_size(3, self.received);
         }
-        if self.installed != false {
-            my_size += 1 + 1;
-        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -2033,9 +2025,6 @@ impl ::protobuf::Message for InstallSnapshotReply {
         }
         if self.received != 0 {
             os.write_uint64(3, self.received)?;
-        }
-        if self.installed != false {
-            os.write_bool(4, self.installed)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -2057,7 +2046,6 @@ impl ::protobuf::Message for InstallSnapshotReply {
         self.round = 0;
         self.last.clear();
         self.received = 0;
-        self.installed = false;
         self.special_fields.clear();
     }
 
@@ -2066,7 +2054,96 @@ impl ::protobuf::Message for InstallSnapshotReply {
             round: 0,
             last: ::protobuf::MessageField::none(),
             received: 0,
-            installed: false,
+            special_fields: ::protobuf::SpecialFields::new(),
+        };
+        &instance
+    }
+}
+
+// @@protoc_insertion_point(message:raft.v1.SnapshotRequest)
+#[derive(PartialEq,Clone,Default,Debug)]
+pub struct SnapshotRequest {
+    // message fields
+    // @@protoc_insertion_point(field:raft.v1.SnapshotRequest.at_least)
+    pub at_least: u64,
+    // special fields
+    // @@protoc_insertion_point(special_field:raft.v1.SnapshotRequest.special_fields)
+    pub special_fields: ::protobuf::SpecialFields,
+}
+
+impl<'a> ::std::default::Default for &'a SnapshotRequest {
+    fn default() -> &'a SnapshotRequest {
+        <SnapshotRequest as ::protobuf::Message>::default_instance()
+    }
+}
+
+impl SnapshotRequest {
+    pub fn new() -> SnapshotRequest {
+        ::std::default::Default::default()
+    }
+}
+
+impl ::protobuf::Message for SnapshotRequest {
+    const NAME: &'static str = "SnapshotRequest";
+
+    fn is_initialized(&self) -> bool {
+        true
+    }
+
+    fn merge_from(&mut self, is: &mut ::protobuf::CodedInputStream<'_>) -> ::protobuf::Result<()> {
+        while let Some(tag) = is.read_raw_tag_or_eof()? {
+            match tag {
+                8 => {
+                    self.at_least = is.read_uint64()?;
+                },
+                tag => {
+                    ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
+                },
+            };
+        }
+        ::std::result::Result::Ok(())
+    }
+
+    // Compute sizes of nested messages
+    #[allow(unused_variables)]
+    fn compute_size(&self) -> u64 {
+        let mut my_size = 0;
+        if self.at_least != 0 {
+            my_size += ::protobuf::rt::uint64_size(1, self.at_least);
+        }
+        my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
+        self.special_fields.cached_size().set(my_size as u32);
+        my_size
+    }
+
+    fn write_to_with_cached_sizes(&self, os: &mut ::protobuf::CodedOutputStream<'_>) -> ::protobuf::Result<()> {
+        if self.at_least != 0 {
+            os.write_uint64(1, self.at_least)?;
+        }
+        os.write_unknown_fields(self.special_fields.unknown_fields())?;
+        ::std::result::Result::Ok(())
+    }
+
+    fn special_fields(&self) -> &::protobuf::SpecialFields {
+        &self.special_fields
+    }
+
+    fn mut_special_fields(&mut self) -> &mut ::protobuf::SpecialFields {
+        &mut self.special_fields
+    }
+
+    fn new() -> SnapshotRequest {
+        SnapshotRequest::new()
+    }
+
+    fn clear(&mut self) {
+        self.at_least = 0;
+        self.special_fields.clear();
+    }
+
+    fn default_instance() -> &'static SnapshotRequest {
+        static instance: SnapshotRequest = SnapshotRequest {
+            at_least: 0,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
@@ -3402,6 +3479,55 @@ impl Message {
             ProposeReply::new()
         }
     }
+
+    // .raft.v1.SnapshotRequest snapshot_request = 19;
+
+    pub fn snapshot_request(&self) -> &SnapshotRequest {
+        match self.body {
+            ::std::option::Option::Some(message::Body::SnapshotRequest(ref v)) => v,
+            _ => <SnapshotRequest as ::protobuf::Message>::default_instance(),
+        }
+    }
+
+    pub fn clear_snapshot_request(&mut self) {
+        self.body = ::std::option::Option::None;
+    }
+
+    pub fn has_snapshot_request(&self) -> bool {
+        match self.body {
+            ::std::option::Option::Some(message::Body::SnapshotRequest(..)) => true,
+            _ => false,
+        }
+    }
+
+    // Param is passed by value, moved
+    pub fn set_snapshot_request(&mut self, v: SnapshotRequest) {
+        self.body = ::std::option::Option::Some(message::Body::SnapshotRequest(v))
+    }
+
+    // Mutable pointer to the field.
+    pub fn mut_snapshot_request(&mut self) -> &mut SnapshotRequest {
+        if let ::std::option::Option::Some(message::Body::SnapshotRequest(_)) = self.body {
+        } else {
+            self.body = ::std::option::Option::Some(message::Body::SnapshotRequest(SnapshotRequest::new()));
+        }
+        match self.body {
+            ::std::option::Option::Some(message::Body::SnapshotRequest(ref mut v)) => v,
+            _ => panic!(),
+        }
+    }
+
+    // Take field
+    pub fn take_snapshot_request(&mut self) -> SnapshotRequest {
+        if self.has_snapshot_request() {
+            match self.body.take() {
+                ::std::option::Option::Some(message::Body::SnapshotRequest(v)) => v,
+                _ => panic!(),
+            }
+        } else {
+            SnapshotRequest::new()
+        }
+    }
 }
 
 impl ::protobuf::Message for Message {
@@ -3467,6 +3593,9 @@ impl ::protobuf::Message for Message {
                 },
                 146 => {
                     self.body = ::std::option::Option::Some(message::Body::ProposeReply(is.read_message()?));
+                },
+                154 => {
+                    self.body = ::std::option::Option::Some(message::Body::SnapshotRequest(is.read_message()?));
                 },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
@@ -3551,6 +3680,10 @@ impl ::protobuf::Message for Message {
                     let len = v.compute_size();
                     my_size += 2 + ::protobuf::rt::compute_raw_varint64_size(len) + len;
                 },
+                &message::Body::SnapshotRequest(ref v) => {
+                    let len = v.compute_size();
+                    my_size += 2 + ::protobuf::rt::compute_raw_varint64_size(len) + len;
+                },
             };
         }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
@@ -3615,6 +3748,9 @@ impl ::protobuf::Message for Message {
                 &message::Body::ProposeReply(ref v) => {
                     ::protobuf::rt::write_message_field_with_cached_size(18, v, os)?;
                 },
+                &message::Body::SnapshotRequest(ref v) => {
+                    ::protobuf::rt::write_message_field_with_cached_size(19, v, os)?;
+                },
             };
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
@@ -3637,6 +3773,7 @@ impl ::protobuf::Message for Message {
         self.from = 0;
         self.to = 0;
         self.term = 0;
+        self.body = ::std::option::Option::None;
         self.body = ::std::option::Option::None;
         self.body = ::std::option::Option::None;
         self.body = ::std::option::Option::None;
@@ -3704,6 +3841,8 @@ pub mod message {
         Propose(super::Propose),
         // @@protoc_insertion_point(oneof_field:raft.v1.Message.propose_reply)
         ProposeReply(super::ProposeReply),
+        // @@protoc_insertion_point(oneof_field:raft.v1.Message.snapshot_request)
+        SnapshotRequest(super::SnapshotRequest),
     }
 
     impl ::protobuf::Oneof for Body {
