@@ -53,6 +53,15 @@ impl Memberships {
         unsettled.into_iter().any(|(_, membership)| membership.can_lead(id))
     }
 
+    /// Whether nobody but this node votes, as of a membership that is committed.
+    pub(crate) fn is_only_voter(&self, id: NodeId, commit: LogIndex) -> bool {
+        let current = self.current();
+        let others = current.members().iter().filter(|member| member.id != id);
+        self.current_index() <= commit
+            && current.is_voter(id)
+            && others.filter(|member| current.is_voter(member.id)).count() == 0
+    }
+
     /// A membership entry was appended.
     pub(crate) fn push(&mut self, index: LogIndex, membership: Membership) {
         self.history.push_back((index, membership));

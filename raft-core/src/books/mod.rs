@@ -4,6 +4,7 @@ pub(crate) mod applying;
 pub(crate) mod disk;
 pub(crate) mod forwards;
 pub(crate) mod inflight;
+pub(crate) mod lease;
 pub(crate) mod log;
 pub(crate) mod memberships;
 pub(crate) mod origins;
@@ -46,6 +47,8 @@ pub(crate) struct Books {
     pub(crate) snapshots: Snapshots,
     pub(crate) outbox: Outbox,
     pub(crate) local_reads: LocalReads,
+    /// How many answers were given on a lease.
+    pub(crate) lease_read_count: u64,
     pub(crate) forwards: Forwards,
     pub(crate) clock: Clock,
     /// The last campaign of this node.
@@ -55,7 +58,7 @@ pub(crate) struct Books {
 }
 
 /// Ticks since something happened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     /// Since a leader was heard, a vote given, or a campaign begun. At a leader: since the quorum
     /// was checked.
@@ -64,6 +67,9 @@ pub(crate) struct Clock {
     pub(crate) election_timeout: u32,
     /// At a leader: since the last heartbeat. Elsewhere: since reads were sent on.
     pub(crate) beat_elapsed: u32,
+    /// Since a leader was heard, whatever happened in between. A restarted node may have heard one
+    /// just before; `u32::MAX` if there never was one.
+    pub(crate) leader_silence: u32,
 }
 
 impl Books {
@@ -85,9 +91,15 @@ impl Books {
 
     /// Begins to wait anew, for a newly drawn time (Raft §5.2).
     pub(crate) fn reset_clock(&mut self) {
+        self.draw_election_timeout();
+        self.clock.election_elapsed = 0;
+        self.clock.beat_elapsed = 0;
+    }
+
+    /// Draws anew how long to wait, from when the waiting began.
+    pub(crate) fn draw_election_timeout(&mut self) {
         let (low, high) = (self.config.election_timeout_ticks_min, self.config.election_timeout_ticks_max);
-        let election_timeout = self.rng.between(low, high);
-        self.clock = Clock { election_timeout, ..Clock::default() };
+        self.clock.election_timeout = self.rng.between(low, high);
     }
 
     /// A message of this node in its current term.
@@ -169,6 +181,18 @@ impl Books {
         self.log.compact(last);
         self.memberships.compact(index);
         self.outbox.notice(Notice::Compacted { mark: last });
+    }
+
+    /// Whether a leader's lease may rest on this node's word: then it neither votes for another
+    /// one nor campaigns. The role and the term do not matter: whoever adopts a later term, or
+    /// gives up its leader, has still been counted by it (diss. §6.4.1).
+    ///
+    /// The only voter of a committed membership gave its word to nobody: to lead, others would
+    /// need a membership that is not committed without it, and its own log would have that one.
+    pub(crate) fn is_lease_given(&self) -> bool {
+        self.config.has_leases()
+            && self.clock.leader_silence < self.config.election_timeout_ticks_min
+            && !self.memberships.is_only_voter(self.id(), self.commit())
     }
 
     /// Whether there is a term after this one; `u64::MAX` itself is none.

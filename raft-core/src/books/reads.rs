@@ -67,9 +67,20 @@ impl ReadQueue {
         }
     }
 
+    /// Whether reads wait that are not part of a round.
+    #[inline]
+    pub(crate) fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Reads that are not part of a round, and need none.
+    pub(crate) fn take_open(&mut self) -> Option<Asked> {
+        self.open.pop()
+    }
+
     /// Whether reads wait for a round, and another round may begin.
     pub(crate) fn wants_round(&self, rounds_max: u32) -> bool {
-        !self.open.is_empty() && self.rounds.len() < rounds_max as usize
+        self.has_open() && self.rounds.len() < rounds_max as usize
     }
 
     /// Everything open becomes part of this round.

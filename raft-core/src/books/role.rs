@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::books::lease::Lease;
 use crate::books::origins::Origins;
 use crate::books::progress::ProgressMap;
 use crate::books::reads::ReadQueue;
@@ -40,8 +41,10 @@ pub(crate) struct Follower {
     pub(crate) acknowledged: LogIndex,
     /// The leader waits for an answer, whether or not there is news.
     pub(crate) owes_answer: bool,
-    /// To whom the leader said that it hands over.
+    /// To whom the leader said that it hands over, in the newest round.
     pub(crate) transferee: Option<NodeId>,
+    /// The newest round of the leader.
+    pub(crate) leader_round: u64,
     /// The highest read round seen in an append.
     pub(crate) round: u64,
     /// Reads up to here were sent on to this leader.
@@ -58,9 +61,27 @@ impl Follower {
             acknowledged: commit,
             owes_answer: false,
             transferee: None,
+            leader_round: 0,
             round: 0,
             reads_sent: reads_done,
             has_asked_for_snapshot: false,
+        }
+    }
+
+    /// The leader is in this round; a heartbeat says to whom it hands over.
+    ///
+    /// An older message says nothing any more, and an append of a newer round takes back what
+    /// earlier rounds said: by answering it we vouch for a leader that no longer hands over, so we
+    /// must not go on listening to the target (S51).
+    pub(crate) fn note_round(&mut self, round: u64, transferee: Option<Option<NodeId>>) {
+        if round > self.leader_round {
+            self.leader_round = round;
+            self.transferee = None;
+        }
+        if round == self.leader_round
+            && let Some(transferee) = transferee
+        {
+            self.transferee = transferee;
         }
     }
 }
@@ -99,6 +120,8 @@ pub(crate) struct Leader {
     /// The last read round that was begun; every heartbeat begins one.
     pub(crate) round: u64,
     pub(crate) reads: ReadQueue,
+    /// Which rounds may spare reads a round.
+    pub(crate) lease: Lease,
     /// Which forwarded proposals were judged.
     pub(crate) origins: Origins,
     /// The membership calls for something once it is committed: it is joint, or has no place for

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use crate::books::lease::Lease;
 use crate::books::origins::Origins;
 use crate::books::progress::ProgressMap;
 use crate::books::reads::ReadQueue;
@@ -65,6 +66,9 @@ impl Machine {
         if !self.books.has_next_term() {
             return Err(CampaignError::NoTermLeft);
         }
+        if self.books.is_lease_given() {
+            return Err(CampaignError::LeaseGiven);
+        }
         if self.books.config.pre_vote {
             self.become_pre_candidate();
         } else {
@@ -106,6 +110,7 @@ impl Machine {
             term_start: last.next(),
             round: 0,
             reads: ReadQueue::default(),
+            lease: Lease::default(),
             origins: Origins::default(),
             transfer: None,
             is_in_flux: true,

@@ -39,6 +39,11 @@ impl Machine {
 
     /// What the role has to say. Some of it goes through the outbox.
     fn poll_role(&mut self) -> Option<Action> {
+        if self.answer_by_lease()
+            && let Some(action) = self.books.outbox.poll()
+        {
+            return Some(action);
+        }
         match &mut self.role {
             Role::Leader(leader) => {
                 if reading::begin_round(&self.books, leader) {

@@ -5,6 +5,7 @@
 
 mod change;
 mod drain;
+mod settings;
 mod snapshot;
 mod step;
 mod tick;
@@ -120,6 +121,8 @@ impl Machine {
             }
         }
         machine.books.commit_to(start.index);
+        // Nobody remembers when; it may have been just before the crash.
+        machine.books.clock.leader_silence = 0;
         Ok(machine)
     }
 
@@ -146,8 +149,14 @@ impl Machine {
             snapshots,
             outbox: Outbox::default(),
             local_reads: LocalReads::default(),
+            lease_read_count: 0,
             forwards: Forwards::default(),
-            clock: Clock::default(),
+            clock: Clock {
+                election_elapsed: 0,
+                election_timeout: 0,
+                beat_elapsed: 0,
+                leader_silence: u32::MAX,
+            },
             campaign: 0,
             load: LoadId::ZERO,
         };
@@ -308,16 +317,18 @@ impl Machine {
     }
 
     /// Whether a leader was heard within the shortest election timeout, so that other candidates
-    /// are not listened to (diss. §4.2.3). A leader hears itself as long as it hears a quorum.
+    /// are not listened to (diss. §4.2.3). A leader hears itself as long as it hears a quorum. Whoever
+    /// gave its word for a lease keeps it, even if it knows that leader no more.
     fn hears_leader(&self) -> bool {
-        match &self.role {
+        let hears_its_own = match &self.role {
             Role::Leader(_) => true,
             Role::Follower(follower) => {
                 follower.leader.is_some()
                     && self.books.clock.election_elapsed < self.books.config.election_timeout_ticks_min
             }
             Role::PreCandidate(_) | Role::Candidate(_) => false,
-        }
+        };
+        hears_its_own || self.books.is_lease_given()
     }
 
     /// A member's answer was taken: more may be committed, confirmed, or ready to be handed over.
@@ -377,6 +388,20 @@ impl Machine {
                 replication::want_commit(&mut self.books, leader, peer, index);
             }
         }
+    }
+
+    /// Answers reads that wait without a round, if this node leads and has a lease; whether it did.
+    fn answer_by_lease(&mut self) -> bool {
+        let Role::Leader(leader) = &mut self.role else { return false };
+        if !leader.reads.has_open() || !reading::has_lease(&self.books, leader) {
+            return false;
+        }
+        let mut waiting = Vec::new();
+        reading::answer_by_lease(&mut self.books, leader, |peer, index| waiting.push((peer, index)));
+        for (peer, index) in waiting {
+            replication::want_commit(&mut self.books, leader, peer, index);
+        }
+        true
     }
 
     /// Notes who a load is for. What was asked for before for the same is overtaken.

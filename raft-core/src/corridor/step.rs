@@ -84,10 +84,13 @@ impl Machine {
                 self.books.offend(from, Offence::OutsiderTerm);
                 return TermCheck::Drop;
             }
-            if self.books.config.check_quorum && matches!(body, Body::Vote(_)) && !self.is_wanted(from, body)
-            {
-                // Nor can a candidate that does not hear the leader itself (diss. §4.2.3).
-                return TermCheck::Drop;
+            if self.books.config.check_quorum && matches!(body, Body::Vote(_)) {
+                if !self.is_wanted(from, body) {
+                    // Nor can a candidate that does not hear the leader itself (diss. §4.2.3).
+                    return TermCheck::Drop;
+                }
+                // Whoever hands over has no lease, and from the next term on we vouch for it no more.
+                self.books.clock.leader_silence = u32::MAX;
             }
         }
         if leads {
@@ -156,8 +159,8 @@ impl Machine {
             }
             Body::PreVoteReply(reply) => self.on_pre_vote_reply(from, reply),
             Body::Vote(request) => {
-                let knows_leader = self.leader().is_some();
-                if election::on_vote(&mut self.books, knows_leader, from, request) {
+                let is_bound = self.leader().is_some() || self.books.is_lease_given();
+                if election::on_vote(&mut self.books, is_bound, from, request) {
                     self.books.reset_clock();
                 }
             }
@@ -215,9 +218,13 @@ impl Machine {
         }
     }
 
-    /// The leader of our term wants us to take over at once (S55).
+    /// The leader of our term wants us to take over at once (S55). While there are leases its
+    /// heartbeats must say so too: those are dated, so a late message of a transfer that was given
+    /// up is known as such (S51).
     fn on_timeout_now(&mut self, from: NodeId) {
-        if self.leader() == Some(from) && from != self.books.id() && self.books.is_electable() {
+        let Role::Follower(follower) = &self.role else { return };
+        let is_late = self.books.config.has_leases() && follower.transferee != Some(self.books.id());
+        if follower.leader == Some(from) && !is_late && self.books.is_electable() {
             self.become_candidate(true);
         }
     }
@@ -288,6 +295,7 @@ impl Machine {
             None => self.become_follower(self.books.term(), Some(from)),
         }
         self.books.clock.election_elapsed = 0;
+        self.books.clock.leader_silence = 0;
         true
     }
 

@@ -53,7 +53,9 @@ impl Machine {
         let clock = &mut self.books.clock;
         clock.election_elapsed = clock.election_elapsed.saturating_add(ticks);
         clock.beat_elapsed = clock.beat_elapsed.saturating_add(ticks);
+        clock.leader_silence = clock.leader_silence.saturating_add(ticks);
         if let Role::Leader(leader) = &mut self.role {
+            leader.lease.advance(ticks);
             sending::advance(&self.books, leader, ticks);
             if let Some(transfer) = &mut leader.transfer {
                 transfer.ticks = transfer.ticks.saturating_add(ticks);
@@ -65,7 +67,7 @@ impl Machine {
     }
 
     /// Does what is due now.
-    fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         proposing::expire(&mut self.books);
         match &mut self.role {
             Role::Leader(_) => self.act_leader(),
@@ -81,14 +83,12 @@ impl Machine {
     }
 
     fn act_campaign(&mut self) {
-        if self.books.clock.election_elapsed >= self.books.clock.election_timeout {
-            if self.books.is_electable() {
-                self.try_campaign().expect("an electable node that does not lead");
-            } else {
-                // Without a leader there is nobody to wait for any longer.
-                self.become_follower(self.books.term(), None);
-                self.books.reset_clock();
-            }
+        if self.books.clock.election_elapsed >= self.books.clock.election_timeout
+            && self.try_campaign().is_err()
+        {
+            // Without a leader there is nobody to wait for any longer.
+            self.become_follower(self.books.term(), None);
+            self.books.reset_clock();
         }
     }
 

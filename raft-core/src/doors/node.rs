@@ -10,7 +10,7 @@ use super::state_machine::StateMachine;
 use super::store::{LogStore, SnapshotStore};
 use super::transport::{Arrival, Transport};
 use super::waiting::{ProposalId, Waiting, WaitingReads};
-use crate::means::config::Config;
+use crate::means::config::{Config, ConfigError};
 use crate::words::action::{Action, ForwardResult, Load};
 use crate::words::batches::Batches;
 use crate::words::change::MembershipChange;
@@ -148,17 +148,35 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
         Ok(node)
     }
 
+    /// Goes on with other settings; see [`Raft::update_config`].
+    ///
+    /// # Errors
+    ///
+    /// If they are not acceptable. Then nothing changes.
+    pub fn update_config(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), ConfigError> {
+        self.raft.update_config(change)
+    }
+
     /// Time passes: one tick.
     pub fn tick(&mut self) {
-        self.raft.tick();
+        self.tick_many(1);
+    }
+
+    /// Time passes: this many ticks, as if one after the other with nothing coming in between.
+    ///
+    /// **With [`read_lease_ticks`](Config::read_lease_ticks), ticks must keep up with a monotonic
+    /// clock**: an owner that was paused gives all the ticks it missed before it pumps (N18).
+    pub fn tick_many(&mut self, ticks: u32) {
+        self.raft.tick_many(ticks);
         let timeout = u64::from(self.raft.config().proposal_timeout_ticks);
-        for id in self.waiting.tick(timeout) {
+        for id in self.waiting.tick(u64::from(ticks), timeout) {
             self.events.push_back(Event::Proposed { id, outcome: Outcome::Unknown });
         }
     }
 
-    /// Proposes a command, on any member: a leader appends it, others send it on.
-    /// [`Event::Proposed`] tells what became of it.
+    /// Proposes a command, on any member: a leader appends it, others send it on, unless
+    /// [`forward_proposals`](Config::forward_proposals) is off. [`Event::Proposed`] tells what
+    /// became of it.
     ///
     /// # Errors
     ///
@@ -166,7 +184,7 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     pub fn propose(&mut self, payload: &[u8]) -> Result<ProposalId, ProposeError> {
         match self.raft.propose(payload) {
             Ok(position) => Ok(self.waiting.add_appended(position)),
-            Err(ProposeError::NotLeader { .. }) => {
+            Err(ProposeError::NotLeader { .. }) if self.raft.config().forward_proposals => {
                 let forward = self.raft.forward(payload)?;
                 Ok(self.waiting.add_forwarded(forward))
             }
@@ -188,7 +206,7 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     ///
     /// # Errors
     ///
-    /// If this node leads, does not vote, or its disk does not answer.
+    /// If this node leads, does not vote, its disk does not answer, or a leader's lease rests on it.
     pub fn campaign(&mut self) -> Result<(), CampaignError> {
         self.raft.campaign()
     }

@@ -102,7 +102,41 @@ impl Raft {
         Ok(Self { machine, has_news: true })
     }
 
+    /// Goes on with other settings, all of them or, if they are not acceptable, none.
+    ///
+    /// They apply from now on. A limit that was lowered takes nothing back: whatever is over it
+    /// waits until there is room. The time until the next campaign is drawn anew if its range
+    /// changed. Times count from when the waiting began, so what is due by a shorter one happens at
+    /// once. Proposals that wait to be sent on still are if forwarding is switched off.
+    ///
+    /// ```
+    /// use raft_core::{Config, ConfigError, NodeId, Raft};
+    ///
+    /// let mut raft = Raft::join(Config::new(NodeId::new(1)))?;
+    /// raft.update_config(|config| config.inflight_messages_max = 8)?;
+    /// let refused = raft.update_config(|config| {
+    ///     config.inflight_messages_max = 4;
+    ///     config.seed += 1;
+    /// });
+    /// assert_eq!(refused, Err(ConfigError::Fixed("seed")));
+    /// assert_eq!(raft.config().inflight_messages_max, 8);
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If a setting would be out of its bounds; if `id` or `seed` would change; and, because the
+    /// members' leases rest on each other's settings, if [`read_lease_ticks`](Config::read_lease_ticks) would
+    /// become longer, or zero, or more than zero, or if there are leases and `election_timeout_ticks_min`
+    /// would become shorter. To do that, stop all members and start them with the new settings.
+    pub fn update_config(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), ConfigError> {
+        self.input().update_config(change)
+    }
+
     /// Time passes: one tick.
+    ///
+    /// With [`read_lease_ticks`](Config::read_lease_ticks), ticks must keep up with a monotonic
+    /// clock: after a pause, the missed ones come before anything else.
     pub fn tick(&mut self) {
         self.input().tick(1);
     }
@@ -167,7 +201,7 @@ impl Raft {
     ///
     /// # Errors
     ///
-    /// If this node leads, does not vote, or its disk does not answer.
+    /// If this node leads, does not vote, its disk does not answer, or a leader's lease rests on it.
     pub fn campaign(&mut self) -> Result<(), CampaignError> {
         self.input().try_campaign()
     }
@@ -346,6 +380,13 @@ impl Raft {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.machine.books.config
+    }
+
+    /// How many answers to reads needed no round, because this node led and had a lease. Reads that
+    /// were asked for between two drains share an answer.
+    #[must_use]
+    pub fn lease_read_count(&self) -> u64 {
+        self.machine.books.lease_read_count
     }
 
     /// How many messages broke this rule.

@@ -22,8 +22,8 @@ impl ProposalId {
 pub(super) struct Waiting {
     next: u64,
     now: u64,
-    /// When to look for proposals that have waited too long.
-    next_look: u64,
+    /// When we last looked for proposals that have waited too long.
+    last_look: u64,
     /// In the order of their indexes.
     appended: VecDeque<Appended>,
     /// Sent on, in the order of their numbers; nobody said where they stand yet.
@@ -101,14 +101,15 @@ impl Waiting {
         self.forwarded.drain(begin..begin + len).map(|waiting| waiting.id).collect()
     }
 
-    /// One tick later: the proposals that have waited for `timeout` ticks, give or take an eighth.
-    pub(super) fn tick(&mut self, timeout: u64) -> Vec<ProposalId> {
-        self.now += 1;
+    /// So many ticks later: the proposals that have waited for `timeout` ticks, give or take an
+    /// eighth.
+    pub(super) fn tick(&mut self, ticks: u64, timeout: u64) -> Vec<ProposalId> {
+        self.now += ticks;
         let mut expired = Vec::new();
-        if self.now < self.next_look {
+        if self.now - self.last_look < timeout / 8 {
             return expired;
         }
-        self.next_look = self.now + (timeout / 8).max(1);
+        self.last_look = self.now;
         let is_over = |since: u64| self.now - since >= timeout;
         self.appended.retain(|waiting| {
             if is_over(waiting.since) {

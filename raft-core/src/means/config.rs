@@ -1,4 +1,6 @@
 //! Settings of one node, their units, defaults and bounds.
+//!
+//! Knows what may change while the node runs, not what a change sets in motion.
 
 use core::{error, fmt};
 
@@ -40,6 +42,35 @@ pub struct Config {
     pub pre_vote: bool,
     /// Whether a leader that does not hear a quorum steps down (diss. §6.2). Default true.
     pub check_quorum: bool,
+    /// For so many of its own ticks after a round of heartbeats was sent that a quorum answered, a
+    /// leader answers reads without another round (diss. §6.4.1). Default 0: every read waits for a
+    /// round of its own, whatever clocks do. Needs `check_quorum`, and is at most
+    /// `election_timeout_ticks_min` - 2; at or below `heartbeat_ticks` it saves little.
+    ///
+    /// **All members must use the same setting**, and the same election timeout: a leader counts on
+    /// what the others refuse. Whoever heard a leader refuses to vote for anybody else, and to
+    /// campaign, until `election_timeout_ticks_min` ticks have passed, even if the leader or the
+    /// term changes meanwhile. A node that restarts has forgotten whom it heard, and waits as long
+    /// from its start, unless it is the only voter. Only a candidate that the leader itself wants
+    /// is exempt; a leader that hands over has no lease.
+    ///
+    /// How far clocks may drift apart: while the leader counts d ticks since it sent, less than
+    /// d + 1 of its tick periods have passed; and min ticks of a follower, counted from when it
+    /// heard, take at least min - 1 of its periods. So reads are linearizable as long as no clock
+    /// runs faster than another by more than the factor (`election_timeout_ticks_min` - 1) /
+    /// (`read_lease_ticks` + 1). With 20 and 14 that is 19 / 15: one clock may gain 26 % on
+    /// another.
+    ///
+    /// The clock that drives the ticks must be monotonic, and must go on while the machine sleeps.
+    /// **After a pause, the ticks that were missed come first**, by
+    /// [`tick_many`](crate::Raft::tick_many), before reads are taken or actions drained (N18). Else
+    /// a leader that slept takes an old lease for a new one.
+    pub read_lease_ticks: u32,
+    /// Whether proposals made elsewhere than at the leader are sent on to it. If not,
+    /// [`Node::propose`](crate::Node::propose) says who leads, for the client to go there itself,
+    /// and [`Raft::forward`](crate::Raft::forward) refuses. What other members send on is taken
+    /// all the same: they decide about their own clients. Default true.
+    pub forward_proposals: bool,
     /// Breaks exact ties between logs in elections; higher wins. Default 0.
     pub priority: i64,
     /// An entry is committed only when voters in so many failure domains have it, beside the
@@ -106,6 +137,15 @@ pub enum ConfigError {
     ElectionTimeoutMax,
     /// A limit is zero.
     ZeroLimit(&'static str),
+    /// `read_lease_ticks` without `check_quorum`: nobody would refuse another leader.
+    LeaseWithoutCheckQuorum,
+    /// `read_lease_ticks` is above `election_timeout_ticks_min` - 2: the lease could outlast what
+    /// the others refuse.
+    LeaseTooLong,
+    /// This setting cannot change while the node runs.
+    Fixed(&'static str),
+    /// Changing this setting like this, while the node runs, could break a lease that is given.
+    LeaseGiven(&'static str),
 }
 
 impl fmt::Display for ConfigError {
@@ -120,6 +160,14 @@ impl fmt::Display for ConfigError {
                 "election_timeout_ticks_max must not be below election_timeout_ticks_min, nor above 2^30",
             ),
             Self::ZeroLimit(name) => write!(f, "{name} must be at least 1"),
+            Self::LeaseWithoutCheckQuorum => f.write_str("read_lease_ticks needs check_quorum"),
+            Self::LeaseTooLong => {
+                f.write_str("read_lease_ticks must not be above election_timeout_ticks_min - 2")
+            }
+            Self::Fixed(name) => write!(f, "{name} cannot change while the node runs"),
+            Self::LeaseGiven(name) => {
+                write!(f, "{name} cannot change like this while members rely on read leases")
+            }
         }
     }
 }
@@ -138,6 +186,8 @@ impl Config {
             election_timeout_ticks_max: 20,
             pre_vote: true,
             check_quorum: true,
+            read_lease_ticks: 0,
+            forward_proposals: true,
             priority: 0,
             commit_domains_min: 1,
             entry_bytes_max: 1 << 20,
@@ -180,6 +230,12 @@ impl Config {
         {
             return Err(ConfigError::ElectionTimeoutMax);
         }
+        if self.has_leases() && !self.check_quorum {
+            return Err(ConfigError::LeaseWithoutCheckQuorum);
+        }
+        if self.has_leases() && self.read_lease_ticks > self.election_timeout_ticks_min.saturating_sub(2) {
+            return Err(ConfigError::LeaseTooLong);
+        }
         let limits = [
             ("commit_domains_min", self.commit_domains_min),
             ("entry_bytes_max", self.entry_bytes_max),
@@ -199,6 +255,33 @@ impl Config {
             Some((name, _)) => Err(ConfigError::ZeroLimit(name)),
             None => Ok(()),
         }
+    }
+
+    /// Whether members may answer reads on a lease, so that all must keep what leases rest on.
+    #[inline]
+    pub(crate) const fn has_leases(&self) -> bool {
+        self.read_lease_ticks > 0
+    }
+
+    /// Checks that a running node can go on with other settings.
+    ///
+    /// A lease rests on what other members refuse, and for how long. So while there are leases,
+    /// this node must not refuse for a shorter time, nor assume that others do so for longer.
+    pub(crate) fn check_change(&self, next: &Self) -> Result<(), ConfigError> {
+        next.validate()?;
+        if next.id != self.id {
+            return Err(ConfigError::Fixed("id"));
+        }
+        if next.seed != self.seed {
+            return Err(ConfigError::Fixed("seed"));
+        }
+        if self.has_leases() != next.has_leases() || self.read_lease_ticks < next.read_lease_ticks {
+            return Err(ConfigError::LeaseGiven("read_lease_ticks"));
+        }
+        if self.has_leases() && next.election_timeout_ticks_min < self.election_timeout_ticks_min {
+            return Err(ConfigError::LeaseGiven("election_timeout_ticks_min"));
+        }
+        Ok(())
     }
 }
 

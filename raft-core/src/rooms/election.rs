@@ -48,12 +48,13 @@ pub(crate) fn on_pre_vote(
     books.send(from, Body::PreVoteReply(VoteReply { campaign: request.campaign, granted }));
 }
 
-/// Answers a request for a vote in our own term. At most one candidate gets it (Raft §5.2), and the
-/// answer waits until that is durable (S1). Whether the vote was given.
-pub(crate) fn on_vote(books: &mut Books, knows_leader: bool, from: NodeId, request: VoteRequest) -> bool {
+/// Answers a request for a vote in our own term. At most one candidate gets it (Raft §5.2), none if
+/// this node `is_bound` to a leader, and the answer waits until that is durable (S1). Whether the vote
+/// was given.
+pub(crate) fn on_vote(books: &mut Books, is_bound: bool, from: NodeId, request: VoteRequest) -> bool {
     let is_free = match books.hard.vote {
         Some(voted) => voted == from,
-        None => !knows_leader,
+        None => !is_bound,
     };
     let granted = is_free && is_up_to_date(books, &request);
     let reply = Body::VoteReply(VoteReply { campaign: request.campaign, granted });

@@ -15,6 +15,7 @@ use crate::words::notice::Offence;
 /// without news, is answered right away.
 pub(crate) fn on_append(books: &mut Books, follower: &mut Follower, from: NodeId, append: Append) {
     follower.round = follower.round.max(append.round);
+    follower.note_round(append.round, None);
     let commit = books.commit();
     let (prev, batches) = if append.prev.index < commit {
         // Everything committed equals every leader's log (Raft §5.4), compacted or not.
@@ -42,7 +43,7 @@ pub(crate) fn on_append(books: &mut Books, follower: &mut Follower, from: NodeId
 /// Notes that the leader lives, and what it has committed as far as our logs are known to be
 /// equal (S16).
 pub(crate) fn on_heartbeat(books: &mut Books, follower: &mut Follower, from: NodeId, beat: Heartbeat) {
-    follower.transferee = beat.transferee;
+    follower.note_round(beat.round, Some(beat.transferee));
     books.commit_to(beat.commit.min(follower.verified));
     let reply = HeartbeatReply {
         round: beat.round,

@@ -40,6 +40,9 @@ pub(crate) fn forward(
     follower: &Follower,
     payload: &[u8],
 ) -> Result<ForwardId, ProposeError> {
+    if !books.config.forward_proposals {
+        return Err(ProposeError::ForwardingOff);
+    }
     if follower.leader.is_none() {
         return Err(ProposeError::NoLeader);
     }

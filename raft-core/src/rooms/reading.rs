@@ -7,6 +7,33 @@ use crate::words::action::Action;
 use crate::words::ids::{LogIndex, NodeId, ReadId};
 use crate::words::message::{Body, Refusal};
 
+/// Whether reads need no round, because a quorum has confirmed one that began a short while ago, and
+/// whoever did so votes for nobody else yet (diss. §6.4.1).
+///
+/// A leader that hands over wants somebody else to be elected, so it has no lease (S51). The quorum
+/// is that of the configurations in force now, whatever was in force when the round began (S53).
+pub(crate) fn has_lease(books: &Books, leader: &Leader) -> bool {
+    let lease_ticks = books.config.read_lease_ticks;
+    lease_ticks > 0
+        && leader.transfer.is_none()
+        && books.commit() >= leader.term_start
+        && leader.lease.covers(leader.progress.confirmed_round(), lease_ticks)
+}
+
+/// Answers all reads that wait and are not part of a round. The answers' remote addressees are given
+/// to `notify`.
+pub(crate) fn answer_by_lease(
+    books: &mut Books,
+    leader: &mut Leader,
+    mut notify: impl FnMut(NodeId, LogIndex),
+) {
+    let index = books.commit();
+    while let Some(asked) = leader.reads.take_open() {
+        books.lease_read_count += 1;
+        answer(books, asked, index, &mut notify);
+    }
+}
+
 /// Begins a round for all reads that wait, if any: they will see what is committed now.
 ///
 /// Before the first entry of the term is committed the leader may not know what was committed
@@ -31,13 +58,8 @@ pub(crate) fn answer_confirmed(
 ) {
     let confirmed = leader.progress.confirmed_round();
     while let Some(Confirmed { index, reads }) = leader.reads.confirm(confirmed) {
-        for Asked { asker, epoch, up_to } in reads {
-            if asker == books.id() {
-                ready(books, up_to, index);
-            } else {
-                books.send(asker, Body::ReadReply { epoch, request: up_to, result: Ok(index) });
-                notify(asker, index);
-            }
+        for asked in reads {
+            answer(books, asked, index, &mut notify);
         }
     }
 }
@@ -80,6 +102,16 @@ pub(crate) fn on_reply(
 pub(crate) fn refuse_all(books: &mut Books) {
     let asked = books.local_reads.asked;
     refuse_up_to(books, asked);
+}
+
+fn answer(books: &mut Books, asked: Asked, index: LogIndex, notify: &mut impl FnMut(NodeId, LogIndex)) {
+    let Asked { asker, epoch, up_to } = asked;
+    if asker == books.id() {
+        ready(books, up_to, index);
+    } else {
+        books.send(asker, Body::ReadReply { epoch, request: up_to, result: Ok(index) });
+        notify(asker, index);
+    }
 }
 
 fn refuse_up_to(books: &mut Books, up_to: ReadId) {

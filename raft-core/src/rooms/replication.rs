@@ -52,6 +52,7 @@ pub(crate) fn send_loaded(books: &mut Books, leader: &mut Leader, peer: NodeId, 
 /// Sends a heartbeat to every other member, beginning a new round.
 pub(crate) fn broadcast_heartbeat(books: &mut Books, leader: &mut Leader) {
     leader.round += 1;
+    leader.lease.begin(leader.round, books.config.read_lease_ticks);
     books.clock.beat_elapsed = 0;
     let (own, round, transferee) = (books.id(), leader.round, leader.transferee());
     for progress in leader.progress.iter_mut() {

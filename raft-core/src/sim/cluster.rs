@@ -76,6 +76,8 @@ pub(super) struct Seat {
     pub(super) node: Option<SimNode>,
     /// Neither ticks nor pumps before this step.
     pub(super) paused_until: u64,
+    /// Ticks that it slept through.
+    missed_ticks: u32,
     /// Steps per tick; clocks are skewed.
     tick_steps: u64,
 }
@@ -110,8 +112,8 @@ impl Cluster {
         let mut seats = BTreeMap::new();
         for id in &ids {
             world.disks.insert(*id, Disk::default());
-            let skew = u64::from(world.rng.between(0, 2));
-            seats.insert(*id, Seat { node: None, paused_until: 0, tick_steps: STEPS_PER_TICK - 1 + skew });
+            let tick_steps = u64::from(STEPS_PER_TICK - 1 + world.rng.between(0, 2));
+            seats.insert(*id, Seat { node: None, paused_until: 0, missed_ticks: 0, tick_steps });
         }
         Self { world: Rc::new(RefCell::new(world)), ids, seats, clients: Clients::default() }
     }
@@ -157,6 +159,7 @@ impl Cluster {
             return;
         }
         self.strike_network(id);
+        self.ambush(id);
         let is_up = self.seats[&id].node.is_some();
         let (crash, restart, pause, campaign, snapshot, lose_state) = {
             let world = &mut *self.world.borrow_mut();
@@ -254,13 +257,20 @@ impl Cluster {
         }
     }
 
+    /// Time passes. A node that was paused first gets the ticks it missed if there are leases, and
+    /// otherwise never: without leases, nothing may depend on how slow a clock is.
     fn tick(&mut self, id: NodeId) {
-        let now = self.world.borrow().now;
+        let world = &mut *self.world.borrow_mut();
         let seat = self.seats.get_mut(&id).expect("every node has a seat");
-        let is_due = now.is_multiple_of(seat.tick_steps) && now >= seat.paused_until;
-        if let Some(node) = seat.node.as_mut().filter(|_| is_due) {
-            node.tick();
-            self.world.borrow_mut().report.ticks += 1;
+        let is_due = world.now.is_multiple_of(seat.tick_steps);
+        if world.now < seat.paused_until {
+            seat.missed_ticks += u32::from(is_due && world.plan.read_lease_ticks > 0);
+            return;
+        }
+        let ticks = core::mem::take(&mut seat.missed_ticks) + u32::from(is_due);
+        if let Some(node) = seat.node.as_mut() {
+            node.tick_many(ticks);
+            world.report.ticks += u64::from(ticks);
         }
     }
 
@@ -303,10 +313,15 @@ impl Cluster {
         }
     }
 
-    /// An administrator changes the membership and moves leadership about.
+    /// An administrator changes settings and the membership, and moves leadership about.
     fn administer(&mut self, id: NodeId) {
         let world = &mut *self.world.borrow_mut();
         let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()) else { return };
+        if world.is_hostile && happens(&mut world.rng, world.plan.settings) {
+            let result = node.update_config(|config| world.plan.vary(config, &mut world.rng));
+            result.expect("what a node may start with it may change to");
+            world.report.note("settings changed");
+        }
         if !node.raft().is_leader() {
             return;
         }
@@ -366,8 +381,13 @@ impl Cluster {
         let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()).filter(|_| pumps) else {
             return;
         };
+        let lease_reads = node.raft().lease_read_count();
         let result = node.pump();
+        let lease_reads = node.raft().lease_read_count() - lease_reads;
         let world = &mut *self.world.borrow_mut();
+        if lease_reads > 0 {
+            world.report.note_many("read served by lease", lease_reads);
+        }
         world.checker.on_pump(id, node.raft(), &world.disks);
         if let Err(error) = result {
             world.checker.violate("a node stops only if its disk fails", format!("node {id}: {error:?}"));

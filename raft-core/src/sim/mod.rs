@@ -12,6 +12,7 @@
 //! assert!(report.count("committed") > 0);
 //! ```
 
+mod ambush;
 mod calm;
 mod checker;
 mod clients;

@@ -39,6 +39,11 @@ impl Network {
         }
     }
 
+    /// Cuts every link to a node; it can still be heard.
+    pub(super) fn deafen<'a>(&mut self, node: NodeId, nodes: impl Iterator<Item = &'a NodeId>) {
+        self.cut.extend(nodes.filter(|from| **from != node).map(|from| (*from, node)));
+    }
+
     /// Mends every link.
     pub(super) fn heal(&mut self) {
         self.cut.clear();

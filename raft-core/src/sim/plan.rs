@@ -25,7 +25,7 @@ impl Default for Options {
 }
 
 /// Steps between two ticks of a node whose clock is right.
-pub(super) const STEPS_PER_TICK: u64 = 8;
+pub(super) const STEPS_PER_TICK: u32 = 8;
 
 /// A probability in units of 1/65536.
 pub(super) type Chance = u32;
@@ -64,6 +64,10 @@ pub(super) struct Plan {
     pub(super) snapshot_fail: Chance,
     /// … or is slow to take it.
     pub(super) snapshot_busy: Chance,
+    pub(super) ambush: Chance,
+    pub(super) settings: Chance,
+    /// Of all nodes alike; zero in half of the runs.
+    pub(super) read_lease_ticks: u32,
 }
 
 impl Plan {
@@ -94,6 +98,9 @@ impl Plan {
             lose_state: swarm(rng, 40),
             snapshot_fail: swarm(rng, 10000),
             snapshot_busy: swarm(rng, 30000),
+            settings: swarm(rng, 500),
+            ambush: swarm(rng, 300),
+            read_lease_ticks: [0, 0, 0, 0, 1, 6, 20, 20][rng.between(0, 7) as usize],
         }
     }
 
@@ -101,14 +108,29 @@ impl Plan {
     pub(super) fn config(&self, id: NodeId, rng: &mut Rng) -> Config {
         let mut config = Config::new(id);
         config.seed = rng.next();
+        config.entry_bytes_max = 64;
+        config.read_lease_ticks = self.read_lease_ticks;
+        if self.read_lease_ticks > 0 {
+            // As short as the skew bears: a leader's clock may be one step in so many too slow, and a
+            // voter's one too fast.
+            let (slow, fast) = (STEPS_PER_TICK + 1, STEPS_PER_TICK - 1);
+            config.election_timeout_ticks_min = ((self.read_lease_ticks + 1) * slow).div_ceil(fast) + 1;
+            config.election_timeout_ticks_max = 2 * config.election_timeout_ticks_min;
+        }
+        self.vary(&mut config, rng);
+        config
+    }
+
+    /// Draws anew what may differ from node to node, and change while a node runs.
+    pub(super) fn vary(&self, config: &mut Config, rng: &mut Rng) {
         config.append_bytes_max = rng.between(1, 200);
         config.inflight_messages_max = rng.between(1, 8);
         config.inflight_bytes_max = rng.between(1, 1000);
         config.proposals_bytes_max = rng.between(100, 2000);
         config.forward_bytes_max = rng.between(20, 200);
+        config.forward_proposals = rng.between(0, 9) > 0;
         config.apply_bytes_max = rng.between(1, 500);
         config.tail_bytes_max = rng.between(1, 4000);
-        config.entry_bytes_max = 64;
         config.snapshot_log_entries = u64::from(rng.between(0, 3) * rng.between(3, 60));
         config.snapshot_log_bytes = u64::from(rng.between(0, 1) * rng.between(50, 3000));
         config.retained_entries = u64::from(rng.between(0, 2) * rng.between(0, 30));
@@ -118,8 +140,7 @@ impl Plan {
         config.read_rounds_max = rng.between(1, 4);
         config.pre_vote = rng.between(0, 9) > 0;
         // Without it, leaders that were overtaken stay long enough to be asked for stale reads.
-        config.check_quorum = rng.between(0, 9) > 2;
-        config
+        config.check_quorum = rng.between(0, 9) > 2 || self.read_lease_ticks > 0;
     }
 }
 

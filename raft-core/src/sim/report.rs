@@ -14,8 +14,9 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together.
-const EXPECTED: [&str; 34] = [
+const EXPECTED: [&str; 37] = [
     "acknowledged",
+    "ambush",
     "campaign against a live leader",
     "committed",
     "compacted",
@@ -40,7 +41,9 @@ const EXPECTED: [&str; 34] = [
     "read asked of an overtaken leader",
     "read refused",
     "read served",
+    "read served by lease",
     "restarted from a snapshot",
+    "settings changed",
     "snapshot failed",
     "snapshot installed",
     "snapshot requested",

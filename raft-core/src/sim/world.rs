@@ -16,7 +16,7 @@ use super::report::Report;
 use crate::means::rng::Rng;
 use crate::mem::MemLog;
 use crate::words::ids::NodeId;
-use crate::words::message::{Message, SnapshotMeta};
+use crate::words::message::{Body, Message, SnapshotMeta};
 use crate::words::persist::Persist;
 
 /// The world outside of the nodes.
@@ -44,6 +44,12 @@ impl World {
         let message = through_the_wire(message);
         let mut copies = 1;
         if self.is_hostile {
+            if let Body::TimeoutNow = message.body
+                && self.rng.between(0, 1) == 0
+            {
+                // It may not hear that it has been replaced.
+                self.network.deafen(message.from, self.disks.keys());
+            }
             if happens(&mut self.rng, self.plan.loss) {
                 self.report.note("message lost");
                 copies = 0;

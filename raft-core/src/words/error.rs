@@ -19,6 +19,8 @@ pub enum ProposeError {
     NoLeader,
     /// Leadership is being handed over; try again shortly.
     Transferring,
+    /// This node sends nothing on; ask the leader.
+    ForwardingOff,
     /// Too many bytes wait already; try again later.
     Busy {
         /// The limit that is reached, in bytes.
@@ -37,6 +39,7 @@ impl fmt::Display for ProposeError {
             Self::NotLeader { leader } => write!(f, "node {leader} leads"),
             Self::NoLeader => f.write_str("no leader is known"),
             Self::Transferring => f.write_str("leadership is being handed over"),
+            Self::ForwardingOff => f.write_str("this node does not send proposals on"),
             Self::Busy { bytes_max } => write!(f, "{bytes_max} bytes of proposals wait already"),
             Self::TooLarge { bytes_max } => write!(f, "the payload is over {bytes_max} bytes"),
         }
@@ -178,6 +181,9 @@ pub enum CampaignError {
     NoTermLeft,
     /// It asked for a snapshot because its state is lost.
     AwaitsSnapshot,
+    /// A leader may be answering reads on this node's word that it backs nobody else yet; see
+    /// [`Config::read_lease_ticks`](crate::Config::read_lease_ticks).
+    LeaseGiven,
 }
 
 impl fmt::Display for CampaignError {
@@ -188,6 +194,7 @@ impl fmt::Display for CampaignError {
             Self::DiskStalled => "this node's disk does not answer",
             Self::NoTermLeft => "there is no term left",
             Self::AwaitsSnapshot => "this node waits for a snapshot",
+            Self::LeaseGiven => "a leader's lease rests on this node",
         })
     }
 }

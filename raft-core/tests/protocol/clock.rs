@@ -22,7 +22,11 @@ fn sleepers() -> Vec<Peer> {
     stalled.is_disk_slow = true;
     stalled.raft.propose(b"x").expect("it leads");
     stalled.drain();
-    vec![waiting, asking, leading, transferring, stalled]
+    let mut leased = crate::reads_lease::leader();
+    crate::reads_lease::lend(&mut leased);
+    let mut bound = crate::reads_lease::follower();
+    bound.restart();
+    vec![waiting, asking, leading, transferring, stalled, leased, bound]
 }
 
 /// All that a node wants done now.

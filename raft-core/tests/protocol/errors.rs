@@ -42,13 +42,16 @@ fn every_setting_has_bounds() {
         assert_eq!(error, ConfigError::ZeroLimit(name));
         assert!(error.to_string().contains(name));
     }
-    let others: [(Change, ConfigError); 6] = [
+    let others: [(Change, ConfigError); 9] = [
         (|c| c.id = node(0), ConfigError::Id),
         (|c| c.id = node(u64::MAX), ConfigError::Id),
         (|c| c.heartbeat_ticks = 0, ConfigError::HeartbeatTicks),
         (|c| c.election_timeout_ticks_min = 1, ConfigError::ElectionTimeoutMin),
         (|c| c.election_timeout_ticks_max = 5, ConfigError::ElectionTimeoutMax),
         (|c| c.election_timeout_ticks_max = u32::MAX, ConfigError::ElectionTimeoutMax),
+        (|c| (c.read_lease_ticks, c.check_quorum) = (5, false), ConfigError::LeaseWithoutCheckQuorum),
+        (|c| c.read_lease_ticks = 9, ConfigError::LeaseTooLong),
+        (|c| c.read_lease_ticks = u32::MAX, ConfigError::LeaseTooLong),
     ];
     for (change, error) in others {
         assert_eq!(broken(change), error);
@@ -126,6 +129,7 @@ fn campaigns_are_refused_with_the_reason() {
     let texts = [
         ProposeError::NoLeader.to_string(),
         ProposeError::NotLeader { leader: node(1) }.to_string(),
+        ProposeError::ForwardingOff.to_string(),
         ProposeError::Busy { bytes_max: 1 }.to_string(),
         ProposeError::TooLarge { bytes_max: 1 }.to_string(),
         ReadError::NoLeader.to_string(),

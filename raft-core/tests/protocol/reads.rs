@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 /// The reads that were answered: up to which one, and what they must see.
-fn ready(peer: &Peer) -> Vec<(u64, u64)> {
+pub(crate) fn ready(peer: &Peer) -> Vec<(u64, u64)> {
     let of = |action: &Action| match action {
         Action::ReadReady { up_to, index } => Some((up_to.get(), index.get())),
         _ => None,
@@ -16,7 +16,8 @@ fn ready(peer: &Peer) -> Vec<(u64, u64)> {
     peer.told.iter().filter_map(of).collect()
 }
 
-fn refused(peer: &Peer) -> Vec<u64> {
+/// The reads that were refused: up to which one.
+pub(crate) fn refused(peer: &Peer) -> Vec<u64> {
     let of = |action: &Action| match action {
         Action::ReadRefused { up_to } => Some(up_to.get()),
         _ => None,
@@ -24,7 +25,8 @@ fn refused(peer: &Peer) -> Vec<u64> {
     peer.told.iter().filter_map(of).collect()
 }
 
-fn read(peer: &mut Peer) -> ReadId {
+/// Asks for a read, and works.
+pub(crate) fn read(peer: &mut Peer) -> ReadId {
     let id = peer.raft.read().expect("a leader is known");
     peer.drain();
     id
@@ -40,7 +42,7 @@ fn leader() -> Peer {
 }
 
 /// The round of the newest heartbeat that left.
-fn round(peer: &mut Peer) -> u64 {
+pub(crate) fn round(peer: &mut Peer) -> u64 {
     let beats = peer.take(|message| kind(message) == "heartbeat").into_iter();
     let round = |body| if let Body::Heartbeat(beat) = body { beat.round } else { 0 };
     beats.map(|beat| round(beat.body)).max().expect("a heartbeat left")

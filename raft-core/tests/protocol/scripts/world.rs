@@ -90,6 +90,16 @@ impl World {
     fn set_up(&mut self, words: &[&str]) -> Result<(), String> {
         match words {
             ["nodes", count] => self.cluster = Cluster::of(number(count)?),
+            ["nodes", count, lease] => {
+                let (count, lease) = (number(count)?, value(lease, "lease=")?);
+                let read_lease_ticks = u32::try_from(lease).map_err(|error| error.to_string())?;
+                let leased = |id| {
+                    let mut config = config(id);
+                    config.read_lease_ticks = read_lease_ticks;
+                    Peer::found(config, voters(count))
+                };
+                self.cluster = Cluster::from_peers((1..=count).map(leased));
+            }
             ["join", id] => self.cluster.join(number(id)?),
             ["past", id, term, vote, commit, log] => {
                 let id = number(id)?;
@@ -99,7 +109,7 @@ impl World {
                 let count = self.cluster.peers.len() as u64;
                 self.cluster.peers.insert(id, Peer::with_log(config(id), voters(count), hard, &log));
             }
-            _ => return Err("nodes COUNT, join ID, past ID term=T vote=V commit=C log=T,T,T".to_owned()),
+            _ => return Err("nodes COUNT [lease=L], join ID, past ID term=T vote=V commit=C log=T,T,T".to_owned()),
         }
         for (id, peer) in &self.cluster.peers {
             self.seen.insert(*id, Seen::of(peer));
@@ -349,6 +359,7 @@ fn commands_that_make_no_sense_are_refused() {
         "persist 1",
         "restart 1",
         "nodes",
+        "nodes 3 5",
         "change 1 voter",
         "change 1 elect 2",
         "past 1 log=1",
