@@ -264,8 +264,9 @@ fn acknowledge(
     progress.inflight.acknowledge(durable);
     let is_requested = progress.sending.as_ref().is_some_and(|sending| sending.is_requested);
     if progress.mode == Mode::Snapshot && received >= books.log.mark().index && !is_requested {
-        // The snapshot is in force, or some other leader's entries led it here.
-        progress.replicate_from(received.next());
+        // The snapshot is in force, or some other leader's entries led it here. This answer may be an
+        // old one (S13).
+        progress.replicate_from(received.max(progress.matched).next());
     }
     has_risen
 }
