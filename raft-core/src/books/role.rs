@@ -70,8 +70,8 @@ impl Follower {
 
     /// The leader is in this round; a heartbeat says to whom it hands over.
     ///
-    /// An older message says nothing any more, and an append of a newer round takes back what
-    /// earlier rounds said: by answering it we vouch for a leader that no longer hands over, so we
+    /// An older message says nothing any more, and whatever else comes from a newer round takes back
+    /// what earlier ones said: by answering it we vouch for a leader that no longer hands over, so we
     /// must not go on listening to the target (S51).
     pub(crate) fn note_round(&mut self, round: u64, transferee: Option<Option<NodeId>>) {
         if round > self.leader_round {

@@ -29,6 +29,7 @@ pub(crate) fn on_chunk(
         return books.offend(from, offence);
     }
     follower.round = follower.round.max(install.round);
+    follower.note_round(install.round, None);
     let (last, term) = (install.meta.last, books.term());
     if !is_needed(books, last) {
         // The log leads up to it, so there is nothing to send, and the ordinary answer: how far the

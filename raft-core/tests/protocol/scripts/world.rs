@@ -109,7 +109,11 @@ impl World {
                 let count = self.cluster.peers.len() as u64;
                 self.cluster.peers.insert(id, Peer::with_log(config(id), voters(count), hard, &log));
             }
-            _ => return Err("nodes COUNT [lease=L], join ID, past ID term=T vote=V commit=C log=T,T,T".to_owned()),
+            _ => {
+                return Err(
+                    "nodes COUNT [lease=L], join ID, past ID term=T vote=V commit=C log=T,T,T".to_owned()
+                );
+            }
         }
         for (id, peer) in &self.cluster.peers {
             self.seen.insert(*id, Seen::of(peer));
