@@ -7,7 +7,7 @@ use super::plan::happens;
 use crate::words::ids::NodeId;
 
 impl Cluster {
-    /// A leader hears nobody from now on. Of the others some restart, so that they forget whom they
+    /// A leader hears nobody and is heard by nobody from now on. Of the others some restart, so that they forget whom they
     /// heard, and one campaigns at once, if it is free to.
     ///
     /// Chance alone brings all of that together too seldom, within the few ticks of a lease.
@@ -21,6 +21,7 @@ impl Cluster {
             }
             world.report.note("ambush");
             world.network.deafen(leader, others.iter());
+            world.network.mute(leader, others.iter());
             others.iter().map(|_| world.rng.between(0, 1) == 0).collect()
         };
         for (id, restarts) in others.iter().zip(restarts) {

@@ -44,6 +44,11 @@ impl Network {
         self.cut.extend(nodes.filter(|from| **from != node).map(|from| (*from, node)));
     }
 
+    /// Cuts every link from a node; it can still hear.
+    pub(super) fn mute<'a>(&mut self, node: NodeId, nodes: impl Iterator<Item = &'a NodeId>) {
+        self.cut.extend(nodes.filter(|to| **to != node).map(|to| (node, *to)));
+    }
+
     /// Mends every link.
     pub(super) fn heal(&mut self) {
         self.cut.clear();
