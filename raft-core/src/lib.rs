@@ -47,6 +47,7 @@ mod doors;
 mod means;
 pub mod mem;
 mod rooms;
+pub mod sessions;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod wire;
