@@ -17,6 +17,10 @@ use crate::words::ids::{Sequence, SessionId};
 ///
 /// All payloads of the log are [`SessionCommand`]s. The application's machine sees the commands in
 /// them as entries of the same index and term. It has snapshots if the application's machine does.
+///
+/// # Panics
+///
+/// Applying panics if two entries that use sessions have the same index.
 #[derive(Clone, Debug)]
 pub struct Sessions<S> {
     table: Table,

@@ -53,9 +53,10 @@ impl Table {
     ) -> Result<Option<&[u8]>, SessionError> {
         self.expire_idle(now);
         let session = self.sessions.get_mut(&id).ok_or(SessionError::Expired)?;
-        self.by_use.remove(&session.last_used);
-        self.by_use.insert(now, id);
-        session.last_used = now;
+        let before = core::mem::replace(&mut session.last_used, now);
+        self.by_use.remove(&before);
+        let other = self.by_use.insert(now, id);
+        assert!(other.is_none(), "entry {now} is applied a second time");
         self.reply_bytes -= session.reply_bytes();
         session.forget_below(first_unanswered);
         self.reply_bytes += session.reply_bytes();
@@ -116,7 +117,8 @@ impl Table {
             let id = SessionId::new(take_u64(&mut rest)?);
             let session = Session::take(&mut rest)?;
             let is_ascending = table.sessions.last_key_value().is_none_or(|(last, _)| *last < id);
-            if !is_ascending || table.by_use.contains_key(&session.last_used) {
+            let is_used_since_opened = session.last_used.get() >= id.get();
+            if !is_ascending || !is_used_since_opened || table.by_use.contains_key(&session.last_used) {
                 return None;
             }
             table.insert(id, session);
@@ -125,14 +127,16 @@ impl Table {
     }
 
     fn insert(&mut self, id: SessionId, session: Session) {
-        self.by_use.insert(session.last_used, id);
+        let other = self.by_use.insert(session.last_used, id);
+        assert!(other.is_none(), "entry {} is applied a second time", session.last_used);
         self.reply_bytes += session.reply_bytes();
         self.sessions.insert(id, session);
     }
 
     fn remove(&mut self, id: SessionId) -> Option<()> {
         let session = self.sessions.remove(&id)?;
-        self.by_use.remove(&session.last_used);
+        let indexed = self.by_use.remove(&session.last_used);
+        assert_eq!(indexed, Some(id), "both maps hold the same sessions");
         self.reply_bytes -= session.reply_bytes();
         Some(())
     }

@@ -1,9 +1,9 @@
 //! S78: sessions expire by the log alone, and say so.
 
+use raft_core::StateMachine;
 use raft_core::sessions::{SessionCommand, SessionError, SessionId, SessionLimits, SessionOutput};
 
 use crate::support::{Log, entry};
-use raft_core::StateMachine;
 
 const LIMITS: SessionLimits = SessionLimits {
     sessions_max: 3,
@@ -32,6 +32,16 @@ fn a_session_lives_through_the_idle_limit_and_not_one_entry_longer() {
         log.pass(idle);
         assert_eq!(is_open(&mut log, session, 2), lives, "{idle} entries between");
     }
+}
+
+#[test]
+fn a_new_session_finds_the_idle_ones_gone() {
+    let mut log = Log::new(LIMITS);
+    log.register();
+    log.register();
+    log.pass(99);
+    log.register();
+    assert_eq!(log.sessions.session_count(), 2);
 }
 
 #[test]

@@ -18,9 +18,9 @@ const LIMITS: SessionLimits = SessionLimits {
 fn lived() -> (Log, SessionId, SessionId) {
     let mut log = Log::new(LIMITS);
     let (busy, idle) = (log.register(), log.register());
-    log.call(busy, 1, 1, b"\x00a").unwrap();
-    log.call(busy, 3, 2, b"\x05b").unwrap();
-    log.call(busy, 2, 2, b"\x01c").unwrap();
+    log.call(busy, 1, 1, b"\x00a").expect("the first call");
+    log.call(busy, 3, 2, b"\x05b").expect("a later call");
+    log.call(busy, 2, 2, b"\x01c").expect("the call between");
     (log, busy, idle)
 }
 
@@ -176,6 +176,7 @@ fn tables_that_no_member_has_are_refused() {
     let bad = [
         ("ids go down", table(&[(2, 5, 1), (1, 6, 1)], &[])),
         ("one entry used two sessions", table(&[(1, 5, 1), (2, 5, 1)], &[])),
+        ("used before it was opened", table(&[(6, 5, 1)], &[])),
         ("a reply the client has", table(&[(1, 5, 3)], &[(2, &[1])])),
         ("numbers go down", table(&[(1, 5, 1)], &[(3, &[1]), (2, &[1])])),
         ("a number twice", table(&[(1, 5, 1)], &[(u64::MAX, &[1]), (u64::MAX, &[1])])),
