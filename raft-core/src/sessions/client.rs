@@ -73,7 +73,8 @@ impl SessionClient {
     ///
     /// If there is no output. After [`TooFarAhead`](SessionError::TooFarAhead) and
     /// [`RepliesFull`](SessionError::RepliesFull) the call is still unanswered: propose it again
-    /// when calls before it are answered. After others it makes no sense to propose it again.
+    /// when calls before it are answered. After others it makes no sense to propose it again:
+    /// [give it up](Self::give_up).
     pub fn on_output<O>(
         &mut self,
         sequence: Sequence,

@@ -90,10 +90,18 @@ impl<'a> SessionCommand<'a> {
     /// # Errors
     ///
     /// If it is malformed.
+    #[inline]
     pub fn decode(payload: &'a [u8]) -> Result<Self, CommandError> {
-        let (&tag, mut rest) = payload.split_first().ok_or(CommandError::Empty)?;
+        // Most commands of a log may be plain: they get by without a call.
+        match payload.split_first() {
+            Some((&tag::PLAIN, command)) => Ok(Self::Plain(command)),
+            Some((&tag, rest)) => Self::decode_fields(tag, rest),
+            None => Err(CommandError::Empty),
+        }
+    }
+
+    fn decode_fields(tag: u8, mut rest: &'a [u8]) -> Result<Self, CommandError> {
         let command = match tag {
-            tag::PLAIN => return Ok(Self::Plain(rest)),
             tag::CALL => return decode_call(rest),
             tag::REGISTER => Self::Register,
             tag::CLOSE => Self::Close(take_u64(&mut rest).ok_or(CommandError::Length)?.into()),

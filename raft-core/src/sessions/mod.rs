@@ -87,7 +87,8 @@
 //! # Mixing
 //!
 //! Commands without a session are [`SessionCommand::Plain`], and cost one byte. An entry that is no
-//! session command gives an error as its output, the same at all members. A log that was begun
+//! session command gives an error as its output, the same at all members that run one version: one
+//! that knows more kinds of commands must run everywhere before the first of them is proposed. A log that was begun
 //! without sessions cannot be continued with them, unless all its payloads begin with byte 1.
 
 mod bytes;

@@ -24,7 +24,7 @@ const LIMITS: SessionLimits = SessionLimits {
 };
 
 /// A payload under way, and whose call it is.
-type Copy = (Option<(SessionId, Sequence)>, Vec<u8>);
+type Proposal = (Option<(SessionId, Sequence)>, Vec<u8>);
 
 struct World {
     dice: Dice,
@@ -36,7 +36,7 @@ struct World {
     clients: Vec<SessionClient>,
     calls: u64,
     /// Whatever was ever proposed; any of it may be committed next, even if it was before.
-    copies: Vec<Copy>,
+    copies: Vec<Proposal>,
     /// A picture that was taken at some length of the log and is not read yet.
     picture: Option<(usize, Box<dyn SnapshotSource>)>,
     outputs: BTreeMap<(SessionId, Sequence), Vec<u8>>,
