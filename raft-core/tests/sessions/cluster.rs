@@ -9,13 +9,13 @@ use raft_core::sessions::{
     Sequence, SessionClient, SessionCommand, SessionError, SessionLimits, SessionOutput, Sessions,
 };
 use raft_core::{
-    Arrival, Config, Event, Membership, Message, Node, NodeId, Outcome, ProposalId, StateMachine, Transport,
+    Arrival, Config, Event, Membership, Message, Node, NodeId, Notice, Outcome, ProposalId, SnapshotError,
+    Transport,
 };
 
 use crate::dice::Dice;
 use crate::register::{Register, add_one, compare_and_set};
 use crate::seen::Seen;
-use crate::support::{read_all, restore};
 
 type Output = Result<SessionOutput<Option<u64>>, SessionError>;
 
@@ -88,7 +88,7 @@ impl Cluster {
         self.cut.borrow_mut().clear();
     }
 
-    /// Starts a member again from its log; its machine begins empty.
+    /// Starts a member again from its log and its snapshot.
     fn restart(&mut self, at: usize) {
         let log = self.nodes[at].store_mut().clone();
         self.nodes[at] = open(id_of(at), log, &self.network, &self.cut);
@@ -106,14 +106,14 @@ impl Cluster {
         }
     }
 
-    /// All machines become what is in the snapshot of one, as after a restart of all members.
-    fn restore_all(&mut self) {
-        let snapshot = read_all(self.nodes[0].machine_mut().snapshot().expect("a register has them"));
+    /// Every member takes a snapshot, and then all are started again at once.
+    fn restart_all_from_snapshots(&mut self) {
         for node in &mut self.nodes {
-            let mut machine = Sessions::new(Register::default(), SessionLimits::default());
-            restore(&mut machine, &snapshot, [3, 50]).expect("just written");
-            *node.machine_mut() = machine;
+            let taken = node.take_snapshot();
+            assert!(matches!(taken, Ok(()) | Err(SnapshotError::NothingNew)), "{taken:?}");
         }
+        (0..20).for_each(|_| self.tick());
+        (0..3).for_each(|at| self.restart(at));
     }
 
     fn assert_value(&self, value: u64) {
@@ -131,7 +131,11 @@ fn open(id: NodeId, log: MemLog, network: &MemNetwork, cut: &Cut) -> Member {
     let founders = Membership::of_voters([1, 2, 3].map(NodeId::new)).expect("valid ids");
     let link = Link { end: network.join(id), cut: cut.clone() };
     let machine = Sessions::new(Register::default(), SessionLimits::default());
-    Node::open(Config::new(id), Some(founders), log, link, machine).expect("a sound log")
+    let mut config = Config::new(id);
+    config.snapshot_log_entries = 40;
+    config.retained_entries = 5;
+    config.snapshot_chunk_bytes = 100;
+    Node::open(config, Some(founders), log, link, machine).expect("a sound log")
 }
 
 /// Proposes through one member and waits for what comes of it.
@@ -187,7 +191,8 @@ fn a_lost_answer_is_got_from_the_next_leader_even_after_a_snapshot() {
     assert_eq!(ask(&mut cluster, new, &payload), applied(1));
     cluster.heal();
     (0..50).for_each(|_| cluster.tick());
-    cluster.restore_all();
+    cluster.restart_all_from_snapshots();
+    cluster.assert_value(1);
     for at in 0..3 {
         assert_eq!(ask(&mut cluster, at, &payload), applied(1));
     }
@@ -307,10 +312,15 @@ impl Story {
     fn hear(&mut self) {
         for at in 0..3 {
             while let Some(event) = self.cluster.nodes[at].poll_event() {
-                if let Event::Proposed { id, outcome } = event
-                    && let Some((who, sequence)) = self.copies.remove(&(at, id))
-                {
-                    self.on_outcome(who, sequence, outcome);
+                match event {
+                    Event::Proposed { id, outcome } => {
+                        if let Some((who, sequence)) = self.copies.remove(&(at, id)) {
+                            self.on_outcome(who, sequence, outcome);
+                        }
+                    }
+                    Event::Notice(Notice::SnapshotTaken { .. }) => self.seen.note("snapshot taken"),
+                    Event::Notice(Notice::SnapshotInstalled { .. }) => self.seen.note("snapshot installed"),
+                    Event::Notice(_) | Event::ReadReady { .. } | Event::ReadRefused { .. } => {}
                 }
             }
         }
@@ -379,11 +389,12 @@ fn additions_and_compares_are_linearizable_under_retries() {
         for _ in 0..3 {
             (0..2000).for_each(|_| story.step());
             story.end();
-            story.cluster.restore_all();
+            story.cluster.restart_all_from_snapshots();
+            story.cluster.assert_value(story.values.len() as u64);
         }
         total.add(&story.seen);
     }
     let told = ["answer lost", "answered again", "never applied", "unknown", "compare failed"];
     total.assert_each(told, 20);
-    total.assert_each(["leader cut off", "restart"], 20);
+    total.assert_each(["leader cut off", "restart", "snapshot taken", "snapshot installed"], 20);
 }
