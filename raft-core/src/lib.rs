@@ -2,7 +2,8 @@
 //!
 //! Start with [`Node`] if you want a replicated state machine: give it a [`LogStore`], a
 //! [`Transport`] and a [`StateMachine`] ([`mem`] has the first two in memory), and let it run. Take
-//! [`Raft`] if you have a loop of your own: inputs are methods, every output is an [`Action`].
+//! [`Raft`] if you have a loop of your own: inputs are methods, every output is an [`Action`]. Wrap
+//! your state machine in [`sessions`] if clients may propose a command again after a lost answer.
 //!
 //! The protocol is that of the [Raft paper] ("Raft §5.2") and [Ongaro's dissertation] ("diss.
 //! §6.4"). Nothing here reads a clock, spawns a thread, opens a file or logs; the crate is `no_std`.
@@ -22,6 +23,7 @@
 //! | campaign | one attempt of a node to become leader, numbered to tell late answers apart |
 //! | epoch | one life of a node's process, told apart by a number drawn when it starts |
 //! | forward | to send a proposal on to the leader |
+//! | session | the numbered calls of one client, each applied once ([`sessions`]) |
 //! | offence | a message that is well formed and breaks a rule; dropped and counted |
 //! | notice | a happening worth logging or counting |
 //!
@@ -47,6 +49,7 @@ mod doors;
 mod means;
 pub mod mem;
 mod rooms;
+pub mod sessions;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod wire;

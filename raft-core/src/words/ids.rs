@@ -89,6 +89,15 @@ newtype! {
     LoadId
 }
 
+newtype! {
+    /// Names a client's session: the index of the entry that opened it.
+    SessionId
+}
+newtype! {
+    /// Numbers the calls of one session, from 1 on.
+    Sequence
+}
+
 /// An entry's identity: no two entries of one group ever share term and index (Raft §5.3).
 ///
 /// Ordered as logs are compared in elections: by term, then by index (Raft §5.4.1).

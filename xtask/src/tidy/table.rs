@@ -66,7 +66,7 @@ pub(super) struct Layer {
 }
 
 /// The import order of raft-core: each layer sees only those before it.
-pub(super) const CORE_LAYERS: [Layer; 10] = [
+pub(super) const CORE_LAYERS: [Layer; 11] = [
     Layer { name: "words", neighbours: true },
     Layer { name: "wire", neighbours: true },
     Layer { name: "means", neighbours: true },
@@ -74,6 +74,7 @@ pub(super) const CORE_LAYERS: [Layer; 10] = [
     Layer { name: "rooms", neighbours: false },
     Layer { name: "corridor", neighbours: true },
     Layer { name: "doors", neighbours: true },
+    Layer { name: "sessions", neighbours: true },
     Layer { name: "mem", neighbours: true },
     Layer { name: "conformance", neighbours: true },
     Layer { name: "sim", neighbours: true },

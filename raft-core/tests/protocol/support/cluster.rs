@@ -6,7 +6,8 @@ use raft_core::{Body, MembershipChange, Message, NodeId, RoleName, Term};
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
 
-use super::make::{Dice, config, kind, node};
+use super::dice::Dice;
+use super::make::{config, kind, node};
 use super::peer::{Applied, Peer};
 
 /// A cluster whose messages move only when the test says so.

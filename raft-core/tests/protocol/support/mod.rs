@@ -5,14 +5,15 @@
 //! checked against what is durable at that moment, so each test is a test of that as well.
 
 mod cluster;
+mod dice;
 mod make;
 mod peer;
 mod snapshots;
 
 pub(crate) use cluster::{Cluster, carries_entries};
+pub(crate) use dice::Dice;
 pub(crate) use make::{
-    Dice, append, append_reply, at, batch, batches, config, crc32c, ends_at, heartbeat, heartbeat_reply,
-    index, joint, kind, message, new_log, node, payload, refused, store_behind, term, vote, voters,
-    with_learner,
+    append, append_reply, at, batch, batches, config, crc32c, ends_at, heartbeat, heartbeat_reply, index,
+    joint, kind, message, new_log, node, payload, refused, store_behind, term, vote, voters, with_learner,
 };
 pub(crate) use peer::{Applied, Peer};
