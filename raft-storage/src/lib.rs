@@ -23,7 +23,8 @@ mod wal;
 mod writer;
 
 pub use error::{Damage, Failure, LogError, OpenError, Operation, OptionsError, RequestRule};
-pub use format::identity::{FORMAT_VERSION, Identity};
+pub use format::bytes::FORMAT_VERSION;
+pub use format::identity::Identity;
 pub use group::log::GroupLog;
 pub use options::{Flushing, Start, WalOptions};
 pub use report::{MarkLoss, Recovery, TornTail};

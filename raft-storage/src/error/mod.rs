@@ -12,7 +12,8 @@ use raft_core::{GroupId, LogIndex};
 
 pub use damage::Damage;
 
-use crate::format::identity::Identity;
+use crate::format::bytes::{FORMAT_VERSION, HeadError};
+use crate::format::identity::{Identity, IdentityFile};
 
 /// Why a log could not be opened. Nothing was changed unless it says [`Io`](Self::Io).
 #[derive(Debug)]
@@ -230,6 +231,31 @@ impl fmt::Display for Failure {
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.source)
+    }
+}
+
+impl OpenError {
+    /// Why a file is refused by its head.
+    pub(crate) fn of_head(path: &Path, error: HeadError) -> Self {
+        let path = path.to_owned();
+        let damage = match error {
+            HeadError::Version(found) => return Self::Version { path, found, supported: FORMAT_VERSION },
+            HeadError::Magic => Damage::Magic,
+            HeadError::Checksum { expected, found } => Damage::Checksum { expected, found },
+        };
+        Self::Damaged { path, offset: 0, damage }
+    }
+
+    /// Refuses a file that another node, or another life of this directory, has made (F7, F23).
+    pub(crate) fn check_owner(path: &Path, ours: &IdentityFile, found: &IdentityFile) -> Result<(), Self> {
+        let path = path.to_owned();
+        if found.identity != ours.identity {
+            return Err(Self::OtherIdentity { path, expected: ours.identity, found: found.identity });
+        }
+        if found.incarnation != ours.incarnation {
+            return Err(Self::Damaged { path, offset: 0, damage: Damage::Foreign });
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,8 @@
-//! Fixed-width numbers in and out of byte slices, without a way to panic on what is read.
+//! Fixed-width numbers in and out of byte slices, without a way to panic on what is read; and what
+//! the heads of all files have in common.
+
+/// The version of every file's format. A reader refuses what it does not know.
+pub const FORMAT_VERSION: u32 = 1;
 
 /// Reads numbers from the front of a slice; `None` once it is too short.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +92,38 @@ impl<const N: usize> Writer<N> {
         assert!(self.at == N, "{} of {N} bytes written", self.at);
         self.bytes
     }
+}
+
+/// Why bytes are not the head of a file of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadError {
+    Magic,
+    Version(u32),
+    Checksum { expected: u32, found: u32 },
+}
+
+/// Checks magic, version and trailing checksum of a file's head; the reader stands behind the
+/// version.
+///
+/// The version comes before the checksum: a later format may compute that differently. A flipped
+/// version is told apart by the checksum, which is then right for no version.
+pub(crate) fn read_head<const N: usize>(bytes: &[u8; N], magic: [u8; 8]) -> Result<Reader<'_>, HeadError> {
+    let mut reader = Reader::new(bytes);
+    if reader.array() != Some(magic) {
+        return Err(HeadError::Magic);
+    }
+    let version = reader.u32().unwrap_or(0);
+    match check_trailing_crc(bytes) {
+        Ok(_) if version == FORMAT_VERSION => Ok(reader),
+        Ok(_) => Err(HeadError::Version(version)),
+        Err((expected, found)) => Err(HeadError::Checksum { expected, found }),
+    }
+}
+
+/// The checksum of a head seeds those of what follows it. It has to be the one without its own four
+/// bytes: the CRC of anything that ends in its own CRC is the same constant.
+pub(crate) fn seed_of<const N: usize>(head: &[u8; N]) -> u32 {
+    crc32c::crc32c(&head[..N - 4])
 }
 
 /// Splits off a trailing CRC32C and compares it.

@@ -5,10 +5,7 @@ use std::fmt;
 
 use raft_core::NodeId;
 
-use super::bytes::{Reader, Writer, check_trailing_crc};
-
-/// The version of every file's format. A reader refuses what it does not know.
-pub const FORMAT_VERSION: u32 = 1;
+use super::bytes::{FORMAT_VERSION, HeadError, Writer, read_head};
 
 /// Whose log it is: no two nodes that ever lived share one (D13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,14 +30,6 @@ pub(crate) struct IdentityFile {
     pub(crate) incarnation: u64,
 }
 
-/// Why bytes are no identity file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IdentityFileError {
-    Magic,
-    Version(u32),
-    Checksum { expected: u32, found: u32 },
-}
-
 pub(crate) const IDENTITY_BYTES: usize = 40;
 const MAGIC: [u8; 8] = *b"RAFTNODE";
 
@@ -55,19 +44,8 @@ impl IdentityFile {
             .finish_with_crc()
     }
 
-    pub(crate) fn decode(bytes: &[u8; IDENTITY_BYTES]) -> Result<Self, IdentityFileError> {
-        let mut reader = Reader::new(bytes);
-        if reader.array() != Some(MAGIC) {
-            return Err(IdentityFileError::Magic);
-        }
-        // The version comes before the checksum: a later format may compute that differently. A
-        // flipped version is told apart by the checksum, which is then right for no version.
-        let version = reader.u32().unwrap_or(0);
-        match check_trailing_crc(bytes) {
-            Ok(_) if version == FORMAT_VERSION => {}
-            Ok(_) => return Err(IdentityFileError::Version(version)),
-            Err((expected, found)) => return Err(IdentityFileError::Checksum { expected, found }),
-        }
+    pub(crate) fn decode(bytes: &[u8; IDENTITY_BYTES]) -> Result<Self, HeadError> {
+        let mut reader = read_head(bytes, MAGIC)?;
         let mut number = || reader.u64().unwrap_or(0);
         let identity = Identity { cluster: number(), node: NodeId::new(number()) };
         Ok(Self { identity, incarnation: number() })

@@ -2,8 +2,8 @@
 
 use raft_core::NodeId;
 
-use super::bytes::{Reader, Writer, check_trailing_crc};
-use super::identity::{FORMAT_VERSION, Identity, IdentityFile};
+use super::bytes::{FORMAT_VERSION, HeadError, Writer, read_head, seed_of};
+use super::identity::{Identity, IdentityFile};
 
 /// Numbers the segments of a log from 1 on, in the order in which they are filled.
 pub(crate) type SegmentSeq = u32;
@@ -18,14 +18,6 @@ pub(crate) struct SegmentHeader {
     pub(crate) salt: u64,
     /// How long the file is meant to be, in bytes, this head included.
     pub(crate) capacity: u32,
-}
-
-/// Why bytes are no segment head of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SegmentHeaderError {
-    Magic,
-    Version(u32),
-    Checksum { expected: u32, found: u32 },
 }
 
 /// How many bytes of its page the head uses.
@@ -54,17 +46,8 @@ impl SegmentHeader {
     }
 
     /// Reads a head; the second part is the seed of the checksums of all records in this segment.
-    pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<(Self, u32), SegmentHeaderError> {
-        let mut reader = Reader::new(bytes);
-        if reader.array() != Some(MAGIC) {
-            return Err(SegmentHeaderError::Magic);
-        }
-        let version = reader.u32().unwrap_or(0);
-        match check_trailing_crc(bytes) {
-            Ok(_) if version == FORMAT_VERSION => {}
-            Ok(_) => return Err(SegmentHeaderError::Version(version)),
-            Err((expected, found)) => return Err(SegmentHeaderError::Checksum { expected, found }),
-        }
+    pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<(Self, u32), HeadError> {
+        let mut reader = read_head(bytes, MAGIC)?;
         let seq = reader.u32().unwrap_or(0);
         let mut number = || reader.u64().unwrap_or(0);
         let identity = Identity { cluster: number(), node: NodeId::new(number()) };
@@ -73,12 +56,6 @@ impl SegmentHeader {
         let capacity = reader.u32().unwrap_or(0);
         Ok((Self { owner, seq, salt, capacity }, seed_of(bytes)))
     }
-}
-
-/// The checksum of the head seeds those of its records. It has to be the one without its own four
-/// bytes: the CRC of anything that ends in its own CRC is the same constant.
-fn seed_of(bytes: &[u8; HEADER_BYTES]) -> u32 {
-    crc32c::crc32c(&bytes[..HEADER_BYTES - 4])
 }
 
 /// The name of a segment's file.

@@ -11,11 +11,9 @@ use crate::error::{Damage, Failure, OpenError, Operation};
 use crate::files::dir::{DataDir, UNFINISHED_SUFFIX};
 use crate::files::mark_file::MarkFile;
 use crate::files::segment::Segment;
-use crate::format::identity::{FORMAT_VERSION, IdentityFile};
+use crate::format::identity::IdentityFile;
 use crate::format::record::Link;
-use crate::format::segment::{
-    HEADER_BYTES, SegmentHeader, SegmentHeaderError, SegmentSeq, parse_segment_name, segment_name,
-};
+use crate::format::segment::{HEADER_BYTES, SegmentHeader, SegmentSeq, parse_segment_name, segment_name};
 use crate::fs::read_up_to;
 
 /// The segments of a directory.
@@ -182,20 +180,8 @@ fn open_segment(dir: &DataDir, seq: SegmentSeq, owner: &IdentityFile) -> Result<
     if count < bytes.len() {
         return Err(refuse(Damage::TooShort { needed_bytes: bytes.len() as u64 }));
     }
-    let (header, seed) = SegmentHeader::decode(&bytes).map_err(|error| match error {
-        SegmentHeaderError::Magic => refuse(Damage::Magic),
-        SegmentHeaderError::Checksum { expected, found } => refuse(Damage::Checksum { expected, found }),
-        SegmentHeaderError::Version(found) => {
-            OpenError::Version { path: path.clone(), found, supported: FORMAT_VERSION }
-        }
-    })?;
-    if header.owner.identity != owner.identity {
-        let (expected, found) = (owner.identity, header.owner.identity);
-        return Err(OpenError::OtherIdentity { path, expected, found });
-    }
-    if header.owner.incarnation != owner.incarnation {
-        return Err(refuse(Damage::Foreign));
-    }
+    let (header, seed) = SegmentHeader::decode(&bytes).map_err(|error| OpenError::of_head(&path, error))?;
+    OpenError::check_owner(&path, owner, &header.owner)?;
     if header.seq != seq {
         return Err(refuse(Damage::Misnamed { seq: header.seq }));
     }

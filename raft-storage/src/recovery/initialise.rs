@@ -8,7 +8,7 @@ use crate::files::dir::{DataDir, UNFINISHED_SUFFIX};
 use crate::files::mark_file::MarkFile;
 use crate::files::salts::Salts;
 use crate::files::segment::Segment;
-use crate::format::identity::{FORMAT_VERSION, IDENTITY_BYTES, IdentityFile, IdentityFileError};
+use crate::format::identity::{IDENTITY_BYTES, IdentityFile};
 use crate::format::record::{Link, RecordHeader, RecordKind};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader, parse_segment_name};
 use crate::fs::{FsFile, LockGuard, LockOutcome, read_up_to, write_all_at};
@@ -68,17 +68,11 @@ fn read_identity(dir: &DataDir, options: &WalOptions) -> Result<IdentityFile, Op
     let (file, path) = (dir.open(IDENTITY_NAME)?, dir.path_of(IDENTITY_NAME));
     let mut bytes = [0; IDENTITY_BYTES];
     let count = read_up_to(&*file, &mut bytes, 0).map_err(Failure::of(Operation::Read, &path))?;
-    let refuse = |damage| OpenError::Damaged { path: path.clone(), offset: 0, damage };
     if count < bytes.len() {
-        return Err(refuse(Damage::TooShort { needed_bytes: bytes.len() as u64 }));
+        let damage = Damage::TooShort { needed_bytes: bytes.len() as u64 };
+        return Err(OpenError::Damaged { path, offset: 0, damage });
     }
-    let owner = IdentityFile::decode(&bytes).map_err(|error| match error {
-        IdentityFileError::Magic => refuse(Damage::Magic),
-        IdentityFileError::Checksum { expected, found } => refuse(Damage::Checksum { expected, found }),
-        IdentityFileError::Version(found) => {
-            OpenError::Version { path: path.clone(), found, supported: FORMAT_VERSION }
-        }
-    })?;
+    let owner = IdentityFile::decode(&bytes).map_err(|error| OpenError::of_head(&path, error))?;
     if owner.identity != options.identity {
         let (expected, found) = (options.identity, owner.identity);
         return Err(OpenError::OtherIdentity { path, expected, found });
