@@ -27,7 +27,8 @@ pub enum Start {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flushing {
     /// A thread of the log's own, which writes whatever waits with one write and one sync, then
-    /// calls the wake-up function. `persist` never waits. The default.
+    /// calls the wake-up function. `persist` never waits. Another thread writes snapshots, so that
+    /// neither waits for the other. The default.
     #[default]
     Thread,
     /// `persist` itself: durable when it returns.
@@ -47,6 +48,7 @@ pub struct WalOptions {
     pub(crate) segment_bytes: u32,
     pub(crate) reserved_bytes: u64,
     pub(crate) queue_bytes_max: usize,
+    pub(crate) snapshot_room_bytes: usize,
     pub(crate) sync_mark_idle: Duration,
     pub(crate) seed: Option<u64>,
     pub(crate) fs: Arc<dyn Fs>,
@@ -62,6 +64,8 @@ impl WalOptions {
     pub const SEGMENT_BYTES_MAX: u32 = 1 << 30;
     /// The default limit of what may wait to be written: 256 MiB.
     pub const QUEUE_BYTES_MAX_DEFAULT: usize = 256 << 20;
+    /// The default limit of what may wait to be written of one snapshot: 8 MiB.
+    pub const SNAPSHOT_ROOM_BYTES_DEFAULT: usize = 8 << 20;
     /// How long the log is quiet before it notes how far it is durable: 200 ms.
     pub const SYNC_MARK_IDLE_DEFAULT: Duration = Duration::from_millis(200);
 
@@ -76,6 +80,7 @@ impl WalOptions {
             segment_bytes: Self::SEGMENT_BYTES_DEFAULT,
             reserved_bytes: 0,
             queue_bytes_max: Self::QUEUE_BYTES_MAX_DEFAULT,
+            snapshot_room_bytes: Self::SNAPSHOT_ROOM_BYTES_DEFAULT,
             sync_mark_idle: Self::SYNC_MARK_IDLE_DEFAULT,
             seed: None,
             fs: Arc::new(RealFs),
@@ -114,6 +119,13 @@ impl WalOptions {
     #[must_use]
     pub fn queue_bytes_max(self, queue_bytes_max: usize) -> Self {
         Self { queue_bytes_max, ..self }
+    }
+
+    /// How many bytes of one snapshot may wait to be written: what
+    /// [`snapshot_room`](raft_core::SnapshotStore::snapshot_room) starts from.
+    #[must_use]
+    pub fn snapshot_room_bytes(self, snapshot_room_bytes: usize) -> Self {
+        Self { snapshot_room_bytes, ..self }
     }
 
     /// How long the log is quiet before the flusher notes in a file of its own how far it is

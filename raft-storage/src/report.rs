@@ -23,6 +23,9 @@ pub struct Recovery {
     /// What of the sync mark could not be read: evidence is lost with it, so damage to the end of
     /// the log may have passed for a torn write (F27).
     pub mark_loss: Option<MarkLoss>,
+    /// How many snapshots there are, of all groups. Those that cannot be used are only known once
+    /// [`recover_snapshot`](raft_core::SnapshotStore::recover_snapshot) has read them.
+    pub snapshots: usize,
     /// Files in the directory that are none of the log's.
     pub ignored_files: Vec<String>,
 }
@@ -35,6 +38,18 @@ pub struct MarkLoss {
     pub path: PathBuf,
     /// How many of its two slots cannot be read. One may be a torn write of the mark itself.
     pub unreadable_slots: usize,
+}
+
+/// A snapshot that is damaged, and that another one or the log makes up for (F6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnapshotLoss {
+    /// The snapshot's file.
+    pub path: PathBuf,
+    /// Where in it, in bytes from its start.
+    pub offset: u64,
+    /// What is wrong.
+    pub damage: Damage,
 }
 
 /// The rest of a write that a crash interrupted.

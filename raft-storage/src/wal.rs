@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
+use parking_lot::Mutex;
 use raft_core::GroupId;
 
 use crate::error::{Failure, LogError, OpenError, Operation, RequestRule};
@@ -11,6 +12,9 @@ use crate::group::log::GroupLog;
 use crate::options::{Flushing, WalOptions};
 use crate::recovery::{self, Opened};
 use crate::report::Recovery;
+use crate::snapshot::found::Candidates;
+use crate::snapshot::scribe::{self, Scribe};
+use crate::snapshot::shelf::Shelf;
 use crate::state::registry::Registry;
 use crate::writer::Writer;
 use crate::writer::shared::{Limits, Shared, Wake};
@@ -44,21 +48,25 @@ use crate::writer::shared::{Limits, Shared, Wake};
 pub struct Wal {
     shared: Arc<Shared>,
     flusher: Option<JoinHandle<()>>,
+    scribe: Arc<Scribe>,
+    scribe_thread: Option<JoinHandle<()>>,
+    /// The snapshots of groups that have not been opened.
+    snapshots: Mutex<Candidates>,
     report: Recovery,
     incarnation: u64,
     newest_segment: u32,
 }
 
 impl Wal {
-    /// Opens the log in a directory. `wake` is called, from the flusher's thread, after every flush
-    /// and after a failure: time to poll the groups.
+    /// Opens the log in a directory. `wake` is called, from the log's own threads, after every flush,
+    /// after a failure, and when a snapshot is done or can go on: time to poll the groups.
     ///
     /// # Errors
     ///
     /// If the directory is not this node's, another process has it, the system refuses, or what is
     /// there cannot be what was written.
     pub fn open(options: &WalOptions, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, OpenError> {
-        let Opened { owner, position, segments, groups, maker, mark, lock, report } =
+        let Opened { owner, position, segments, groups, dir, snapshots, maker, mark, lock, report } =
             recovery::open(options)?;
         warn(&options.logger, &report);
         slog::info!(options.logger, "log opened"; "records" => report.records, "groups" => report.groups,
@@ -76,10 +84,23 @@ impl Wal {
             flushes_on_persist: options.flushing == Flushing::OnPersist,
         };
         let (wake, logger): (Wake, _) = (Arc::new(wake), options.logger.clone());
-        let shared = Arc::new(Shared::new(writer, segments, registry, limits, wake, logger));
-        let mut wal = Self { shared, flusher: None, report, incarnation: owner.incarnation, newest_segment };
+        let snapshot_limits = scribe::Limits {
+            room_bytes: options.snapshot_room_bytes,
+            works_at_once: options.flushing == Flushing::OnPersist,
+        };
+        let scribe = Scribe::new(dir, owner, snapshot_limits, Arc::clone(&wake), logger.clone());
+        let mut wal = Self {
+            shared: Arc::new(Shared::new(writer, segments, registry, limits, wake, logger)),
+            flusher: None,
+            scribe: Arc::new(scribe),
+            scribe_thread: None,
+            snapshots: Mutex::new(snapshots),
+            report,
+            incarnation: owner.incarnation,
+            newest_segment,
+        };
         if options.flushing == Flushing::Thread {
-            wal.start_flusher(options)?;
+            wal.start_threads(options)?;
         }
         Ok(wal)
     }
@@ -93,7 +114,9 @@ impl Wal {
         self.shared.check()?;
         let rule = RequestRule::OpenedOnce;
         let (link, state) = self.shared.registry.open(id).ok_or(LogError::BadRequest { group: id, rule })?;
-        Ok(GroupLog::new(Arc::clone(&self.shared), link, state, self.newest_segment))
+        let snapshots = self.snapshots.lock().remove(&id).unwrap_or_default();
+        let shelf = Shelf::new(Arc::clone(&self.scribe), id, snapshots);
+        Ok(GroupLog::new(Arc::clone(&self.shared), link, state, shelf, self.newest_segment))
     }
 
     /// The groups that have something in the log, or have been opened.
@@ -118,9 +141,12 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// If a write or sync fails or has failed.
+    /// If a write or sync of the log fails or has failed. What becomes of snapshots, each group's
+    /// [`poll_snapshot`](raft_core::SnapshotStore::poll_snapshot) tells.
     pub fn flush_now(&self) -> Result<(), LogError> {
-        self.shared.flush()
+        let flushed = self.shared.flush();
+        self.scribe.work();
+        flushed
     }
 
     /// Notes how far the log is durable, so that damage before that is never taken for a torn
@@ -143,13 +169,13 @@ impl Wal {
         self.stop()
     }
 
-    fn start_flusher(&mut self, options: &WalOptions) -> Result<(), OpenError> {
+    fn start_threads(&mut self, options: &WalOptions) -> Result<(), OpenError> {
         let (shared, idle) = (Arc::clone(&self.shared), options.sync_mark_idle);
-        let thread = Builder::new()
-            .name("wal-flusher".to_owned())
-            .spawn(move || shared.run_flusher(idle))
-            .map_err(Failure::of(Operation::StartThread, &options.dir))?;
-        self.flusher = Some(thread);
+        let flusher = Builder::new().name("wal-flusher".to_owned()).spawn(move || shared.run_flusher(idle));
+        self.flusher = Some(flusher.map_err(Failure::of(Operation::StartThread, &options.dir))?);
+        let scribe = Arc::clone(&self.scribe);
+        let thread = Builder::new().name("wal-snapshots".to_owned()).spawn(move || scribe.run());
+        self.scribe_thread = Some(thread.map_err(Failure::of(Operation::StartThread, &options.dir))?);
         Ok(())
     }
 
@@ -160,6 +186,12 @@ impl Wal {
             // below still knows what was written.
             let _ = flusher.join();
         }
+        self.scribe.stop_taking();
+        if let Some(Err(_)) = self.scribe_thread.take().map(JoinHandle::join) {
+            slog::error!(self.scribe.logger, "the thread that writes snapshots panicked");
+        }
+        // Before the directory's lock is let go.
+        self.scribe.close();
         self.shared.close()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use raft_core::{GroupId, LogIndex, Term};
+use raft_core::{GroupId, LogIndex, Position, Term};
 
 use crate::format::record::RecordHeaderError;
 
@@ -67,6 +67,22 @@ pub enum Damage {
         /// Up to where it was durable, in bytes from the start of its segment.
         durable: u64,
     },
+    /// The file does not end as a snapshot of its length does.
+    NotWhole,
+    /// The file's name says another snapshot than its head (F16).
+    OtherSnapshot {
+        /// The group in its head.
+        group: GroupId,
+        /// The last position it replaces, by its head.
+        last: Position,
+    },
+    /// A group's log begins behind a snapshot that is not there (S62).
+    SnapshotMissing {
+        /// The group.
+        group: GroupId,
+        /// The last position that is not in the log any more.
+        mark: Position,
+    },
     /// A group's entries do not follow each other.
     Gap {
         /// The group.
@@ -101,7 +117,7 @@ impl Damage {
     #[must_use]
     pub fn way_out(&self) -> &'static str {
         match self {
-            Self::Foreign | Self::Misnamed { .. } => {
+            Self::Foreign | Self::Misnamed { .. } | Self::OtherSnapshot { .. } => {
                 "put the node's own files back as they were when it was last stopped"
             }
             Self::IdentityMissing => {
@@ -112,6 +128,10 @@ impl Damage {
                 "put this node's own file back; if that cannot be done, remove this node from the cluster and \
                  let it join again with an empty directory under a new id (with an empty file of this name \
                  the log opens, but if its last flush is damaged as well, it is cut off as if torn)"
+            }
+            Self::SnapshotMissing { .. } => {
+                "put this node's own file back, or remove this node from the cluster and let it join again \
+                 with an empty directory under a new id"
             }
             Self::Unused { is_certain: true } => {
                 "no acknowledged data is in it, so delete this file and start again"
@@ -130,6 +150,7 @@ impl Damage {
             | Self::Content
             | Self::MissingSegment { .. }
             | Self::EndsBeforeMark { .. }
+            | Self::NotWhole
             | Self::Gap { .. }
             | Self::StaleTerm { .. }
             | Self::CommitPastEnd { .. } => {
@@ -183,6 +204,16 @@ impl fmt::Display for Damage {
             }
             Self::EndsBeforeMark { durable } => {
                 write!(f, "the log ends here, but was durable up to byte {durable}")
+            }
+            Self::NotWhole => f.write_str("the file does not end as a snapshot of its length does"),
+            Self::OtherSnapshot { group, last } => {
+                write!(f, "the file is the snapshot of group {group} up to {last} by its head")
+            }
+            Self::SnapshotMissing { group, mark } => {
+                write!(
+                    f,
+                    "the log of group {group} begins behind {mark}, but there is no snapshot up to there"
+                )
             }
             Self::Gap { group, expected, found } => {
                 write!(f, "group {group} has entry {found} where {expected} should be")

@@ -157,6 +157,8 @@ pub enum RequestRule {
     CompactionWithinLog,
     /// A group's log is opened once at a time.
     OpenedOnce,
+    /// A snapshot has the position, the length and the checksum that it was finished with.
+    SnapshotAsWritten,
 }
 
 /// What the system refused to do; shared by all who are told.

@@ -7,3 +7,4 @@ pub(crate) mod identity;
 pub(crate) mod mark;
 pub(crate) mod record;
 pub(crate) mod segment;
+pub(crate) mod snapshot;

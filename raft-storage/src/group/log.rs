@@ -4,21 +4,25 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use raft_core::bytes::Bytes;
 use raft_core::{
-    Entries, GroupId, HardState, LogIndex, LogStore, NewMark, Persist, PersistId, Position, Recovered, Term,
+    Entries, GroupId, HardState, LogIndex, LogStore, NewMark, Persist, PersistId, Position, Recovered,
+    SnapshotMeta, SnapshotStore, Term,
 };
 
 use super::load::Loader;
 use crate::error::{LogError, RequestRule};
 use crate::format::batch::Request;
 use crate::format::segment::SegmentSeq;
+use crate::report::SnapshotLoss;
+use crate::snapshot::shelf::Shelf;
 use crate::state::group::GroupState;
 use crate::state::index::{RecordPlace, Slot};
 use crate::state::registry::GroupLink;
 use crate::writer::queue::Queued;
 use crate::writer::shared::Shared;
 
-/// The durable log of one group; a [`LogStore`].
+/// The durable log of one group, and its snapshots; a [`LogStore`] and [`SnapshotStore`].
 ///
 /// It belongs to one thread at a time. The [`Wal`](crate::Wal) it comes from may be dropped or
 /// closed first; every call fails from then on.
@@ -40,6 +44,7 @@ pub struct GroupLog {
     newest_segment: SegmentSeq,
     places: Vec<RecordPlace>,
     failed: Option<LogError>,
+    shelf: Shelf,
 }
 
 #[derive(Debug)]
@@ -62,6 +67,7 @@ impl GroupLog {
         shared: Arc<Shared>,
         link: Arc<GroupLink>,
         state: GroupState,
+        shelf: Shelf,
         newest_segment: SegmentSeq,
     ) -> Self {
         Self {
@@ -75,6 +81,7 @@ impl GroupLog {
             newest_segment,
             places: Vec::new(),
             failed: None,
+            shelf,
         }
     }
 
@@ -88,9 +95,19 @@ impl GroupLog {
     ///
     /// # Errors
     ///
-    /// If a write or sync fails or has failed.
+    /// If a write or sync of the log fails or has failed. What becomes of snapshots,
+    /// [`poll_snapshot`](SnapshotStore::poll_snapshot) tells.
     pub fn flush_now(&mut self) -> Result<(), LogError> {
-        self.sticky(|log| log.shared.flush())
+        let flushed = self.sticky(|log| log.shared.flush());
+        self.shelf.work();
+        flushed
+    }
+
+    /// The snapshots that [`recover_snapshot`](SnapshotStore::recover_snapshot) found damaged and
+    /// passed over, because another one or the log makes up for them (F6). Worth an operator's look.
+    #[must_use]
+    pub fn snapshot_losses(&self) -> &[SnapshotLoss] {
+        self.shelf.losses()
     }
 
     /// Does what may fail; the first error is every later call's answer.
@@ -303,5 +320,47 @@ impl LogStore for GroupLog {
             }
             Ok(loader.finish())
         })
+    }
+}
+
+impl SnapshotStore for GroupLog {
+    fn recover_snapshot(&mut self) -> Result<Option<SnapshotMeta>, LogError> {
+        self.sticky(|log| {
+            log.shared.check()?;
+            log.shelf.recover(log.state.mark_position())
+        })
+    }
+
+    fn begin_snapshot(&mut self, last: Position) {
+        self.shelf.begin(last);
+    }
+
+    fn write_snapshot(&mut self, piece: Bytes) {
+        self.shelf.write(piece);
+    }
+
+    fn snapshot_room(&self) -> usize {
+        self.shelf.room()
+    }
+
+    fn finish_snapshot(&mut self, meta: SnapshotMeta) {
+        self.shelf.finish(meta);
+    }
+
+    fn abort_snapshot(&mut self) {
+        self.shelf.abort();
+    }
+
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, LogError>> {
+        self.shelf.poll()
+    }
+
+    fn read_snapshot(
+        &mut self,
+        last: Position,
+        offset: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Bytes>, LogError> {
+        self.shelf.read(last, offset, bytes_max)
     }
 }

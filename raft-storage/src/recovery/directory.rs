@@ -14,6 +14,7 @@ use crate::files::segment::Segment;
 use crate::format::identity::IdentityFile;
 use crate::format::record::Link;
 use crate::format::segment::{HEADER_BYTES, SegmentHeader, SegmentSeq, parse_segment_name, segment_name};
+use crate::format::snapshot::{SnapshotName, parse_snapshot_name};
 use crate::fs::read_up_to;
 
 /// The segments of a directory.
@@ -24,6 +25,7 @@ pub(crate) struct Found {
     links: BTreeMap<SegmentSeq, Link>,
     last: Arc<Segment>,
     last_link: Link,
+    pub(crate) snapshots: Vec<SnapshotName>,
     /// What a crash left half-made.
     pub(crate) unfinished: Vec<String>,
     /// Files that are none of ours, which stay as they are (F16).
@@ -39,7 +41,7 @@ pub(crate) fn read(
     window: &mut Window,
 ) -> Result<Found, OpenError> {
     let mut segments = BTreeMap::new();
-    let (mut unfinished, mut ignored) = (Vec::new(), Vec::new());
+    let (mut snapshots, mut unfinished, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
     let names = dir.list()?;
     let highest = names.iter().filter_map(|name| parse_segment_name(name)).max();
     for name in names {
@@ -53,6 +55,8 @@ pub(crate) fn read(
                 segment => segment?,
             };
             segments.insert(seq, Arc::new(segment));
+        } else if let Some(name) = parse_snapshot_name(&name) {
+            snapshots.push(name);
         } else if is_unfinished(&name) {
             unfinished.push(name);
         } else if ![IDENTITY_NAME, LOCK_NAME, MarkFile::NAME].contains(&name.as_str()) {
@@ -82,7 +86,7 @@ pub(crate) fn read(
         // The last segment itself is always among those that matter.
         return Err(damaged(&last, Damage::Content));
     }
-    Ok(Found { segments, links, last, last_link: newest, unfinished, ignored })
+    Ok(Found { segments, links, last, last_link: newest, snapshots, unfinished, ignored })
 }
 
 /// Removes files.
@@ -191,5 +195,7 @@ fn open_segment(dir: &DataDir, seq: SegmentSeq, owner: &IdentityFile) -> Result<
 /// Whether the file is one that we were making when we were stopped.
 fn is_unfinished(name: &str) -> bool {
     let made = name.strip_suffix(UNFINISHED_SUFFIX);
-    made.is_some_and(|made| made == IDENTITY_NAME || parse_segment_name(made).is_some())
+    made.is_some_and(|made| {
+        made == IDENTITY_NAME || parse_segment_name(made).is_some() || parse_snapshot_name(made).is_some()
+    })
 }

@@ -11,6 +11,7 @@ use crate::files::segment::Segment;
 use crate::format::identity::{IDENTITY_BYTES, IdentityFile};
 use crate::format::record::{Link, RecordHeader, RecordKind};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader, parse_segment_name};
+use crate::format::snapshot::parse_snapshot_name;
 use crate::fs::{FsFile, LockGuard, LockOutcome, read_up_to, write_all_at};
 use crate::options::{Start, WalOptions};
 use crate::writer::{Chain, Kind};
@@ -85,11 +86,15 @@ fn read_identity(dir: &DataDir, options: &WalOptions) -> Result<IdentityFile, Op
 /// either way it is not ours to overwrite (F21).
 fn refuse_orphans(dir: &DataDir, names: &[String]) -> Result<(), OpenError> {
     for name in names {
+        let path = dir.path_of(name);
+        if parse_snapshot_name(name).is_some() {
+            return Err(OpenError::Damaged { path, offset: 0, damage: Damage::IdentityMissing });
+        }
         let seq = parse_segment_name(name);
         if seq.is_none() && name != MarkFile::NAME {
             continue;
         }
-        let (file, path) = (dir.open(name)?, dir.path_of(name));
+        let file = dir.open(name)?;
         let is_half_made = match seq {
             Some(1) => is_half_made(&*file).map_err(Failure::of(Operation::Read, &path))?,
             Some(_) => false,

@@ -27,6 +27,7 @@ use crate::format::record::Link;
 use crate::fs::LockGuard;
 use crate::options::WalOptions;
 use crate::report::{Recovery, TornTail};
+use crate::snapshot::found::{self, Candidates};
 use crate::state::group::GroupState;
 use crate::writer::Position;
 use directory::Found;
@@ -40,6 +41,8 @@ pub(crate) struct Opened {
     pub(crate) position: Position,
     pub(crate) segments: Segments,
     pub(crate) groups: BTreeMap<GroupId, GroupState>,
+    pub(crate) dir: DataDir,
+    pub(crate) snapshots: Candidates,
     pub(crate) maker: Maker,
     pub(crate) mark: MarkFile,
     pub(crate) lock: Box<dyn LockGuard>,
@@ -67,6 +70,7 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
         replay.relocate(carried.how(&last));
     }
     replay.check().map_err(|damage| last.damaged(damage))?;
+    let snapshots = found::read(&dir, &owner, &found.snapshots)?;
 
     // From here on the medium is changed.
     let mut report = Recovery {
@@ -75,10 +79,16 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
         torn_tail: last.torn_tail.clone(),
         carried_records: carried.as_ref().map_or(0, carry::Carried::record_count),
         mark_loss: mark.loss(),
+        snapshots: found.snapshots.len(),
         ignored_files: found.ignored.clone(),
         ..Recovery::default()
     };
     directory::remove(&dir, &found.unfinished)?;
+    if !found.snapshots.is_empty() {
+        // A process that died may have named one and not synced the name, and whoever reads it now
+        // will drop what it replaces (F10).
+        dir.sync()?;
+    }
     let segments = Segments::default();
     for segment in found.live() {
         segments.insert(Arc::clone(segment));
@@ -97,7 +107,7 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     report.segments = segments.all().len();
     let groups = replay.into_groups();
     report.groups = groups.len();
-    Ok(Opened { owner, position, segments, groups, maker, mark, lock, report })
+    Ok(Opened { owner, position, segments, groups, dir, snapshots, maker, mark, lock, report })
 }
 
 /// The segment in which the log ends, and what is known about its end.

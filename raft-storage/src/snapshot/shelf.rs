@@ -1,0 +1,246 @@
+//! One group's snapshots as its owner sees them: which one counts, what is being written, what is
+//! being read.
+
+use std::cmp::Reverse;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use raft_core::bytes::Bytes;
+use raft_core::{GroupId, LogIndex, Position, SnapshotMeta};
+
+use super::file::SnapshotFile;
+use super::found::Candidate;
+use super::scribe::{Desk, Scribe};
+use crate::error::{Damage, LogError};
+use crate::format::snapshot::{SnapshotName, snapshot_file_name};
+use crate::fs::FsFile;
+use crate::report::SnapshotLoss;
+
+/// The snapshots of one group.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    scribe: Arc<Scribe>,
+    group: GroupId,
+    /// What opening found, until it is looked at.
+    candidates: Vec<Candidate>,
+    /// The newest first. Two of them have names; others are only here because they are being read.
+    kept: Vec<Kept>,
+    /// The one that is being written.
+    desk: Option<Arc<Desk>>,
+    /// What became of one, until it is asked for.
+    news: Option<Result<SnapshotMeta, LogError>>,
+    losses: Vec<SnapshotLoss>,
+}
+
+/// A whole snapshot.
+#[derive(Debug)]
+struct Kept {
+    file: SnapshotFile,
+    /// Open while somebody reads it, so that it can be read to its end though newer ones replace it.
+    open: Option<Arc<dyn FsFile>>,
+    /// Whether it was read since the last time that a new one came.
+    was_read: bool,
+}
+
+impl Shelf {
+    pub(crate) fn new(scribe: Arc<Scribe>, group: GroupId, candidates: Vec<Candidate>) -> Self {
+        Self { scribe, group, candidates, kept: Vec::new(), desk: None, news: None, losses: Vec::new() }
+    }
+
+    /// Finds the newest whole snapshot that fits a log that begins behind `mark`.
+    ///
+    /// Every snapshot at or past the mark does: the log has what lies between, or nothing there was
+    /// ever acknowledged (F19). So a damaged one is passed over only as long as another fits, or as
+    /// the log reaches back to its very beginning (F6).
+    pub(crate) fn recover(&mut self, mark: Position) -> Result<Option<SnapshotMeta>, LogError> {
+        let candidates = std::mem::take(&mut self.candidates);
+        let names: Vec<SnapshotName> = candidates.iter().map(|candidate| candidate.name).collect();
+        for candidate in candidates {
+            let last = candidate.name.last;
+            let fits = last == mark || last.index > mark.index;
+            match candidate.file {
+                Ok(_) if self.kept.is_empty() && !fits => break,
+                // A predecessor was verified when it was the newest. It is verified again when it
+                // is needed.
+                Ok(file) if self.kept.is_empty() => match self.verify(&file)? {
+                    None => self.kept.push(Kept::new(file)),
+                    Some(loss) => self.losses.push(loss),
+                },
+                Ok(file) => self.kept.push(Kept::new(file)),
+                Err(loss) => self.losses.push(loss),
+            }
+        }
+        self.kept.truncate(NAMES_KEPT);
+        let Some(newest) = self.kept.first() else { return self.without_snapshot(mark).map(|()| None) };
+        let (newest, meta) = (self.name_of(newest), newest.file.meta.clone());
+        let predecessor = self.kept.get(1).map(|kept| self.name_of(kept));
+        self.warn();
+        let is_left_over = |name: &SnapshotName| name.order() < newest.order() && Some(*name) != predecessor;
+        if names.iter().any(is_left_over) {
+            self.scribe.purge(newest, predecessor);
+        }
+        Ok(Some(meta))
+    }
+
+    /// What turned out damaged and was passed over.
+    pub(crate) fn losses(&self) -> &[SnapshotLoss] {
+        &self.losses
+    }
+
+    pub(crate) fn begin(&mut self, last: Position) {
+        self.abort();
+        self.desk = Some(self.scribe.begin(SnapshotName { group: self.group, last }));
+    }
+
+    pub(crate) fn write(&mut self, piece: Bytes) {
+        if let Some(desk) = &self.desk {
+            self.scribe.write(desk, piece);
+        }
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        self.scribe.room(self.desk.as_ref())
+    }
+
+    pub(crate) fn finish(&mut self, meta: SnapshotMeta) {
+        if let Some(desk) = &self.desk {
+            let order = (meta.last.index, meta.last.term);
+            let predecessor = self.kept.iter().find(|kept| kept.file.order() < order);
+            self.scribe.finish(desk, meta, predecessor.map(|kept| self.name_of(kept)));
+        }
+    }
+
+    pub(crate) fn abort(&mut self) {
+        self.absorb();
+        if let Some(desk) = self.desk.take() {
+            self.scribe.discard(&desk);
+        }
+    }
+
+    /// Writes what waits, of all groups.
+    pub(crate) fn work(&self) {
+        self.scribe.work();
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Result<SnapshotMeta, LogError>> {
+        self.absorb();
+        self.news.take()
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        last: Position,
+        offset: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Bytes>, LogError> {
+        self.absorb();
+        let Some(at) = self.kept.iter().position(|kept| kept.file.meta.last == last) else { return Ok(None) };
+        let Some(file) = self.open(at)? else {
+            self.kept.remove(at);
+            return Ok(None);
+        };
+        let kept = &mut self.kept[at];
+        kept.was_read = true;
+        let piece = kept.file.read(&*file, offset, bytes_max)?;
+        let is_at_end = offset.saturating_add(piece.len() as u64) >= kept.file.meta.size;
+        // One without a name could not be opened again for whoever else reads it.
+        kept.open = Some(file).filter(|_| !is_at_end || at >= NAMES_KEPT);
+        Ok(Some(piece))
+    }
+
+    /// The file of a snapshot, or none if it is gone.
+    fn open(&self, at: usize) -> Result<Option<Arc<dyn FsFile>>, LogError> {
+        let kept = &self.kept[at];
+        if let Some(file) = &kept.open {
+            return Ok(Some(Arc::clone(file)));
+        }
+        match self.scribe.dir.open(&snapshot_file_name(self.name_of(kept))) {
+            Ok(file) => Ok(Some(file)),
+            Err(failure) if failure.source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Learns what became of the snapshot that is being written.
+    fn absorb(&mut self) {
+        let Some(outcome) = self.desk.as_ref().and_then(|desk| desk.take_outcome()) else { return };
+        self.desk = None;
+        self.news = Some(outcome.map(|file| {
+            let meta = file.meta.clone();
+            self.keep(file);
+            meta
+        }));
+    }
+
+    /// Takes in a new one. Whatever has no name any more stays as long as it is being read.
+    fn keep(&mut self, file: SnapshotFile) {
+        self.kept.retain(|kept| kept.file.order() != file.order());
+        self.kept.push(Kept::new(file));
+        self.kept.sort_by_key(|kept| Reverse(kept.file.order()));
+        for kept in &mut self.kept {
+            kept.open = kept.open.take().filter(|_| std::mem::take(&mut kept.was_read));
+        }
+        let mut at = 0;
+        self.kept.retain(|kept| {
+            at += 1;
+            at <= NAMES_KEPT || kept.open.is_some()
+        });
+    }
+
+    /// Reads a snapshot through; tells what is damaged.
+    fn verify(&self, file: &SnapshotFile) -> Result<Option<SnapshotLoss>, LogError> {
+        let name = SnapshotName { group: self.group, last: file.meta.last };
+        match file.verify(&*self.scribe.dir.open(&snapshot_file_name(name))?) {
+            Ok(()) => Ok(None),
+            Err(LogError::Corrupt { path, offset, damage }) => {
+                Ok(Some(SnapshotLoss { path, offset, damage }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a log that begins behind `mark` can do without any snapshot.
+    fn without_snapshot(&self, mark: Position) -> Result<(), LogError> {
+        if mark.index == LogIndex::ZERO {
+            self.warn();
+            return Ok(());
+        }
+        Err(match self.losses.first() {
+            Some(SnapshotLoss { path, offset, damage }) => {
+                LogError::Corrupt { path: path.clone(), offset: *offset, damage: *damage }
+            }
+            None => {
+                let name = snapshot_file_name(SnapshotName { group: self.group, last: mark });
+                let damage = Damage::SnapshotMissing { group: self.group, mark };
+                LogError::Corrupt { path: self.scribe.dir.path_of(&name), offset: 0, damage }
+            }
+        })
+    }
+
+    fn warn(&self) {
+        for SnapshotLoss { path, offset, damage } in &self.losses {
+            slog::warn!(self.scribe.logger, "a snapshot is damaged; another one or the log makes up for it";
+                "file" => %path.display(), "offset" => offset, "found" => %damage);
+        }
+    }
+
+    fn name_of(&self, kept: &Kept) -> SnapshotName {
+        SnapshotName { group: self.group, last: kept.file.meta.last }
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl Kept {
+    fn new(file: SnapshotFile) -> Self {
+        Self { file, open: None, was_read: false }
+    }
+}
+
+/// So many snapshots of a group keep their names: the newest, and its predecessor, should the newest
+/// turn out damaged (F6).
+const NAMES_KEPT: usize = 2;
