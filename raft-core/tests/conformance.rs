@@ -1,7 +1,7 @@
 //! The in-memory log keeps the contract of every store.
 #![cfg(feature = "sim")]
 
-use raft_core::conformance::{Bench, check_all};
+use raft_core::conformance::{Bench, check_all, check_snapshots};
 use raft_core::mem::MemLog;
 
 /// What the last store held when it crashed: all of it is durable at once.
@@ -20,6 +20,7 @@ impl Bench for MemBench {
     fn crash(&mut self, mut store: MemLog) {
         // A report that nobody fetched dies with the process.
         raft_core::LogStore::poll_persisted(&mut store).expect("memory does not fail");
+        raft_core::SnapshotStore::poll_snapshot(&mut store);
         self.0 = store;
     }
 }
@@ -27,4 +28,9 @@ impl Bench for MemBench {
 #[test]
 fn the_log_in_memory_keeps_the_contract() {
     check_all(MemBench::default);
+}
+
+#[test]
+fn snapshots_in_memory_keep_the_contract() {
+    check_snapshots(MemBench::default);
 }

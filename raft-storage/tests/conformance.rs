@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
-use raft_core::conformance::{Bench, check_all};
+use raft_core::conformance::{Bench, check_all, check_snapshots};
 use raft_core::{GroupId, NodeId};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::Kept;
@@ -100,20 +100,25 @@ impl Bench for SimBench {
 
 #[test]
 fn a_store_whose_power_is_cut_conforms() {
-    check_all(|| SimBench { fs: SimFs::new(), wal: None, seed: 0 });
+    let new_bench = || SimBench { fs: SimFs::new(), wal: None, seed: 0 };
+    check_all(new_bench);
+    check_snapshots(new_bench);
 }
 
 #[test]
 fn a_store_that_flushes_on_persist_conforms() {
     check_all(|| RealBench::new(Flushing::OnPersist));
+    check_snapshots(|| RealBench::new(Flushing::OnPersist));
 }
 
 #[test]
 fn a_store_that_is_flushed_by_hand_conforms() {
     check_all(|| RealBench::new(Flushing::Manual));
+    check_snapshots(|| RealBench::new(Flushing::Manual));
 }
 
 #[test]
 fn a_store_with_a_flusher_thread_conforms() {
     check_all(|| RealBench::new(Flushing::Thread));
+    check_snapshots(|| RealBench::new(Flushing::Thread));
 }

@@ -1,4 +1,5 @@
-//! What every [`LogStore`] must do, as checks that any store's tests can run.
+//! What every [`LogStore`] and every [`SnapshotStore`] must do, as checks that any store's tests can
+//! run.
 //!
 //! A store brings a [`Bench`]: a way to open it, to wait for it, and to crash it. Each check panics
 //! with what it expected and what it got.
@@ -9,6 +10,7 @@
 mod basics;
 mod model;
 mod random;
+mod snapshots;
 
 pub use basics::{
     a_mark_starts_the_log_anew, compaction_keeps_what_is_behind_the_mark, hard_state_is_the_last_one,
@@ -17,8 +19,13 @@ pub use basics::{
     unreported_requests_survive_whole_and_in_order,
 };
 pub use random::random_requests_match_a_plain_list;
+pub use snapshots::{
+    log_and_snapshot_fit_after_a_crash, new_store_has_no_snapshot, replaced_snapshots_are_exact_or_gone,
+    reported_snapshots_survive_a_crash, unfinished_snapshots_leave_nothing_behind,
+    unreported_snapshots_are_whole_or_not_there,
+};
 
-use crate::doors::store::LogStore;
+use crate::doors::store::{LogStore, SnapshotStore};
 
 /// A place where a store can be opened again and again.
 pub trait Bench {
@@ -28,7 +35,8 @@ pub trait Bench {
     /// Opens what is there; at first, nothing.
     fn open(&mut self) -> Self::Store;
 
-    /// Waits until everything persisted so far is durable and can be polled.
+    /// Waits until everything that was persisted, and every snapshot that was finished, is durable and
+    /// can be polled.
     fn settle(&mut self, store: &mut Self::Store);
 
     /// Ends the store as a crash or power cut would: what is not durable may be lost.
@@ -54,6 +62,20 @@ pub fn check_all<B: Bench>(mut new_bench: impl FnMut() -> B) {
     for seed in 1..=RANDOM_RUNS {
         random_requests_match_a_plain_list(&mut new_bench(), seed);
     }
+}
+
+/// Runs all checks of snapshots, each in a place of its own.
+///
+/// # Panics
+///
+/// If the store breaks its contract.
+pub fn check_snapshots<B: Bench<Store: SnapshotStore>>(mut new_bench: impl FnMut() -> B) {
+    new_store_has_no_snapshot(&mut new_bench());
+    reported_snapshots_survive_a_crash(&mut new_bench());
+    unfinished_snapshots_leave_nothing_behind(&mut new_bench());
+    unreported_snapshots_are_whole_or_not_there(&mut new_bench());
+    replaced_snapshots_are_exact_or_gone(&mut new_bench());
+    log_and_snapshot_fit_after_a_crash(&mut new_bench());
 }
 
 /// How many random runs [`check_all`] makes.
