@@ -84,11 +84,9 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
         ..Recovery::default()
     };
     directory::remove(&dir, &found.unfinished)?;
-    if !found.snapshots.is_empty() {
-        // A process that died may have named one and not synced the name, and whoever reads it now
-        // will drop what it replaces (F10).
-        dir.sync()?;
-    }
+    // A process that died may have given names and not synced them: that of a snapshot, for which
+    // the log will drop what it replaces, or that of the identity itself (F10, F18).
+    dir.sync()?;
     let segments = Segments::default();
     for segment in found.live() {
         segments.insert(Arc::clone(segment));

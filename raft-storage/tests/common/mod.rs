@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod faulty;
+pub(crate) mod images;
+pub(crate) mod snapshots;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,18 +16,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use raft_core::{
     Batches, EntriesBuilder, EntryKind, GroupId, HardState, LogIndex, LogStore, Membership, NewMark, NodeId,
-    Persist, PersistId, Position, Recovered, Run, SnapshotMark, Term,
+    Persist, PersistId, Position, Recovered, Run, SnapshotMark, SnapshotStore, Term,
 };
 use raft_storage::fs::SimFs;
 use raft_storage::{Flushing, GroupLog, Identity, LogError, OpenError, Start, Wal, WalOptions};
+use snapshots::Snapshot;
 
 pub(crate) const IDENTITY: Identity = Identity { cluster: 0xc1, node: NodeId::new(1) };
 pub(crate) const DIR: &str = "/data/log";
 
 /// Options for a log on a simulated disk; every opening draws other salts.
 pub(crate) fn options(fs: &SimFs, start: Start) -> WalOptions {
+    options_of(fs, start, IDENTITY)
+}
+
+/// The same for any node.
+pub(crate) fn options_of(fs: &SimFs, start: Start, identity: Identity) -> WalOptions {
     static OPENINGS: AtomicU64 = AtomicU64::new(1);
-    WalOptions::new(DIR, IDENTITY)
+    WalOptions::new(DIR, identity)
         .start(start)
         .flushing(Flushing::Manual)
         .segment_bytes(WalOptions::SEGMENT_BYTES_MIN)
@@ -129,7 +137,7 @@ pub(crate) fn hard_state(term: u64, vote: u64, commit: u64) -> Option<HardState>
     Some(HardState { term: Term::new(term), vote: Some(NodeId::new(vote)), commit: LogIndex::new(commit) })
 }
 
-fn mark(term: u64, index: u64) -> SnapshotMark {
+pub(crate) fn mark(term: u64, index: u64) -> SnapshotMark {
     let membership = Membership::of_voters([1, 2, 3].map(NodeId::new)).unwrap();
     SnapshotMark { last: Position::new(Term::new(term), LogIndex::new(index)), membership }
 }
@@ -148,6 +156,8 @@ pub(crate) fn compact(term: u64, index: u64) -> NewMark {
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Persist(u64, Persist),
+    /// Begins, writes and finishes a snapshot; the next flush makes it durable.
+    Snapshot(u64, Snapshot),
     Flush,
     SyncMark,
     Reopen,
@@ -162,11 +172,14 @@ pub(crate) struct History {
     pub(crate) acknowledged: usize,
     /// Whether the log was ever open.
     pub(crate) was_open: bool,
+    /// The newest snapshot of each group that was reported.
+    pub(crate) reported: BTreeMap<GroupId, LogIndex>,
 }
 
 /// Runs steps until the disk stops.
 pub(crate) fn run(fs: &SimFs, steps: &[Step]) -> History {
-    let mut history = History { states: vec![Models::new()], acknowledged: 0, was_open: false };
+    let mut history =
+        History { states: vec![Models::new()], acknowledged: 0, was_open: false, reported: BTreeMap::new() };
     // The error is the end of the run; what counts is what was acknowledged before it.
     let _ = try_run(fs, steps, &mut history);
     history
@@ -179,7 +192,7 @@ fn try_run(fs: &SimFs, steps: &[Step], history: &mut History) -> Result<(), Box<
     for step in steps {
         let mut now = history.states.last().unwrap().clone();
         let group = match step {
-            Step::Persist(group, _) => Some(*group),
+            Step::Persist(group, _) | Step::Snapshot(group, _) => Some(*group),
             Step::Flush | Step::SyncMark | Step::Reopen => None,
         };
         if let Some(Entry::Vacant(group)) = group.map(|group| groups.entry(group)) {
@@ -192,11 +205,15 @@ fn try_run(fs: &SimFs, steps: &[Step], history: &mut History) -> Result<(), Box<
                 history.states.push(now);
                 groups.get_mut(group).unwrap().persist(request.clone())?;
             }
+            Step::Snapshot(group, snapshot) => snapshot.hand_over(groups.get_mut(group).unwrap()),
             Step::Flush => {
                 wal.flush_now()?;
                 history.acknowledged = history.states.len() - 1;
                 for group in groups.values_mut() {
                     group.poll_persisted()?;
+                    if let Some(meta) = group.poll_snapshot().transpose()? {
+                        history.reported.insert(group.id(), meta.last.index);
+                    }
                 }
             }
             Step::SyncMark => wal.write_sync_mark()?,
@@ -264,7 +281,7 @@ pub(crate) fn workload() -> Vec<Step> {
     steps
 }
 
-trait Steps {
+pub(crate) trait Steps {
     fn persist(&mut self, group: u64, request: Persist);
 }
 
