@@ -1,7 +1,7 @@
-//! A durable, crash-safe log for raft-core.
+//! A durable, crash-safe log for raft-core, with snapshots beside it.
 //!
 //! One [`Wal`] serves all Raft groups of a node. [`Wal::group`] gives each of them a [`GroupLog`],
-//! which implements [`raft_core::LogStore`]. The format is described byte by byte in
+//! which implements [`raft_core::LogStore`] and [`raft_core::SnapshotStore`]. The format is described byte by byte in
 //! `docs/FORMAT.md`; which fault gets which reaction, and the test that shows it, in
 //! `docs/FAULTS.md`.
 //!

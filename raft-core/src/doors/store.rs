@@ -94,11 +94,12 @@ pub trait SnapshotStore: LogStore {
     fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, Self::Error>>;
 
     /// Reads up to `bytes_max` bytes of the snapshot of everything up to `last`, from `offset` on;
-    /// `None` if there is no such snapshot (any more).
+    /// `None` if there is no such snapshot (any more). Fewer bytes than asked for may come, but none
+    /// only at the end.
     ///
     /// # Errors
     ///
-    /// If the bytes cannot be read exactly as they were written (S47).
+    /// If the bytes cannot be read exactly as they were written (S47). That is no failure of the log.
     fn read_snapshot(
         &mut self,
         last: Position,
