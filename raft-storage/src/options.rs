@@ -64,7 +64,7 @@ impl WalOptions {
     pub const SEGMENT_BYTES_MAX: u32 = 1 << 30;
     /// The default limit of what may wait to be written: 256 MiB.
     pub const QUEUE_BYTES_MAX_DEFAULT: usize = 256 << 20;
-    /// The default limit of what may wait to be written of one snapshot: 8 MiB.
+    /// The default limit of what may wait to be written of a group's snapshots: 8 MiB.
     pub const SNAPSHOT_ROOM_BYTES_DEFAULT: usize = 8 << 20;
     /// How long the log is quiet before it notes how far it is durable: 200 ms.
     pub const SYNC_MARK_IDLE_DEFAULT: Duration = Duration::from_millis(200);
@@ -121,11 +121,11 @@ impl WalOptions {
         Self { queue_bytes_max, ..self }
     }
 
-    /// How many bytes of one snapshot may wait to be written: what
-    /// [`snapshot_room`](raft_core::SnapshotStore::snapshot_room) starts from.
+    /// How many bytes of a group's snapshots may wait to be written: what
+    /// [`snapshot_room`](raft_core::SnapshotStore::snapshot_room) starts from, at least 1.
     #[must_use]
     pub fn snapshot_room_bytes(self, snapshot_room_bytes: usize) -> Self {
-        Self { snapshot_room_bytes, ..self }
+        Self { snapshot_room_bytes: snapshot_room_bytes.max(1), ..self }
     }
 
     /// How long the log is quiet before the flusher notes in a file of its own how far it is

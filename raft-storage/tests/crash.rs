@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::images::images;
+use common::images::{cut_at_every_call, cut_during_recovery};
 use common::{History, Models, Step, hard_state, initialise, open, read_all, request, run, workload};
 use raft_core::{GroupId, HardState, LogStore, Persist, PersistId, Term};
 use raft_storage::fs::SimFs;
@@ -59,57 +59,24 @@ fn check_goes_on(image: &SimFs, found: &Models, place: &str) {
 
 #[test]
 fn a_power_cut_at_any_call_keeps_all_that_was_acknowledged() {
-    let steps = workload();
-    let whole = SimFs::new();
-    let history = run(&whole, &steps);
-    assert_eq!(history.acknowledged, history.states.len() - 1, "the workload runs to its end");
-    let mut count = 0;
-    for changes in 0..=whole.changes() {
-        let fs = SimFs::new();
-        fs.stop_after(changes);
-        let history = run(&fs, &steps);
-        for (at, image) in images(&fs).iter().enumerate() {
-            let place = format!("stopped after {changes} changes, image {at}");
-            let found = check_image(image, &history, &place);
-            count += 1;
-            if count % 17 == 0 {
-                check_goes_on(image, &found, &place);
-            }
+    let mut checked = 0;
+    let count = cut_at_every_call(&workload(), |image, history, place| {
+        let found = check_image(image, history, place);
+        checked += 1;
+        if checked % 17 == 0 {
+            check_goes_on(image, &found, place);
         }
-    }
-    println!("{count} images of {} calls", whole.changes());
+    });
     assert!(count > 3_000, "only {count} images");
 }
 
 /// The second crash hits recovery itself, at every call that changes the disk (S60).
 #[test]
 fn a_power_cut_during_recovery_loses_nothing() {
-    let steps = workload();
-    let whole = SimFs::new();
-    run(&whole, &steps);
-    let mut count = 0;
-    for changes in (0..=whole.changes()).step_by(3) {
-        let fs = SimFs::new();
-        fs.stop_after(changes);
-        let history = run(&fs, &steps);
-        for (at, image) in images(&fs).iter().enumerate().step_by(13) {
-            let whole = image.after_process_death();
-            let before = whole.changes();
-            drop(initialise(&whole).unwrap());
-            for second in 0..whole.changes() - before {
-                let again = image.after_process_death();
-                again.stop_after(second);
-                let was_open = initialise(&again).is_ok() || history.was_open;
-                let history = History { was_open, ..history.clone() };
-                for (third, image) in images(&again).iter().enumerate().step_by(5) {
-                    let place = format!("after {changes} changes, image {at}, {second} more, image {third}");
-                    check_image(image, &history, &place);
-                    count += 1;
-                }
-            }
-        }
-    }
-    println!("{count} images");
+    let recover = |fs: &SimFs| initialise(fs).is_ok();
+    let count = cut_during_recovery(&workload(), [3, 13, 5], recover, |image, history, place| {
+        check_image(image, history, place);
+    });
     assert!(count > 2_000, "only {count} images");
 }
 

@@ -8,7 +8,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::images::images;
+use common::images::{cut_at_every_call, cut_during_recovery};
 use common::snapshots::Snapshot;
 use common::{
     History, Model, Models, Step, Steps, compact, entries, hard_state, initialise, open, request, reset, run,
@@ -16,6 +16,8 @@ use common::{
 use raft_core::{GroupId, LogIndex, Persist, SnapshotStore};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::Kept;
+
+const GROUPS: [GroupId; 2] = [GroupId::new(1), GroupId::new(2)];
 
 /// Two groups; one takes three snapshots and gets one from elsewhere, so that files are replaced.
 fn workload() -> Vec<Step> {
@@ -46,7 +48,7 @@ fn workload() -> Vec<Step> {
     steps.persist(2, Persist { mark: Some(reset(1, 5)), hard_state: state(1, 5), ..request(2) });
     steps.push(Step::Flush);
     steps.persist(1, Persist { entries: entries(2, 51, 2, 60), ..request(id + 2) });
-    // Replaced before it is written.
+    // Written anew, and followed by another before it is durable.
     steps.push(Step::Snapshot(1, Snapshot::new(2, 50, 10)));
     steps.push(Step::Snapshot(1, Snapshot::new(2, 52, 0)));
     steps.push(Step::Flush);
@@ -63,7 +65,7 @@ fn check_image(image: &SimFs, steps: &[Step], history: &History, place: &str) ->
     let wal = wal.unwrap_or_else(|error| panic!("{place}: {error}"));
     let mut models = Models::new();
     let mut ends = Vec::new();
-    for group in [1, 2].map(GroupId::new) {
+    for group in GROUPS {
         let mut log = wal.group(group).unwrap();
         let meta = log.recover_snapshot().unwrap_or_else(|error| panic!("{place}: {error}"));
         let model = Model::read(&mut log).unwrap();
@@ -97,22 +99,10 @@ fn check_image(image: &SimFs, steps: &[Step], history: &History, place: &str) ->
 #[test]
 fn a_power_cut_at_any_call_leaves_a_snapshot_that_fits_the_log_f19() {
     let steps = workload();
-    let whole = SimFs::new();
-    let history = run(&whole, &steps);
-    assert_eq!(history.acknowledged, history.states.len() - 1, "the workload runs to its end");
-    assert_eq!(history.reported.values().map(|index| index.get()).collect::<Vec<_>>(), [52, 5]);
-    let (mut count, mut seen) = (0, BTreeSet::new());
-    for changes in 0..=whole.changes() {
-        let fs = SimFs::new();
-        fs.stop_after(changes);
-        let history = run(&fs, &steps);
-        for (at, image) in images(&fs).iter().enumerate() {
-            let place = format!("stopped after {changes} changes, image {at}");
-            seen.insert(check_image(image, &steps, &history, &place));
-            count += 1;
-        }
-    }
-    println!("{count} images of {} calls", whole.changes());
+    let mut seen = BTreeSet::new();
+    let count = cut_at_every_call(&steps, |image, history, place| {
+        seen.insert(check_image(image, &steps, history, place));
+    });
     assert!(count > 3_000, "only {count} images");
     assert_eq!(seen, BTreeSet::from([0, 3, 7, 10, 50, 52]), "each snapshot was the newest once");
 }
@@ -121,38 +111,14 @@ fn a_power_cut_at_any_call_leaves_a_snapshot_that_fits_the_log_f19() {
 #[test]
 fn a_power_cut_during_recovery_leaves_a_snapshot_that_fits_the_log_f19_s60() {
     let steps = workload();
-    let whole = SimFs::new();
-    run(&whole, &steps);
     let recover = |fs: &SimFs| {
-        let wal = initialise(fs).ok()?;
-        for group in [1, 2].map(GroupId::new) {
-            let _ = wal.group(group).ok()?.recover_snapshot();
-        }
-        Some(())
+        let Ok(wal) = initialise(fs) else { return false };
+        let recovered = GROUPS.map(|group| wal.group(group).unwrap().recover_snapshot());
+        recovered.iter().all(Result::is_ok)
     };
-    let mut count = 0;
-    for changes in (0..=whole.changes()).step_by(3) {
-        let fs = SimFs::new();
-        fs.stop_after(changes);
-        let history = run(&fs, &steps);
-        for (at, image) in images(&fs).iter().enumerate().step_by(23) {
-            let whole = image.after_process_death();
-            let before = whole.changes();
-            recover(&whole).unwrap();
-            for second in 0..whole.changes() - before {
-                let again = image.after_process_death();
-                again.stop_after(second);
-                let was_open = recover(&again).is_some() || history.was_open;
-                let history = History { was_open, ..history.clone() };
-                for (third, image) in images(&again).iter().enumerate().step_by(7) {
-                    let place = format!("after {changes} changes, image {at}, {second} more, image {third}");
-                    check_image(image, &steps, &history, &place);
-                    count += 1;
-                }
-            }
-        }
-    }
-    println!("{count} images");
+    let count = cut_during_recovery(&steps, [3, 23, 7], recover, |image, history, place| {
+        check_image(image, &steps, history, place);
+    });
     assert!(count > 1_000, "only {count} images");
 }
 
@@ -171,7 +137,7 @@ fn what_a_dead_process_left_named_is_durable_before_it_counts_f10() {
         {
             let wal = initialise(&dead).unwrap();
             history.was_open = true;
-            for group in [1, 2].map(GroupId::new) {
+            for group in GROUPS {
                 if let Some(meta) = wal.group(group).unwrap().recover_snapshot().unwrap() {
                     history.reported.insert(group, meta.last.index);
                 }

@@ -165,6 +165,29 @@ pub fn unfinished_snapshots_leave_nothing_behind<B: Bench<Store: SnapshotStore>>
     last.check(&mut store);
 }
 
+/// A finished snapshot is reported, though another one has been begun meanwhile.
+///
+/// # Panics
+///
+/// If it is not.
+pub fn finished_snapshots_are_reported_in_order<B: Bench<Store: SnapshotStore>>(bench: &mut B) {
+    let mut store = bench.open();
+    recover_snapshot(&mut store);
+    recover(&mut store);
+    let (first, second) = (Snapshot::new(1, 70_000), Snapshot::new(2, 10));
+    first.write(bench, &mut store, 70_000);
+    store.begin_snapshot(second.last());
+    bench.settle(&mut store);
+    assert_eq!(poll_snapshot(&mut store), Some(first.meta.clone()));
+    assert_eq!(poll_snapshot(&mut store), None);
+    first.check(&mut store);
+    store.write_snapshot(second.state.clone());
+    store.finish_snapshot(second.meta.clone());
+    bench.settle(&mut store);
+    assert_eq!(poll_snapshot(&mut store), Some(second.meta.clone()));
+    second.check(&mut store);
+}
+
 /// A snapshot that was finished and not reported is there whole after a crash, or not at all.
 ///
 /// # Panics

@@ -39,7 +39,7 @@ pub(crate) struct Scribe {
 /// How snapshots are taken in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How many bytes of one snapshot may wait to be written.
+    /// How many bytes of one group's snapshots may wait to be written.
     pub(crate) room_bytes: usize,
     /// Whether whoever hands something over writes it as well.
     pub(crate) works_at_once: bool,
@@ -107,9 +107,9 @@ impl Scribe {
         self.submit(desk, Work::Discard);
     }
 
-    /// How many more bytes a snapshot may hand over.
-    pub(crate) fn room(&self, desk: Option<&Arc<Desk>>) -> usize {
-        let waiting = desk.map_or(0, |desk| desk.waiting_bytes.load(Ordering::Acquire));
+    /// How many more bytes a group may hand over that has these under way.
+    pub(crate) fn room<'a>(&self, desks: impl Iterator<Item = &'a Arc<Desk>>) -> usize {
+        let waiting: usize = desks.map(|desk| desk.waiting_bytes.load(Ordering::Acquire)).sum();
         self.limits.room_bytes.saturating_sub(waiting)
     }
 

@@ -2,6 +2,7 @@
 //! being read.
 
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
@@ -27,8 +28,10 @@ pub(crate) struct Shelf {
     kept: Vec<Kept>,
     /// The one that is being written.
     desk: Option<Arc<Desk>>,
-    /// What became of one, until it is asked for.
-    news: Option<Result<SnapshotMeta, LogError>>,
+    /// Finished ones that are not durable yet.
+    finishing: VecDeque<Arc<Desk>>,
+    /// What became of them, until it is asked for.
+    news: VecDeque<Result<SnapshotMeta, LogError>>,
     losses: Vec<SnapshotLoss>,
 }
 
@@ -44,7 +47,8 @@ struct Kept {
 
 impl Shelf {
     pub(crate) fn new(scribe: Arc<Scribe>, group: GroupId, candidates: Vec<Candidate>) -> Self {
-        Self { scribe, group, candidates, kept: Vec::new(), desk: None, news: None, losses: Vec::new() }
+        let (kept, finishing, news, losses) = Default::default();
+        Self { scribe, group, candidates, kept, desk: None, finishing, news, losses }
     }
 
     /// Finds the newest whole snapshot that fits a log that begins behind `mark`.
@@ -99,19 +103,19 @@ impl Shelf {
     }
 
     pub(crate) fn room(&self) -> usize {
-        self.scribe.room(self.desk.as_ref())
+        self.scribe.room(self.desk.iter().chain(&self.finishing))
     }
 
     pub(crate) fn finish(&mut self, meta: SnapshotMeta) {
-        if let Some(desk) = &self.desk {
+        if let Some(desk) = self.desk.take() {
             let order = (meta.last.index, meta.last.term);
             let predecessor = self.kept.iter().find(|kept| kept.file.order() < order);
-            self.scribe.finish(desk, meta, predecessor.map(|kept| self.name_of(kept)));
+            self.scribe.finish(&desk, meta, predecessor.map(|kept| self.name_of(kept)));
+            self.finishing.push_back(desk);
         }
     }
 
     pub(crate) fn abort(&mut self) {
-        self.absorb();
         if let Some(desk) = self.desk.take() {
             self.scribe.discard(&desk);
         }
@@ -124,7 +128,7 @@ impl Shelf {
 
     pub(crate) fn poll(&mut self) -> Option<Result<SnapshotMeta, LogError>> {
         self.absorb();
-        self.news.take()
+        self.news.pop_front()
     }
 
     pub(crate) fn read(
@@ -141,7 +145,9 @@ impl Shelf {
         };
         let kept = &mut self.kept[at];
         kept.was_read = true;
-        let piece = kept.file.read(&*file, offset, bytes_max)?;
+        let piece = kept.file.read(&*file, offset, bytes_max).inspect_err(|error| {
+            slog::error!(self.scribe.logger, "a snapshot cannot be read"; "error" => %error);
+        })?;
         let is_at_end = offset.saturating_add(piece.len() as u64) >= kept.file.meta.size;
         // One without a name could not be opened again for whoever else reads it.
         kept.open = Some(file).filter(|_| !is_at_end || at >= NAMES_KEPT);
@@ -161,15 +167,22 @@ impl Shelf {
         }
     }
 
-    /// Learns what became of the snapshot that is being written.
+    /// Learns what became of snapshots that were handed over.
     fn absorb(&mut self) {
-        let Some(outcome) = self.desk.as_ref().and_then(|desk| desk.take_outcome()) else { return };
-        self.desk = None;
-        self.news = Some(outcome.map(|file| {
-            let meta = file.meta.clone();
-            self.keep(file);
-            meta
-        }));
+        while let Some(outcome) = self.finishing.front().and_then(|desk| desk.take_outcome()) {
+            self.finishing.pop_front();
+            let outcome = outcome.map(|file| {
+                let meta = file.meta.clone();
+                self.keep(file);
+                meta
+            });
+            self.news.push_back(outcome);
+        }
+        // What is not finished can only have failed.
+        if let Some(Err(error)) = self.desk.as_ref().and_then(|desk| desk.take_outcome()) {
+            self.desk = None;
+            self.news.push_back(Err(error));
+        }
     }
 
     /// Takes in a new one. Whatever has no name any more stays as long as it is being read.

@@ -1,10 +1,68 @@
-//! What a power cut can leave of a disk.
+//! What a power cut can leave of a disk, at every call of a workload and of the recovery after it.
 
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Kept, Unsynced};
 
+use super::{History, Step, run};
+
+/// Stops the machine after every first part of the calls that the steps make, and shows all that a
+/// power cut can leave there. Returns how many images that were.
+pub(crate) fn cut_at_every_call(steps: &[Step], mut show: impl FnMut(&SimFs, &History, &str)) -> usize {
+    let whole = SimFs::new();
+    let history = run(&whole, steps);
+    assert_eq!(history.acknowledged, history.states.len() - 1, "the workload runs to its end");
+    let mut count = 0;
+    for changes in 0..=whole.changes() {
+        let fs = SimFs::new();
+        fs.stop_after(changes);
+        let history = run(&fs, steps);
+        for (at, image) in images(&fs).iter().enumerate() {
+            show(image, &history, &format!("stopped after {changes} changes, image {at}"));
+            count += 1;
+        }
+    }
+    println!("{count} images of {} calls", whole.changes());
+    count
+}
+
+/// The same for a second crash in the middle of recovery, of every so many calls and images. `recover`
+/// tells whether it got to its end.
+pub(crate) fn cut_during_recovery(
+    steps: &[Step],
+    strides: [usize; 3],
+    recover: impl Fn(&SimFs) -> bool,
+    mut show: impl FnMut(&SimFs, &History, &str),
+) -> usize {
+    let whole = SimFs::new();
+    run(&whole, steps);
+    let mut count = 0;
+    for changes in (0..=whole.changes()).step_by(strides[0]) {
+        let fs = SimFs::new();
+        fs.stop_after(changes);
+        let history = run(&fs, steps);
+        for (at, image) in images(&fs).iter().enumerate().step_by(strides[1]) {
+            let whole = image.after_process_death();
+            let before = whole.changes();
+            assert!(recover(&whole), "after {changes} changes, image {at}");
+            for second in 0..whole.changes() - before {
+                let again = image.after_process_death();
+                again.stop_after(second);
+                let was_open = recover(&again) || history.was_open;
+                let history = History { was_open, ..history.clone() };
+                for (third, image) in images(&again).iter().enumerate().step_by(strides[2]) {
+                    let place = format!("after {changes} changes, image {at}, {second} more, image {third}");
+                    show(image, &history, &place);
+                    count += 1;
+                }
+            }
+        }
+    }
+    println!("{count} images");
+    count
+}
+
 /// What a power cut keeps of unsynced changes, as one function per class and member.
-pub(crate) fn images(fs: &SimFs) -> Vec<SimFs> {
+fn images(fs: &SimFs) -> Vec<SimFs> {
     let unsynced = fs.unsynced();
     let count = unsynced.len();
     let mut images = vec![fs.after_process_death()];

@@ -211,7 +211,7 @@ fn try_run(fs: &SimFs, steps: &[Step], history: &mut History) -> Result<(), Box<
                 history.acknowledged = history.states.len() - 1;
                 for group in groups.values_mut() {
                     group.poll_persisted()?;
-                    if let Some(meta) = group.poll_snapshot().transpose()? {
+                    while let Some(meta) = group.poll_snapshot().transpose()? {
                         history.reported.insert(group.id(), meta.last.index);
                     }
                 }
