@@ -59,7 +59,7 @@ pub use doors::node::Node;
 pub use doors::outcome::{Event, NodeError, Outcome};
 pub use doors::raft::{Raft, StartError};
 pub use doors::state_machine::{InvalidSnapshot, SnapshotPiece, SnapshotSource, StateMachine};
-pub use doors::store::{LogStore, SnapshotStore};
+pub use doors::store::{LogStore, SnapshotFailure, SnapshotStore};
 pub use doors::transport::{Arrival, Transport};
 pub use doors::waiting::ProposalId;
 pub use means::config::{Config, ConfigError};

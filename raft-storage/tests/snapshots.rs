@@ -11,7 +11,7 @@ use common::faulty::{GROUP, append, damage, new_log, refused};
 use common::snapshots::{Snapshot, recovered, with_two_snapshots};
 use common::{DIR, IDENTITY, compact, open, options_of, request, reset};
 use raft_core::bytes::Bytes;
-use raft_core::{LogStore, NodeId, Persist, SnapshotStore};
+use raft_core::{LogStore, NodeId, Persist, SnapshotFailure, SnapshotStore};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault};
 use raft_storage::{Damage, GroupLog, Identity, LogError, OpenError, RequestRule, Start, Wal};
@@ -240,7 +240,8 @@ fn a_snapshot_that_cannot_be_written_is_reported_and_never_fails_the_log_f12() {
             fs.inject(Fault { call, skip, count: 1, error: ErrorKind::StorageFull });
             snapshot.hand_over(&mut log);
             log.flush_now().unwrap();
-            let error = log.poll_snapshot().unwrap().unwrap_err();
+            let SnapshotFailure { last, error } = log.poll_snapshot().unwrap().unwrap_err();
+            assert_eq!(last, snapshot.meta.last, "{call:?}");
             let LogError::Failed(failure) = &error else { panic!("{call:?}: {error}") };
             assert!(failure.is_storage_full(), "{call:?}: {failure}");
             assert!(log.poll_snapshot().is_none(), "reported once");

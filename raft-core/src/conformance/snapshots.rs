@@ -81,7 +81,7 @@ fn recover_snapshot<S: SnapshotStore>(store: &mut S) -> Option<SnapshotMeta> {
 
 fn poll_snapshot<S: SnapshotStore>(store: &mut S) -> Option<SnapshotMeta> {
     let outcome = store.poll_snapshot();
-    outcome.map(|outcome| outcome.unwrap_or_else(|error| panic!("a snapshot failed: {error}")))
+    outcome.map(|outcome| outcome.unwrap_or_else(|failure| panic!("a snapshot failed: {}", failure.error)))
 }
 
 /// A store that was never written to has no snapshot, at every opening.

@@ -10,7 +10,7 @@ use raft_proto::crc32c_append;
 use super::outcome::NodeError;
 use super::raft::Raft;
 use super::state_machine::{SnapshotPiece, SnapshotSource, StateMachine};
-use super::store::SnapshotStore;
+use super::store::{SnapshotFailure, SnapshotStore};
 use crate::words::action::ChunkLoad;
 use crate::words::ids::Position;
 use crate::words::message::{InstallSnapshot, SnapshotMeta};
@@ -20,8 +20,6 @@ use crate::words::persist::SnapshotMark;
 #[derive(Debug, Default)]
 pub(super) struct SnapshotDesk {
     writing: Option<Writing>,
-    /// What the store was given last; its outcome is still to come.
-    handed: Option<Position>,
     /// Bytes of an incoming snapshot that the store took without having room for more; to be
     /// acknowledged when it has.
     owed: Option<(Position, u64)>,
@@ -110,17 +108,12 @@ impl SnapshotDesk {
     }
 
     /// The store tells what became of a snapshot.
-    pub(super) fn on_stored<E>(&mut self, stored: Result<SnapshotMeta, E>, raft: &mut Raft) {
+    pub(super) fn on_stored<E>(&mut self, stored: Result<SnapshotMeta, SnapshotFailure<E>>, raft: &mut Raft) {
         match stored {
-            Ok(meta) => {
-                self.handed.take_if(|handed| *handed == meta.last);
-                raft.snapshot_stored(&meta);
-            }
-            Err(_) => {
-                let writing = self.writing.take().map(|writing| writing.mark.last);
-                if let Some(last) = writing.or(self.handed.take()) {
-                    raft.snapshot_failed(last);
-                }
+            Ok(meta) => raft.snapshot_stored(&meta),
+            Err(SnapshotFailure { last, .. }) => {
+                self.writing.take_if(|writing| writing.mark.last == last);
+                raft.snapshot_failed(last);
             }
         }
     }
@@ -201,7 +194,6 @@ impl SnapshotDesk {
             }
         };
         if is_whole {
-            self.handed = Some(last);
             store.finish_snapshot(SnapshotMeta { last, membership, size, crc32c });
         } else {
             store.abort_snapshot();

@@ -91,7 +91,7 @@ pub trait SnapshotStore: LogStore {
 
     /// What became of a snapshot, if that is news; never waits. `Err` if it could not be written;
     /// that is no failure of the log.
-    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, Self::Error>>;
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<Self::Error>>>;
 
     /// Reads up to `bytes_max` bytes of the snapshot of everything up to `last`, from `offset` on;
     /// `None` if there is no such snapshot (any more). Fewer bytes than asked for may come, but none
@@ -106,4 +106,13 @@ pub trait SnapshotStore: LogStore {
         offset: u64,
         bytes_max: usize,
     ) -> Result<Option<Bytes>, Self::Error>;
+}
+
+/// A snapshot that could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotFailure<E> {
+    /// Which one: that of everything up to here.
+    pub last: Position,
+    /// Why.
+    pub error: E,
 }

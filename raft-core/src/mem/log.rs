@@ -5,7 +5,7 @@ use core::{error, fmt};
 
 use raft_proto::bytes::{Bytes, BytesMut};
 
-use crate::doors::store::{LogStore, SnapshotStore};
+use crate::doors::store::{LogStore, SnapshotFailure, SnapshotStore};
 use crate::words::entries::Entries;
 use crate::words::ids::{LogIndex, PersistId, Position, Term};
 use crate::words::message::SnapshotMeta;
@@ -218,7 +218,7 @@ impl SnapshotStore for MemLog {
         self.writing.clear();
     }
 
-    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, MemLogError>> {
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<MemLogError>>> {
         let is_new = core::mem::take(&mut self.has_new_snapshot);
         let (meta, _) = self.snapshot.as_ref().filter(|_| is_new)?;
         Some(Ok(meta.clone()))

@@ -7,7 +7,7 @@ use raft_proto::bytes::Bytes;
 use super::disk::keep;
 use super::plan::happens;
 use super::world::Shared;
-use crate::doors::store::{LogStore, SnapshotStore};
+use crate::doors::store::{LogStore, SnapshotFailure, SnapshotStore};
 use crate::doors::transport::{Arrival, Transport};
 use crate::mem::{MemLog, MemLogError};
 use crate::words::entries::Entries;
@@ -23,14 +23,14 @@ pub(super) struct SimLog {
     written: MemLog,
     /// A snapshot that is being written.
     writing: Vec<u8>,
-    /// The medium had no room for the last one.
-    has_failed: bool,
+    /// The medium had no room for this one.
+    failed: Option<Position>,
 }
 
 impl SimLog {
     pub(super) fn open(id: NodeId, world: Shared) -> Self {
         let written = world.borrow().disks[&id].durable();
-        Self { id, world, written, writing: Vec::new(), has_failed: false }
+        Self { id, world, written, writing: Vec::new(), failed: None }
     }
 }
 
@@ -85,16 +85,19 @@ impl SnapshotStore for SimLog {
 
     fn finish_snapshot(&mut self, meta: SnapshotMeta) {
         let state = Bytes::from(core::mem::take(&mut self.writing));
-        self.has_failed = !self.world.borrow_mut().write_snapshot(self.id, meta, state);
+        let last = meta.last;
+        let has_room = self.world.borrow_mut().write_snapshot(self.id, meta, state);
+        self.failed = (!has_room).then_some(last);
     }
 
     fn abort_snapshot(&mut self) {
         self.writing.clear();
     }
 
-    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, MemLogError>> {
-        if core::mem::take(&mut self.has_failed) {
-            return Some(Err(MemLogError::Missing { first: LogIndex::ZERO }));
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<MemLogError>>> {
+        if let Some(last) = self.failed.take() {
+            let error = MemLogError::Missing { first: last.index };
+            return Some(Err(SnapshotFailure { last, error }));
         }
         let world = &mut *self.world.borrow_mut();
         let now = world.now;

@@ -7,8 +7,8 @@ use raft_core::mem::{MemLog, MemLogError, MemNetwork};
 use raft_core::{
     Action, CampaignError, Config, ConfigError, Entries, Entry, EntryKind, Event, HardState, LoadError,
     LogIndex, LogStore, Membership, MembershipError, Node, NodeError, Outcome, Persist, PersistId, Position,
-    ProposeError, Raft, ReadError, Recovered, RestoreError, Run, SnapshotMark, SnapshotMeta, SnapshotStore,
-    StartError, StateMachine,
+    ProposeError, Raft, ReadError, Recovered, RestoreError, Run, SnapshotFailure, SnapshotMark, SnapshotMeta,
+    SnapshotStore, StartError, StateMachine,
 };
 
 use crate::support::{Peer, append, at, batch, config, index, new_log, node, term, vote, voters};
@@ -236,7 +236,7 @@ impl SnapshotStore for Broken {
         self.log.abort_snapshot();
     }
 
-    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, MemLogError>> {
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<MemLogError>>> {
         self.log.poll_snapshot()
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use raft_core::bytes::Bytes;
 use raft_core::{
     Entries, GroupId, HardState, LogIndex, LogStore, NewMark, Persist, PersistId, Position, Recovered,
-    SnapshotMeta, SnapshotStore, Term,
+    SnapshotFailure, SnapshotMeta, SnapshotStore, Term,
 };
 
 use super::load::Loader;
@@ -351,7 +351,7 @@ impl SnapshotStore for GroupLog {
         self.shelf.abort();
     }
 
-    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, LogError>> {
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<LogError>>> {
         self.shelf.poll()
     }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use raft_core::bytes::Bytes;
-use raft_core::{GroupId, SnapshotMeta};
+use raft_core::{GroupId, Position, SnapshotMeta};
 use slog::Logger;
 
 use super::draft::{Draft, unfinished_name};
@@ -269,6 +269,11 @@ impl Scribe {
 }
 
 impl Desk {
+    /// What it is a snapshot of.
+    pub(crate) fn last(&self) -> Position {
+        self.name.last
+    }
+
     /// What became of the snapshot, if it is known and was not asked for before.
     pub(crate) fn take_outcome(&self) -> Option<Result<SnapshotFile, LogError>> {
         self.outcome.lock().take()

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use raft_core::bytes::Bytes;
-use raft_core::{GroupId, LogIndex, Position, SnapshotMeta};
+use raft_core::{GroupId, LogIndex, Position, SnapshotFailure, SnapshotMeta};
 
 use super::file::SnapshotFile;
 use super::found::Candidate;
@@ -31,7 +31,7 @@ pub(crate) struct Shelf {
     /// Finished ones that are not durable yet.
     finishing: VecDeque<Arc<Desk>>,
     /// What became of them, until it is asked for.
-    news: VecDeque<Result<SnapshotMeta, LogError>>,
+    news: VecDeque<Result<SnapshotMeta, SnapshotFailure<LogError>>>,
     losses: Vec<SnapshotLoss>,
 }
 
@@ -126,7 +126,7 @@ impl Shelf {
         self.scribe.work();
     }
 
-    pub(crate) fn poll(&mut self) -> Option<Result<SnapshotMeta, LogError>> {
+    pub(crate) fn poll(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<LogError>>> {
         self.absorb();
         self.news.pop_front()
     }
@@ -169,19 +169,19 @@ impl Shelf {
 
     /// Learns what became of snapshots that were handed over.
     fn absorb(&mut self) {
-        while let Some(outcome) = self.finishing.front().and_then(|desk| desk.take_outcome()) {
+        while let Some((desk, outcome)) = self.finishing.front().and_then(outcome_of) {
             self.finishing.pop_front();
             let outcome = outcome.map(|file| {
                 let meta = file.meta.clone();
                 self.keep(file);
                 meta
             });
-            self.news.push_back(outcome);
+            self.news.push_back(outcome.map_err(|error| SnapshotFailure { last: desk.last(), error }));
         }
         // What is not finished can only have failed.
-        if let Some(Err(error)) = self.desk.as_ref().and_then(|desk| desk.take_outcome()) {
+        if let Some((desk, Err(error))) = self.desk.as_ref().and_then(outcome_of) {
             self.desk = None;
-            self.news.push_back(Err(error));
+            self.news.push_back(Err(SnapshotFailure { last: desk.last(), error }));
         }
     }
 
@@ -246,6 +246,11 @@ impl Drop for Shelf {
     fn drop(&mut self) {
         self.abort();
     }
+}
+
+/// What became of a snapshot, if that is known and nobody asked before.
+fn outcome_of(desk: &Arc<Desk>) -> Option<(Arc<Desk>, Result<SnapshotFile, LogError>)> {
+    desk.take_outcome().map(|outcome| (Arc::clone(desk), outcome))
 }
 
 impl Kept {
