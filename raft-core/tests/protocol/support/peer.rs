@@ -241,6 +241,19 @@ impl Peer {
         id
     }
 
+    /// The oldest requests, at most so many, become durable; only the last of them is reported.
+    pub(crate) fn sync_up_to(&mut self, count: usize) {
+        let count = count.min(self.queue.len());
+        let mut last = None;
+        for request in self.queue.drain(..count) {
+            last = Some(request.id);
+            self.durable.persist(request).expect("requests follow each other");
+        }
+        if let Some(id) = last {
+            self.raft.persisted(id);
+        }
+    }
+
     /// Carries out every action there is.
     pub(crate) fn drain(&mut self) {
         while let Some(action) = self.raft.poll_action() {
