@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use raft_core::bytes::Bytes;
-use raft_core::{Append, Batches, Body, Entries, EntryKind, Member, Membership, Message, Offence};
+use raft_core::{Append, Batches, Body, Entries, EntryKind, Member, Membership, Message, Offence, VoteReply};
 use raft_proto::v1;
 
 use crate::support::{
@@ -191,4 +191,28 @@ fn a_flood_of_messages_leaves_nothing_behind() {
     }
     let picture = format!("{:?}", leader.raft);
     assert!(picture.len() < 20_000, "{} characters", picture.len());
+}
+
+/// N13: nor do messages from ever new strangers. A leader used to keep a record of each one that had
+/// proposed something, and a candidate of each one that had voted.
+#[test]
+fn strangers_leave_nothing_behind() {
+    let mut leader = Peer::voter(1, 3);
+    leader.win(&[2]);
+    let mut candidate = Peer::voter(2, 3);
+    candidate.campaign();
+    for stranger in 4..20_000u64 {
+        let payloads = Bytes::from_static(b"\x01x");
+        let proposal = Body::Propose { epoch: 1, request: stranger.into(), payloads };
+        leader.hear(stranger, 1, proposal);
+        candidate.hear(stranger, 0, Body::PreVoteReply(VoteReply { campaign: 1, granted: false }));
+        for peer in [&mut leader, &mut candidate] {
+            peer.sent.clear();
+            peer.told.clear();
+        }
+    }
+    for peer in [leader, candidate] {
+        let picture = format!("{:?}", peer.raft);
+        assert!(picture.len() < 20_000, "{:?}: {} characters", peer.role(), picture.len());
+    }
 }
