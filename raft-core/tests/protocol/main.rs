@@ -3,6 +3,7 @@
 mod clock;
 mod commit;
 mod determinism;
+mod duplicates;
 mod elections;
 mod entries;
 mod errors;
