@@ -6,8 +6,8 @@ use raft_core::{Append, Batches, Body, Entries, EntryKind, Member, Membership, M
 use raft_proto::v1;
 
 use crate::support::{
-    Cluster, Dice, Peer, append, append_reply, at, batch, config, heartbeat, index, message, node, term,
-    vote, voters,
+    Cluster, Dice, Peer, append, append_reply, at, batch, config, heartbeat, index, message, node,
+    store_behind, term, vote, voters,
 };
 use crate::wire_values;
 

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use raft_core::bytes::Bytes;
 use raft_core::{
     Action, Config, LogIndex, Membership, MembershipChange, Message, Notice, PeerStatus, PersistId, Position,
     RoleName,
@@ -86,7 +87,7 @@ impl<'a> Group<'a> {
                 }
             }
             120..=169 => self.caller(code % 25, at, reader),
-            170..=224 => self.world(code % 11, at, reader),
+            170..=224 => self.world(code % 13, at, reader),
             225..=227 => self.misload(at, reader),
             228..=251 => return self.rest(),
             252..=255 => self.restart(at),
@@ -155,7 +156,24 @@ impl<'a> Group<'a> {
             }
             7 | 8 => peer.raft.applied(index(applied)),
             9 => peer.raft.applied(index(reader.number(applied))),
+            10 => sync_snapshot(peer),
+            11 => self.snapshot(at, reader),
             _ => self.answer_load(at),
+        }
+    }
+
+    /// What the owner of a node may say about snapshots; that one is durable is never made up.
+    fn snapshot(&mut self, at: usize, reader: &mut Reader<'_>) {
+        let view = self.view(at);
+        let raft = &mut self.peers[at].raft;
+        let last = forge::snapshot_last(reader, &view);
+        match reader.below(8) {
+            0 => drop(raft.request_snapshot()),
+            1 => raft.snapshot_failed(last),
+            2 => raft.snapshot_written(last, reader.number(10)),
+            3 => raft.chunk_unavailable(reader.number(1).into()),
+            4 => raft.chunk_loaded(reader.number(1).into(), Bytes::from_static(b"of another snapshot")),
+            _ => drop(raft.take_snapshot()),
         }
     }
 
@@ -184,7 +202,8 @@ impl<'a> Group<'a> {
                     self.peers[at].applied.last().map_or(index(0), |applied| applied.position.index);
                 self.peers[at].raft.applied(applied);
                 self.answer_load(at);
-                self.undrained[at] += 4;
+                sync_snapshot(&mut self.peers[at]);
+                self.undrained[at] += 5;
                 self.drain(at);
                 self.check(at, &before);
             }
@@ -243,11 +262,13 @@ impl<'a> Group<'a> {
         let peer = &mut self.peers[at];
         let status = peer.status();
         assert!(status.applied >= before.applied, "{status:?} after {before:?}");
-        assert_eq!(peer.raft.term_at(before.commit.index), Some(before.commit.term), "{status:?}");
+        let committed = peer.raft.term_at(before.commit.index);
+        let is_compacted = before.commit.index < status.mark.index;
+        assert!(is_compacted || committed == Some(before.commit.term), "{before:?}, then {status:?}");
         status.peers.iter().for_each(|member| check_window(peer.raft.config(), member));
         check_membership(&status.membership);
         self.reached.add("full windows", status.peers.iter().filter(|peer| is_full(peer)).count());
-        self.reached.add("entries applied", peer.applied.len() - before.entries);
+        self.reached.add("entries applied", peer.applied.len().saturating_sub(before.entries));
         self.reached.add("steps in a joint configuration", usize::from(status.membership.is_joint()));
         for action in peer.told.drain(..) {
             if let Action::Notice(notice) = action {
@@ -293,6 +314,11 @@ fn small(id: u64) -> Config {
     config.apply_bytes_max = 60;
     config.tail_bytes_max = 80;
     config.proposal_timeout_ticks = 30;
+    config.snapshot_log_entries = 6;
+    config.retained_entries = 2;
+    config.snapshot_chunk_bytes = 16;
+    config.snapshot_chunks_max = 2;
+    config.snapshot_bytes_max = 2000;
     config
 }
 
@@ -325,6 +351,13 @@ fn led() -> Vec<Peer> {
 /// Nothing is answered unless the bytes say so.
 fn slow_down(peer: &mut Peer) {
     (peer.is_disk_slow, peer.is_store_slow, peer.is_apply_slow) = (true, true, true);
+    peer.is_snapshot_slow = true;
+}
+
+fn sync_snapshot(peer: &mut Peer) {
+    if peer.unsynced_snapshot.is_some() {
+        peer.sync_snapshot();
+    }
 }
 
 /// A window is never fuller than it may be; one append may go over its bytes.
@@ -370,13 +403,18 @@ fn count(reached: &mut Reached, notice: &Notice) {
         Notice::PeerRegressed { .. } => "followers stopped",
         Notice::TransferBegan { .. } => "transfers",
         Notice::DiskStalled => "stalled disks",
+        Notice::SnapshotTaken { .. } => "snapshots taken",
+        Notice::SnapshotFailed { .. } => "snapshots failed",
+        Notice::SnapshotSending { .. } => "snapshots sent",
+        Notice::SnapshotInstalled { .. } => "snapshots installed",
+        Notice::Compacted { .. } => "logs compacted",
         _ => return,
     };
     reached.add(what, 1);
 }
 
 /// How many kinds of situations [`Reached`] counts.
-pub(crate) const SITUATIONS: usize = 14;
+pub(crate) const SITUATIONS: usize = 19;
 
 /// Messages under way that are kept; the oldest are lost first.
 const BAG_MAX: usize = 64;

@@ -2,13 +2,14 @@
 
 use raft_core::bytes::Bytes;
 use raft_core::{
-    Append, AppendReply, Batches, Body, Conflict, Entries, EntryKind, Heartbeat, HeartbeatReply, LogIndex,
-    Message, Position, Refusal, VoteReply, VoteRequest,
+    Append, AppendReply, Batches, Body, Conflict, Entries, EntryKind, Heartbeat, HeartbeatReply,
+    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, Position, Refusal, SnapshotMeta, VoteReply,
+    VoteRequest,
 };
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
 
-use crate::support::{at, index, joint, node, voters, with_learner};
+use crate::support::{at, crc32c, index, joint, node, voters, with_learner};
 
 /// Bytes as a source of decisions. When they are used up the rest is zeros.
 pub(crate) struct Reader<'a>(&'a [u8]);
@@ -140,15 +141,23 @@ fn alter_body(body: &mut Body, reader: &mut Reader<'_>, view: &View) {
             0 => *epoch = reader.number(*epoch),
             _ => *request = reader.number(request.get()).into(),
         },
-        Body::TimeoutNow | Body::InstallSnapshot(_) | Body::InstallSnapshotReply(_) => {
-            *body = reply(reader, view);
-        }
+        Body::InstallSnapshot(install) => match which {
+            0 => install.offset = reader.number(install.offset),
+            1 => install.meta.last = reader.position(install.meta.last),
+            _ => install.meta.size = reader.number(install.meta.size),
+        },
+        Body::InstallSnapshotReply(reply) => match which {
+            0 => reply.round = reader.number(reply.round),
+            1 => reply.last = reader.position(reply.last),
+            _ => reply.received = reader.number(reply.received),
+        },
+        Body::TimeoutNow | Body::SnapshotRequest { .. } => *body = reply(reader, view),
     }
 }
 
 /// What one node asks of another, or tells it as its leader.
 fn request(reader: &mut Reader<'_>, view: &View) -> Body {
-    let code = reader.below(10);
+    let code = reader.below(13);
     match code {
         0 | 1 => {
             let (campaign, last) = (reader.number(1), reader.position(view.last));
@@ -172,13 +181,33 @@ fn request(reader: &mut Reader<'_>, view: &View) -> Body {
             let payloads = Bytes::copy_from_slice(reader.bytes(length));
             Body::Propose { epoch: reader.number(1), request: reader.number(1).into(), payloads }
         }
+        9 | 10 => Body::InstallSnapshot(Box::new(chunk(reader, view))),
+        11 => Body::SnapshotRequest { at_least: number(reader, view.last.index) },
         _ => Body::TimeoutNow,
     }
 }
 
+/// What a made-up snapshot replaces: for the most part a little more than a node has.
+pub(crate) fn snapshot_last(reader: &mut Reader<'_>, view: &View) -> Position {
+    reader.position(at(view.last.term.get(), view.last.index.get().saturating_add(1)))
+}
+
+/// A chunk of a snapshot that nobody took; whole, for the most part.
+fn chunk(reader: &mut Reader<'_>, view: &View) -> InstallSnapshot {
+    let length = reader.below(12);
+    let chunk = Bytes::copy_from_slice(reader.bytes(length));
+    let (crc32c, size) = (crc32c(&chunk), chunk.len() as u64);
+    let membership = voters(1 + u64::from(reader.byte() % 5));
+    let last = snapshot_last(reader, view);
+    let meta = SnapshotMeta { last, membership, size: reader.number(size), crc32c };
+    let (round, offset) = (reader.number(1), if reader.once_in(4) { reader.number(size) } else { 0 });
+    let chunk_crc32c = if reader.once_in(8) { 0 } else { crc32c };
+    InstallSnapshot { meta, round, offset, chunk, chunk_crc32c }
+}
+
 /// An answer to something that was asked, or not.
 fn reply(reader: &mut Reader<'_>, view: &View) -> Body {
-    let code = reader.below(8);
+    let code = reader.below(9);
     let (round, received) = (reader.number(1), number(reader, view.last.index));
     match code {
         0 | 1 => {
@@ -191,6 +220,10 @@ fn reply(reader: &mut Reader<'_>, view: &View) -> Body {
         }
         4 | 5 => Body::HeartbeatReply(HeartbeatReply { round, durable: number(reader, received), received }),
         6 => Body::ReadReply { epoch: round, request: reader.number(1).into(), result: Ok(received) },
+        7 => {
+            let last = reader.position(view.last);
+            Body::InstallSnapshotReply(InstallSnapshotReply { round, last, received: reader.number(1) })
+        }
         _ => {
             let first = reader.position(view.last);
             let result = if reader.once_in(2) { Ok(first) } else { Err(Refusal::Busy) };

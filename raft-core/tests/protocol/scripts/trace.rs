@@ -170,6 +170,7 @@ pub(super) fn progress(peer: &Peer) -> Vec<String> {
         let mode = match other.mode {
             PeerMode::Probe => "probing",
             PeerMode::Replicate => "replicating",
+            PeerMode::Snapshot => "sending a snapshot",
             PeerMode::Stopped => "stopped",
         };
         let (id, matched, next, inflight) = (other.id, other.matched, other.next, other.inflight_messages);
