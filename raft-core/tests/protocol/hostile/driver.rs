@@ -178,9 +178,13 @@ impl<'a> Group<'a> {
     }
 
     fn answer_load(&mut self, at: usize) {
-        if !self.peers[at].loads.is_empty() {
+        let peer = &mut self.peers[at];
+        let mark = peer.status().mark.index;
+        // What was compacted meanwhile is in no store any more.
+        peer.loads.retain(|load| load.first > mark);
+        if !peer.loads.is_empty() {
             self.reached.add("loads", 1);
-            self.peers[at].answer_load();
+            peer.answer_load();
         }
     }
 
