@@ -22,10 +22,6 @@ impl Dice {
         usize::try_from(self.below(length as u64)).expect("below a length")
     }
 
-    pub(crate) fn byte(&mut self) -> u8 {
-        u8::try_from(self.below(256)).expect("below 256")
-    }
-
     /// True once in `n` times.
     pub(crate) fn once_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
