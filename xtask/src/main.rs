@@ -32,7 +32,7 @@ enum Command {
     Ci(ci::Options),
     /// Turn raft-proto/proto/*.proto into the checked-in Rust code
     Codegen(codegen::Options),
-    /// List the scenarios of docs/SCENARIOS.md with the tests and docs that cite them
+    /// List the scenarios of docs/SCENARIOS.md with the tests that cite them
     Scenarios(scenarios::Options),
     /// Run simulated clusters, one per seed, and check every step
     #[command(disable_help_flag = true)]

@@ -24,14 +24,28 @@ struct Origin {
 /// How many restarts of one member are remembered in a term.
 const RETIRED_MAX: usize = 32;
 
+/// While fewer nodes than this have proposed in a term, those outside of the configuration are
+/// remembered as well (N13).
+const STRANGERS_MAX: usize = 64;
+
 impl Origins {
     /// Whether these proposals are to be judged; from now on they count as judged.
     ///
-    /// Late ones are not, even if they were never seen: their sender learns nothing and says that
-    /// it does not know, which is true.
-    pub(crate) fn admit(&mut self, node: NodeId, epoch: u64, first: ForwardId, count: u32) -> bool {
+    /// Late ones are not, even if they were never seen, nor are those of strangers once too many have
+    /// proposed: their sender learns nothing and says that it does not know, which is true.
+    pub(crate) fn admit(
+        &mut self,
+        node: NodeId,
+        is_member: bool,
+        (epoch, first): (u64, ForwardId),
+        count: u32,
+    ) -> bool {
         let end = first.get().saturating_add(u64::from(count));
+        let has_room = is_member || self.0.len() < STRANGERS_MAX;
         let Some(origin) = self.0.iter_mut().find(|origin| origin.node == node) else {
+            if !has_room {
+                return false;
+            }
             self.0.push(Origin { node, epoch, next: end, retired: Vec::new() });
             return true;
         };

@@ -265,3 +265,78 @@ impl ProgressMap {
         quorum::reached(incoming).min(quorum::reached(outgoing))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::means::rng::Rng;
+    use crate::words::membership::{Member, MemberRole};
+
+    /// Up to seven members with random roles and domains, joint or not.
+    fn random_membership(rng: &mut Rng) -> Membership {
+        loop {
+            let joint = rng.between(0, 1) == 1;
+            let members = (1..=u64::from(rng.between(1, 7))).map(|id| {
+                let role = match rng.between(0, 4) {
+                    0 => MemberRole::Learner,
+                    1 if joint => MemberRole::Leaving,
+                    _ => MemberRole::Voter,
+                };
+                let outgoing_voter = joint && (role == MemberRole::Leaving || rng.between(0, 1) == 1);
+                let domain = rng.next() % 4;
+                Member { role, outgoing_voter, domain, ..Member::voter(NodeId::new(id)) }
+            });
+            if let Ok(membership) = Membership::checked(members.collect(), joint, false) {
+                return membership;
+            }
+        }
+    }
+
+    /// Whether more than half of these voters have an entry and, if more than one domain is asked for,
+    /// voters in so many, or in all there are.
+    fn has_quorum(voters: &[&Progress], index: u64, domains_min: usize) -> bool {
+        let domains = |least: u64| {
+            let with_domain = |voter: &&&Progress| voter.domain != 0 && voter.matched.get() >= least;
+            let mut domains: Vec<u64> = voters.iter().filter(with_domain).map(|voter| voter.domain).collect();
+            domains.sort_unstable();
+            domains.dedup();
+            domains.len()
+        };
+        let holders = voters.iter().filter(|voter| voter.matched.get() >= index).count();
+        holders * 2 > voters.len() && (domains_min == 1 || domains(index) >= domains(0).min(domains_min))
+    }
+
+    /// S24: after each of a million random acknowledgements, in single and joint configurations, with
+    /// and without failure domains.
+    #[test]
+    fn committed_equals_its_definition() {
+        const ENTRIES: u64 = 12;
+        let mut rng = Rng::new(4);
+        let mut raised = 0;
+        for _ in 0..40_000 {
+            let membership = random_membership(&mut rng);
+            let mut map = ProgressMap::new(&membership, LogIndex::new(1));
+            let domains_min = rng.between(1, 3);
+            let (last, mut before) = (u32::try_from(map.0.len() - 1).expect("a few"), LogIndex::ZERO);
+            for _ in 0..25 {
+                let at = rng.between(0, last) as usize;
+                map.0[at].matched = LogIndex::new(rng.next() % (ENTRIES + 1)).max(map.0[at].matched);
+                let voters = |outgoing: bool| {
+                    let votes = |of: &&Progress| if outgoing { of.votes_outgoing } else { of.votes_incoming };
+                    map.iter().filter(votes).collect::<Vec<_>>()
+                };
+                let (incoming, outgoing) = (voters(false), voters(true));
+                let is_committed = |index: &u64| {
+                    has_quorum(&incoming, *index, domains_min as usize)
+                        && (!membership.is_joint() || has_quorum(&outgoing, *index, domains_min as usize))
+                };
+                let expected = (1..=ENTRIES).rev().find(is_committed).unwrap_or(0);
+                let committed = map.committed(domains_min);
+                assert_eq!(committed.get(), expected, "{domains_min} domains: {map:?}");
+                raised += u32::from(committed > before);
+                before = committed;
+            }
+        }
+        assert!(raised > 50_000, "raised {raised} times");
+    }
+}

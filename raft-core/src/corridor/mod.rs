@@ -229,8 +229,11 @@ impl Machine {
         let (load, asker) = self.loads.remove(at);
         match asker {
             LoadFor::Apply => {
-                let batches = applying::check_loaded(&self.books, load, batches)?;
-                applying::hand_out_loaded(&mut self.books, batches);
+                // A snapshot that took, or will take, the place of these entries is not overtaken.
+                if self.books.applying.loading == Some(id) {
+                    let batches = applying::check_loaded(&self.books, load, batches)?;
+                    applying::hand_out_loaded(&mut self.books, batches);
+                }
             }
             LoadFor::Peer(peer) => {
                 // What was compacted away meanwhile is not compared any more, nor sent.

@@ -163,4 +163,31 @@ mod tests {
             }
         }
     }
+
+    /// Raft §6: a joint vote is won, or lost, as soon as the missing votes cannot change that, in two
+    /// halves that overlap in any way.
+    #[test]
+    fn a_joint_tally_equals_trying_every_way_the_missing_votes_can_fall() {
+        const VOTERS: u32 = 5;
+        let is_in = |half: u32, at: u32| half >> at & 1 == 1;
+        for (outgoing, incoming) in (1..1 << VOTERS).flat_map(|a| (1..1 << VOTERS).map(move |b| (a, b))) {
+            for code in 0..3u32.pow(VOTERS) {
+                let vote = |at: u32| [None, Some(true), Some(false)][(code / 3u32.pow(at) % 3) as usize];
+                let votes = |half| (0..VOTERS).filter(move |at| is_in(half, *at)).map(vote);
+                let wins = |missing: bool| {
+                    [outgoing, incoming].iter().all(|half| {
+                        let yes = votes(*half).filter(|vote| vote.unwrap_or(missing)).count();
+                        yes * 2 > votes(*half).count()
+                    })
+                };
+                let expected = match (wins(false), wins(true)) {
+                    (true, _) => Tally::Won,
+                    (false, false) => Tally::Lost,
+                    (false, true) => Tally::Pending,
+                };
+                let found = tally(votes(incoming)).and(tally(votes(outgoing)));
+                assert_eq!(found, expected, "{outgoing:b}, {incoming:b}, votes {code}");
+            }
+        }
+    }
 }

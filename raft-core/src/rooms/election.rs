@@ -71,9 +71,9 @@ pub(crate) fn on_vote(books: &mut Books, is_bound: bool, from: NodeId, request: 
 }
 
 /// Takes a vote and counts in every active configuration. An answer to another campaign says
-/// nothing about this one (S3, S4).
+/// nothing about this one (S3, S4), nor does one from who does not vote (N5).
 pub(crate) fn on_vote_reply(books: &Books, campaign: &mut Campaign, from: NodeId, reply: VoteReply) -> Tally {
-    if reply.campaign != campaign.number {
+    if reply.campaign != campaign.number || !books.memberships.current().is_voter(from) {
         return Tally::Pending;
     }
     campaign.record(from, reply.granted);

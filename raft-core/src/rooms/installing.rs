@@ -95,6 +95,7 @@ pub(crate) fn request(books: &mut Books) -> Result<(), SnapshotError> {
         return Err(SnapshotError::InProgress);
     }
     books.applying.awaited = Some(books.applying.handed);
+    books.applying.loading = None;
     Ok(())
 }
 

@@ -85,7 +85,8 @@ pub(crate) fn on_propose(
         return None;
     };
     let count = batch.count();
-    if !leader.origins.admit(from, epoch, request, count) {
+    let is_member = books.memberships.current().member(from).is_some();
+    if !leader.origins.admit(from, is_member, (epoch, request), count) {
         return None;
     }
     let result = take_batch(books, leader, from, batch);

@@ -134,3 +134,61 @@ pub(crate) fn leave(joint: &Membership) -> Membership {
     let members = stay.map(|member| Member { outgoing_voter: false, ..member.clone() }).collect();
     Membership::new(members).expect("a checked joint membership has incoming voters")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::means::rng::Rng;
+
+    fn random_step(rng: &mut Rng) -> MembershipChange {
+        let (id, value) = (NodeId::new(u64::from(rng.between(1, 6))), rng.next() % 3);
+        match rng.between(0, 5) {
+            0 | 1 => MembershipChange::new().voter(id),
+            2 => MembershipChange::new().learner(id),
+            3 => MembershipChange::new().context(id, alloc::vec![b'x'; usize::from(value == 1)]),
+            4 => MembershipChange::new().domain(id, value),
+            _ => MembershipChange::new().remove(id),
+        }
+    }
+
+    /// The membership that a change ends with, whether it goes through a joint one or not.
+    fn outcome(change: &MembershipChange, current: &Membership) -> Result<Membership, ChangeError> {
+        let entered = change.enter(current)?;
+        let changes_voters = !entered.voters().eq(current.voters());
+        assert_eq!(entered.is_joint(), changes_voters, "{entered:?} from {current:?}");
+        if entered.is_joint() {
+            assert!(entered.outgoing_voters().eq(current.voters()), "{entered:?} from {current:?}");
+            Ok(leave(&entered))
+        } else {
+            Ok(entered)
+        }
+    }
+
+    /// Raft §6, diss. §4.3: one change with many steps ends where the steps do that are made one by one.
+    #[test]
+    fn one_change_ends_where_its_steps_do() {
+        let mut rng = Rng::new(3);
+        let (mut taken, mut refused) = (0, 0);
+        for _ in 0..20_000 {
+            let start = Membership::of_voters((1..=rng.between(1, 4)).map(|id| NodeId::new(id.into())));
+            let start = start.expect("valid ids");
+            let (mut one_by_one, mut at_once) = (start.clone(), MembershipChange::new());
+            for _ in 0..rng.between(1, 6) {
+                let step = random_step(&mut rng);
+                match outcome(&step, &one_by_one) {
+                    Ok(next) => {
+                        one_by_one = next;
+                        at_once.steps.extend(step.steps);
+                        taken += 1;
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            match outcome(&at_once, &start) {
+                Ok(end) => assert_eq!(end, one_by_one, "{at_once:?} from {start:?}"),
+                Err(error) => assert_eq!((error, &start), (ChangeError::NothingChanges, &one_by_one)),
+            }
+        }
+        assert!(taken > 10_000 && refused > 10_000, "{taken} steps taken, {refused} refused");
+    }
+}

@@ -1,9 +1,11 @@
 //! Entries that are no longer in memory: asked for with `Load`, checked when they come.
 
-use raft_core::{Body, LoadError, LogStore};
+use raft_core::bytes::Bytes;
+use raft_core::{Body, InstallSnapshot, LoadError, LogStore, SnapshotMeta};
 
 use crate::support::{
-    Cluster, Peer, append_reply, at, batch, config, heartbeat_reply, index, node, refused, voters,
+    Cluster, Peer, append_reply, at, batch, config, crc32c, heartbeat, heartbeat_reply, index, node, refused,
+    voters,
 };
 
 /// A leader of two in term 3 with entries 1 to 9 of earlier terms on disk only, whose follower is at
@@ -230,4 +232,29 @@ fn unanswered_loads_do_not_pile_up() {
     assert_eq!(leader.raft.loaded(id, &last), Ok(()));
     leader.drain();
     assert!(!leader.take_bodies(2).is_empty());
+}
+
+/// A node asked its store for entries to apply, and then its leader for a snapshot. The entries came
+/// first and were handed out, past the snapshot, which made the node panic when it was put in force.
+#[test]
+fn what_was_loaded_for_applying_does_not_overtake_a_snapshot_that_is_awaited() {
+    let mut follower = Peer::with_log(config(1), voters(3), (2, 0, 8), &[1, 1, 1, 1, 2, 2, 2, 2]);
+    follower.is_store_slow = true;
+    follower.drain();
+    assert_eq!(follower.loads.len(), 1);
+    follower.hear(2, 2, heartbeat(8, 1));
+    follower.raft.request_snapshot().expect("follows, and has a state to lose");
+    follower.answer_load();
+    follower.drain();
+    assert_eq!(follower.applied, [], "it has no state to apply them to");
+    let chunk = Bytes::from_static(b"state");
+    let (size, crc32c) = (chunk.len() as u64, crc32c(&chunk));
+    let meta = SnapshotMeta { last: at(1, 3), membership: voters(3), size, crc32c };
+    let install = InstallSnapshot { meta, round: 1, offset: 0, chunk, chunk_crc32c: crc32c };
+    follower.hear(2, 2, Body::InstallSnapshot(Box::new(install)));
+    assert_eq!(follower.status().applied, index(3));
+    assert_eq!(follower.loads[0].first, index(4));
+    follower.answer_load();
+    follower.drain();
+    assert_eq!(follower.status().applied, index(8));
 }

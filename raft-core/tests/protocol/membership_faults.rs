@@ -1,9 +1,11 @@
 //! Changes of membership that are interrupted: by new leaders, crashes and leaders that remove
 //! themselves.
 
-use raft_core::{MembershipChange, Notice, RoleName, StepDown};
+use raft_core::{MembershipChange, Notice, PeerMode, RoleName, StepDown};
 
-use crate::support::{Cluster, Peer, append, at, config, index, joint, kind, node, term, voters};
+use crate::support::{
+    Cluster, Peer, append, append_reply, at, config, index, joint, kind, node, term, voters,
+};
 
 fn change() -> MembershipChange {
     MembershipChange::new()
@@ -305,4 +307,64 @@ fn a_leaving_voter_can_win_and_finish_the_change() {
     cluster.tick(60);
     assert!(cluster.bag.iter().all(|message| kind(message) != "vote"), "1 and 2 are harmless");
     assert_eq!(cluster.leader(), Some(next));
+}
+
+/// Node 3 acknowledged entries, and lost its disk.
+fn with_a_wiped_member() -> Cluster {
+    let mut cluster = Cluster::led(3);
+    for _ in 0..3 {
+        cluster.with(1, |peer| peer.propose(b"x"));
+        cluster.tick(1);
+    }
+    *cluster.peer(3) = Peer::join(config(3));
+    cluster.tick(5);
+    cluster
+}
+
+fn is_stopped(cluster: &mut Cluster, id: u64) -> bool {
+    let is_told = |notice: &Notice| matches!(notice, Notice::PeerRegressed { peer, .. } if *peer == node(id));
+    cluster.peer(1).has_noticed(is_told) && cluster.peer(1).progress(id).mode == PeerMode::Stopped
+}
+
+/// S35, F24: a member that lost its disk is stopped loudly, and no change that keeps it a member makes
+/// anybody forget what it promised.
+#[test]
+fn a_wiped_member_stays_stopped_whatever_role_it_gets() {
+    let mut cluster = with_a_wiped_member();
+    assert!(is_stopped(&mut cluster, 3));
+    let again = change().remove(node(3)).voter(node(3));
+    assert_eq!(cluster.peer(1).change(&again), Err(raft_core::ChangeError::NothingChanges));
+    for role in [change().learner(node(3)), change().voter(node(3))] {
+        cluster.change(1, &role);
+        cluster.tick(5);
+        assert!(is_stopped(&mut cluster, 3));
+        assert_eq!(cluster.peer(3).raft.last(), at(0, 0));
+    }
+    cluster.with(1, |peer| peer.propose(b"y"));
+    cluster.tick(1);
+    assert_eq!(cluster.peer(1).raft.commit(), cluster.peer(2).raft.last().index, "the others go on");
+}
+
+/// S35: once its removal is committed, nothing counts on what it forgot, and the id may come back as
+/// that of a new, empty node. An acknowledgement from its earlier life that arrives only then commits
+/// nothing; it stops the node, loudly.
+#[test]
+fn an_id_comes_back_empty_only_after_its_removal() {
+    for has_late_ack in [false, true] {
+        let mut cluster = Cluster::led(3);
+        cluster.with(1, |peer| peer.propose(b"x"));
+        cluster.change(1, &change().remove(node(3)));
+        cluster.tick(2);
+        *cluster.peer(3) = Peer::join(config(3));
+        cluster.with(1, |peer| peer.change(&change().voter(node(3)))).expect("is settled");
+        if has_late_ack {
+            let commit = cluster.peer(1).raft.commit();
+            cluster.with(1, |peer| peer.hear(3, 1, append_reply(0, 3, 3)));
+            assert_eq!(cluster.peer(1).raft.commit(), commit);
+        }
+        cluster.tick(5);
+        assert_eq!(is_stopped(&mut cluster, 3), has_late_ack);
+        let is_complete = cluster.peer(3).raft.last() == cluster.peer(1).raft.last();
+        assert_eq!(is_complete, !has_late_ack);
+    }
 }

@@ -123,6 +123,31 @@ fn a_membership_is_in_force_on_a_follower_that_has_not_applied_it() {
     assert_eq!(cluster.peer(2).role(), RoleName::PreCandidate, "2 and 4 are half of the new half");
 }
 
+/// S39: nor is anything lost for good while nobody applies anything: the members of a committed
+/// change elect, commit and change again, though the one who led it is gone.
+#[test]
+fn a_group_elects_by_a_membership_that_nobody_has_applied() {
+    let mut cluster = Cluster::led(3);
+    for id in [1, 2, 3] {
+        cluster.peer(id).is_apply_slow = true;
+    }
+    cluster.change(1, &change().remove(node(1)));
+    cluster.tick(2);
+    cluster.partition(&[1]);
+    for id in [2, 3] {
+        assert_eq!(cluster.peer(id).status().applied, index(0));
+        assert_eq!(cluster.peer(id).voters(), (vec![], vec![2, 3]));
+    }
+    cluster.tick(60);
+    let leader = cluster.leader().expect("both voters hear each other");
+    assert_ne!(leader, 1);
+    let other = 5 - leader;
+    cluster.change(leader, &change().remove(node(other)));
+    cluster.with(leader, |peer| peer.propose(b"alone"));
+    assert_eq!(cluster.peer(leader).raft.commit(), cluster.peer(leader).raft.last().index);
+    assert_eq!(cluster.peer(leader).status().applied, index(0));
+}
+
 /// S110: the leader removes the others while reads wait for them. When its quorum is down to
 /// itself, nobody is left to wait for.
 #[test]

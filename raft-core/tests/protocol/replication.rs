@@ -139,6 +139,24 @@ fn a_late_refusal_moves_nothing_back() {
     assert_eq!(appends(&mut leader, 2), []);
 }
 
+/// S13: while the place where the logs meet is looked for, only the answer to the probe that is out
+/// says anything about it: a repeated or late refusal starts nothing over.
+#[test]
+fn a_refusal_of_another_probe_is_ignored() {
+    let mut leader = Peer::with_log(config(1), voters(3), (9, 0, 0), &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    leader.win(&[2]);
+    leader.hear(3, 10, refused(0, 9, at(6, 8)));
+    leader.sent.clear();
+    let progress = leader.progress(3);
+    assert_eq!((progress.mode, progress.next), (PeerMode::Probe, index(7)));
+    for rejected in [9, 8, 7, 5, 1] {
+        leader.hear(3, 10, refused(0, rejected, at(1, 1)));
+        assert_eq!((leader.progress(3), appends(&mut leader, 3)), (progress, vec![]), "{rejected}");
+    }
+    leader.hear(3, 10, refused(0, 6, at(1, 5)));
+    assert_eq!((leader.progress(3).next, appends(&mut leader, 3)), (index(2), vec![(0, 0)]));
+}
+
 /// S13: nor does a late acknowledgement, or one that a restarted follower sends, which only knows
 /// what is committed to be equal.
 #[test]

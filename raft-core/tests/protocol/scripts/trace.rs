@@ -1,8 +1,8 @@
 //! How messages, notices and nodes read in a trace.
 
 use raft_core::{
-    Action, Batches, Body, Entry, EntryKind, ForwardResult, MemberRole, Membership, Message, Notice, Persist,
-    Position, VoteReply, VoteRequest,
+    Action, Batches, Body, Entry, EntryKind, ForwardResult, MemberRole, Membership, Message, Notice,
+    PeerMode, PeerStatus, Persist, Position, VoteReply, VoteRequest,
 };
 
 use crate::support::{Applied, Peer, kind};
@@ -160,4 +160,21 @@ pub(super) fn status(peer: &Peer) -> String {
     let members = membership(&status.membership);
     let (id, role, term, commit) = (status.id, status.role, status.term, status.commit);
     format!("{id}: {role} in term {term}, log [{}], commit {commit}, members {members}", log.join(" "))
+}
+
+/// How a leader sees the others.
+pub(super) fn progress(peer: &Peer) -> Vec<String> {
+    let own = peer.raft.id();
+    let others = peer.status().peers.into_iter().filter(|other| other.id != own);
+    let line = |other: PeerStatus| {
+        let mode = match other.mode {
+            PeerMode::Probe => "probing",
+            PeerMode::Replicate => "replicating",
+            PeerMode::Snapshot => "sending a snapshot",
+            PeerMode::Stopped => "stopped",
+        };
+        let (id, matched, next, inflight) = (other.id, other.matched, other.next, other.inflight_messages);
+        format!("  {own} of {id}: {mode}, matched {matched}, next {next}, {inflight} under way")
+    };
+    others.map(line).collect()
 }

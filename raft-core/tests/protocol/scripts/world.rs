@@ -67,6 +67,10 @@ impl World {
             ["persist", id] => self.persist(number(id)?),
             ["crash", id] => self.crash(number(id)?),
             ["restart", id] => self.restart(number(id)?),
+            ["set", "*", ref settings @ ..] => {
+                self.cluster.ids().into_iter().try_for_each(|id| self.set(id, settings))
+            }
+            ["set", id, ref settings @ ..] => self.set(number(id)?, settings),
             ["pass", ticks] => self.pass(number(ticks)?),
             ["status"] => self.status(),
             [_, id, ..] => self.on_node(number(id)?, &words),
@@ -170,6 +174,19 @@ impl World {
             ["change", _, steps @ ..] => {
                 peer.raft.change_membership(&change(steps)?).err().map(|error| error.to_string())
             }
+            ["unreachable", _, other] => {
+                peer.raft.unreachable(node(number(other)?));
+                None
+            }
+            ["skip", _, ticks] => {
+                peer.raft.tick_many(u32::try_from(number(ticks)?).map_err(|error| error.to_string())?);
+                None
+            }
+            ["progress", _] => {
+                let lines = trace::progress(peer);
+                lines.into_iter().for_each(|line| self.tell(line));
+                return Ok(());
+            }
             ["tick", _, ticks] => {
                 peer.tick(u32::try_from(number(ticks)?).map_err(|error| error.to_string())?);
                 None
@@ -202,6 +219,28 @@ impl World {
             peer.drain();
         });
         self.tell_news();
+        Ok(())
+    }
+
+    /// Starts a node again with other settings.
+    fn set(&mut self, id: u64, settings: &[&str]) -> Result<(), String> {
+        let peer = self.cluster.peers.get_mut(&id).ok_or("no such node, or it is down")?;
+        let mut config = peer.raft.config().clone();
+        for setting in settings {
+            let (name, value) = setting.split_once('=').ok_or("set ID NAME=VALUE")?;
+            let number = i32::try_from(number(value)?).map_err(|error| error.to_string())?;
+            match name {
+                "priority" => config.priority = number.into(),
+                "pre-vote" => config.pre_vote = number != 0,
+                "check-quorum" => config.check_quorum = number != 0,
+                "window" => config.inflight_messages_max = number.unsigned_abs(),
+                "timeout-max" => config.election_timeout_ticks_max = number.unsigned_abs(),
+                "domains" => config.commit_domains_min = number.unsigned_abs(),
+                _ => return Err(format!("no setting is called {name}")),
+            }
+        }
+        *peer = Peer::reopen(config, peer.durable.clone());
+        self.seen.insert(id, Seen::of(self.cluster.peer(id)));
         Ok(())
     }
 
@@ -335,6 +374,7 @@ fn change(steps: &[&str]) -> Result<MembershipChange, String> {
             "voter" => change.voter(id),
             "learner" => change.learner(id),
             "remove" => change.remove(id),
+            "domain" => change.domain(id, number(steps.next().ok_or("a domain is missing")?)?),
             _ => return Err(format!("{step} is no step of a change")),
         };
     }
@@ -369,6 +409,11 @@ fn commands_that_make_no_sense_are_refused() {
         "past 1 log=1",
         "cut 12",
         "tick 1 x",
+        "skip 1 x",
+        "unreachable 1 x",
+        "change 1 domain 2",
+        "set 1 priority",
+        "set 1 colour=3",
         "crash 7",
     ];
     let refused: BTreeSet<&str> = senseless.into_iter().filter(|line| world.command(line).is_err()).collect();
