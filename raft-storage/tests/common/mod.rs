@@ -211,7 +211,9 @@ fn try_run(fs: &SimFs, steps: &[Step], history: &mut History) -> Result<(), Box<
                 history.acknowledged = history.states.len() - 1;
                 for group in groups.values_mut() {
                     group.poll_persisted()?;
-                    while let Some(meta) = group.poll_snapshot().transpose()? {
+                    while let Some(meta) =
+                        group.poll_snapshot().transpose().map_err(|failure| failure.error)?
+                    {
                         history.reported.insert(group.id(), meta.last.index);
                     }
                 }
