@@ -342,6 +342,7 @@ pub(super) fn digest(kind: EntryKind, payload: &[u8]) -> u64 {
         EntryKind::Command => 0,
         EntryKind::Empty => 1,
         EntryKind::Membership => 2,
+        EntryKind::Hollow => 3,
     };
     let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     payload.iter().copied().fold(fold(0xcbf2_9ce4_8422_2325, kind), fold)
