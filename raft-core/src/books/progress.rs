@@ -174,6 +174,7 @@ impl Progress {
             inflight_messages: self.inflight.message_count(),
             inflight_bytes: self.inflight.byte_count(),
             is_active: self.is_active,
+            is_in_sync: self.is_in_sync,
             snapshot: self.sending.as_ref().map(|sending| SnapshotProgress {
                 last: sending.meta.last,
                 sent_bytes: sending.sent,

@@ -29,3 +29,4 @@ mod transfer_faults;
 mod wire;
 mod wire_values;
 mod witness;
+mod witness_bound;

@@ -7,8 +7,8 @@ use raft_core::{
 };
 
 use crate::support::{
-    Peer, append, append_reply, at, batch, config, crc32c, heartbeat, heartbeat_reply, hollow_append, message,
-    node, refused, voters, with_learner, with_witness,
+    Peer, append, append_reply, at, batch, config, crc32c, heartbeat, heartbeat_reply, hollow_append,
+    message, node, refused, voters, with_learner, with_witness,
 };
 
 /// Every offence there is, so that a new one is not forgotten here.

@@ -68,14 +68,17 @@ fn every_body_survives_the_wire() {
 
 #[test]
 fn memberships_survive_the_wire() {
-    let with_context = Member {
-        domain: 4,
-        ..Member::witness(node(7)).with_context(Bytes::from_static(b"10.0.0.7:1"))
-    };
+    let with_context =
+        Member { domain: 4, ..Member::witness(node(7)).with_context(Bytes::from_static(b"10.0.0.7:1")) };
     let joining = Member { role: MemberRole::Joining, ..Member::voter(node(8)) };
     let leaving_witness = v1::Membership {
         members: [(1, v1::MemberRole::Voter), (2, v1::MemberRole::LeavingWitness)]
-            .map(|(id, role)| v1::Member { id, role: role.into(), outgoing_voter: true, ..v1::Member::default() })
+            .map(|(id, role)| v1::Member {
+                id,
+                role: role.into(),
+                outgoing_voter: true,
+                ..v1::Member::default()
+            })
             .to_vec(),
         joint: true,
         auto_leave: true,
@@ -209,8 +212,11 @@ fn every_unsound_membership_has_its_error() {
     assert_eq!(Membership::decode(&wire.encode_to_vec()), Err(no_outgoing));
     assert!(!no_outgoing.to_string().is_empty());
     let outgoing = [(1, v1::MemberRole::Voter, false), (2, v1::MemberRole::LeavingWitness, true)];
-    let members = outgoing.map(|(id, role, outgoing_voter)| {
-        v1::Member { id, role: role.into(), outgoing_voter, ..v1::Member::default() }
+    let members = outgoing.map(|(id, role, outgoing_voter)| v1::Member {
+        id,
+        role: role.into(),
+        outgoing_voter,
+        ..v1::Member::default()
     });
     let wire = v1::Membership { members: members.to_vec(), joint: true, auto_leave: false };
     let only_witnesses = MembershipError::OnlyWitnesses { outgoing: true };

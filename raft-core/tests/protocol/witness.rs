@@ -1,9 +1,11 @@
 //! Witnesses: voters that keep positions and no payloads, so that two full copies and a small third
 //! machine make a group that survives the loss of any one of them.
 
+use raft_core::mem::{MemLog, MemNetwork, MemTransport};
 use raft_core::{
-    Append, Body, CampaignError, ChangeError, Config, Entries, EntryKind, LogStore, Member, MemberRole,
-    Membership, MembershipChange, MembershipError, Offence, ReadError, Refusal, TransferError,
+    Append, Body, CampaignError, ChangeError, Config, Entries, Entry, EntryKind, Event, LogStore, Member,
+    MemberRole, Membership, MembershipChange, MembershipError, Node, Offence, Outcome, ReadError, Refusal,
+    StateMachine, TransferError,
 };
 
 use crate::support::{
@@ -255,6 +257,43 @@ fn a_witness_serves_no_reads() {
     let refused = Body::ReadReply { epoch: 5, request: 1.into(), result: Err(Refusal::Witness) };
     assert_eq!(leader.take_bodies(3), [refused]);
     assert!(!Refusal::Witness.to_string().is_empty());
+}
+
+#[derive(Debug)]
+struct Count(u64);
+
+impl StateMachine for Count {
+    type Output = u64;
+
+    fn apply(&mut self, _entry: &Entry<'_>) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+}
+
+/// A witness sends proposals on like any member, but cannot tell what came out: it applies nothing.
+#[test]
+fn what_a_witness_sends_on_has_no_result() {
+    let network = MemNetwork::new();
+    let open = |id| {
+        let transport = network.join(node(id));
+        Node::open(config(id), Some(with_witness(2, 3)), MemLog::new(), transport, Count(0)).expect("founded")
+    };
+    let mut nodes = [1, 2, 3].map(open);
+    let pump = |nodes: &mut [Node<MemLog, MemTransport, Count>; 3]| {
+        for _ in 0..20 {
+            nodes.iter_mut().for_each(|node| node.pump().expect("memory does not fail"));
+        }
+    };
+    nodes[0].campaign().expect("a full voter");
+    pump(&mut nodes);
+    let id = nodes[2].propose(b"x").expect("knows the leader");
+    pump(&mut nodes);
+    nodes[0].tick();
+    pump(&mut nodes);
+    let events: Vec<_> = std::iter::from_fn(|| nodes[2].poll_event()).collect();
+    assert!(events.contains(&Event::Proposed { id, outcome: Outcome::Unknown }), "{events:?}");
+    assert_eq!(nodes.map(|node| node.machine().0), [1, 1, 0]);
 }
 
 /// What a member lacks it lacks for ever: it turns from a witness into a full member, or back,
