@@ -270,7 +270,8 @@ impl ProgressMap {
     /// would be heard. A new leader knows nothing of the others yet, so at first it waits for all of
     /// them; else it could die at once and leave the witness with the opening entry of its term.
     ///
-    /// What is committed is still for the plain majority of all voters to say.
+    /// What is committed is still for the plain majority of all voters to say. A snapshot holds nothing
+    /// else, and whoever wins has that anyway, so it needs no such bound.
     pub(crate) fn sendable(&self, at: usize) -> LogIndex {
         if !self.members.get(at).is_some_and(|progress| progress.is_witness) {
             return LogIndex::new(u64::MAX);
@@ -319,9 +320,7 @@ impl ProgressMap {
     /// its answers come.
     pub(crate) fn has_caught_up(&self, id: NodeId) -> bool {
         let progress = self.members.iter().find(|progress| progress.id == id);
-        progress.is_some_and(|member| {
-            member.is_in_sync && member.is_active && member.mode == Mode::Replicate
-        })
+        progress.is_some_and(|member| member.is_in_sync && member.is_active && member.mode == Mode::Replicate)
     }
 
     /// Whether one voter alone makes a quorum.

@@ -67,9 +67,8 @@ pub(crate) fn promote(books: &mut Books, leader: &mut Leader) -> bool {
     if current.is_joint() || check_is_settled(books, leader).is_err() {
         return false;
     }
-    let is_ready = |member: &&Member| {
-        member.role == MemberRole::Joining && leader.progress.has_caught_up(member.id)
-    };
+    let is_ready =
+        |member: &&Member| member.role == MemberRole::Joining && leader.progress.has_caught_up(member.id);
     let ready = current.members().iter().filter(is_ready);
     let change = ready.fold(MembershipChange::new(), |change, member| change.voter(member.id));
     // Nobody is ready if nothing changes.

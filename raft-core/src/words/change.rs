@@ -65,7 +65,8 @@ impl MembershipChange {
 
     /// Adds a witness: it votes and counts, but stores no payloads and cannot lead. A member that is
     /// no witness cannot become one, nor the other way round: the payloads would be missing. Add
-    /// another id and remove this one.
+    /// another id and remove this one; and do not give a removed member's id to the other kind, for
+    /// its node would refuse whatever it is sent.
     #[must_use]
     pub fn witness(self, id: NodeId) -> Self {
         self.with(Step::Role(id, MemberRole::Witness))
@@ -110,7 +111,8 @@ impl MembershipChange {
             return Err(ChangeError::NothingChanges);
         }
         for member in target.members() {
-            if current.member(member.id).is_some_and(|old| old.role.is_witness() != member.role.is_witness()) {
+            if current.member(member.id).is_some_and(|old| old.role.is_witness() != member.role.is_witness())
+            {
                 return Err(ChangeError::NotConvertible(member.id));
             }
         }

@@ -139,7 +139,9 @@ impl Append {
             let rises = last_term <= batch.term();
             last_term = batch.term();
             let is_readable = |entry: Entry<'_>| Membership::decode(entry.payload).is_ok();
-            rises && batch.is_sound() && (batch.kind() != EntryKind::Membership || batch.iter().all(is_readable))
+            rises
+                && batch.is_sound()
+                && (batch.kind() != EntryKind::Membership || batch.iter().all(is_readable))
         };
         self.batches.first().is_none_or(|at| at.get() == first)
             && self.batches.iter().all(is_sound)
