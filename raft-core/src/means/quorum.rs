@@ -160,8 +160,9 @@ mod tests {
     fn copied_equals_its_definition() {
         let mut rng = crate::means::rng::Rng::new(3);
         for _ in 0..20_000 {
-            let voters = rng.between(0, 7) as usize;
-            let count = if voters == 0 { 0 } else { rng.between(0, voters as u32) };
+            let voters = rng.between(0, 7);
+            let count = if voters == 0 { 0 } else { rng.between(0, voters) };
+            let voters = voters as usize;
             let copies: Vec<u64> = (0..count).map(|_| rng.next() % 6).collect();
             let found = copied(copies.iter().copied(), voters);
             // Whoever of all the copies, or of a majority, is left alone still has it.
