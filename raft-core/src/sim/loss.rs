@@ -22,10 +22,12 @@ impl Cluster {
             return Ok(());
         }
         // Long enough for everybody to be seen to keep up.
-        self.step_many(60 * STEPS_PER_TICK)?;
+        for _ in 0..60 * STEPS_PER_TICK {
+            self.step()?;
+        }
         let (silence, victim) = {
             let world = &mut *self.world.borrow_mut();
-            let silence = u64::from(world.rng.between(0, 6 * u32::try_from(STEPS_PER_TICK).expect("small")));
+            let silence = u64::from(world.rng.between(0, 6 * STEPS_PER_TICK));
             let picked = world.rng.between(0, u32::try_from(full.len() - 1).expect("few")) as usize;
             let victim = if world.rng.between(0, 1) == 0 { leader } else { full[picked] };
             for deaf in full.iter().filter(|id| **id != leader) {
@@ -48,13 +50,6 @@ impl Cluster {
             world.report.note("full voter lost for ever");
         }
         self.settle(steps_max)
-    }
-
-    fn step_many(&mut self, steps: u64) -> Result<(), Violation> {
-        for _ in 0..steps {
-            self.step()?;
-        }
-        Ok(())
     }
 
     fn leader_and_membership(&self) -> Option<(NodeId, Membership)> {
