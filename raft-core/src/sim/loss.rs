@@ -25,9 +25,12 @@ impl Cluster {
         for _ in 0..60 * STEPS_PER_TICK {
             self.step()?;
         }
+        // Shorter than the time between two checks, or the leader would take them to be gone.
+        let patience = self.latest_leader().map_or(0, |node| node.raft().config().election_timeout_ticks_min);
+        let patience = patience.saturating_sub(3);
         let (silence, victim) = {
             let world = &mut *self.world.borrow_mut();
-            let silence = u64::from(world.rng.between(0, 6 * STEPS_PER_TICK));
+            let silence = u64::from(world.rng.between(0, patience * (STEPS_PER_TICK - 1)));
             let picked = world.rng.between(0, u32::try_from(full.len() - 1).expect("few")) as usize;
             let victim = if world.rng.between(0, 1) == 0 { leader } else { full[picked] };
             for deaf in full.iter().filter(|id| **id != leader) {
