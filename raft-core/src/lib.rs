@@ -16,6 +16,10 @@
 //! |---|---|
 //! | position | term and index of an entry; names it for ever |
 //! | batch | consecutive entries of one term and kind in one buffer ([`Entries`]) |
+//! | witness | a voter that keeps positions and no payloads; counts, but cannot lead |
+//! | hollow | of a command in a witness's log: its payload is with full members alone |
+//! | full member | one that is no witness |
+//! | in sync | has durable what the leader had at the last quorum check |
 //! | mark | where a log begins: everything up to it is in a snapshot, or there is nothing |
 //! | durable | survives a crash and a power cut, as reported by the store |
 //! | received | at a follower: up to here its log is known to equal the leader's, durable or not |

@@ -318,6 +318,7 @@ fn batch_to_wire(entries: Entries) -> v1::EntryBatch {
         EntryKind::Command => v1::EntryKind::Command,
         EntryKind::Empty => v1::EntryKind::Empty,
         EntryKind::Membership => v1::EntryKind::Membership,
+        EntryKind::Hollow => v1::EntryKind::Hollow,
     };
     v1::EntryBatch { term: entries.term().get(), kind: kind.into(), payloads: entries.into_payloads() }
 }
@@ -368,6 +369,8 @@ fn membership_to_wire(membership: &Membership) -> v1::Membership {
             MemberRole::Voter => v1::MemberRole::Voter,
             MemberRole::Witness => v1::MemberRole::Witness,
             MemberRole::Leaving => v1::MemberRole::Leaving,
+            MemberRole::Joining => v1::MemberRole::Joining,
+            MemberRole::LeavingWitness => v1::MemberRole::LeavingWitness,
         };
         v1::Member {
             id: member.id.get(),
@@ -391,6 +394,8 @@ fn membership_from_wire(wire: v1::Membership) -> Result<Membership, MessageError
             Ok(v1::MemberRole::Voter) => MemberRole::Voter,
             Ok(v1::MemberRole::Witness) => MemberRole::Witness,
             Ok(v1::MemberRole::Leaving) => MemberRole::Leaving,
+            Ok(v1::MemberRole::Joining) => MemberRole::Joining,
+            Ok(v1::MemberRole::LeavingWitness) => MemberRole::LeavingWitness,
             Err(_) => return Err(MessageError::UnknownEnum("members.role")),
         };
         Ok(Member {
@@ -419,6 +424,7 @@ fn entry_kind(wire: i32) -> Result<EntryKind, MessageError> {
         Ok(v1::EntryKind::Command) => Ok(EntryKind::Command),
         Ok(v1::EntryKind::Empty) => Ok(EntryKind::Empty),
         Ok(v1::EntryKind::Membership) => Ok(EntryKind::Membership),
+        Ok(v1::EntryKind::Hollow) => Ok(EntryKind::Hollow),
         Err(_) => Err(MessageError::UnknownEnum("batches.kind")),
     }
 }
@@ -431,6 +437,7 @@ fn refusal_to_wire(refusal: Option<Refusal>) -> i32 {
         Some(Refusal::TooLarge) => v1::Refusal::TooLarge,
         Some(Refusal::Transferring) => v1::Refusal::Transferring,
         Some(Refusal::NotMember) => v1::Refusal::NotMember,
+        Some(Refusal::Witness) => v1::Refusal::Witness,
     };
     wire.into()
 }
@@ -443,6 +450,7 @@ fn refusal(wire: i32) -> Result<Option<Refusal>, MessageError> {
         Ok(v1::Refusal::TooLarge) => Some(Refusal::TooLarge),
         Ok(v1::Refusal::Transferring) => Some(Refusal::Transferring),
         Ok(v1::Refusal::NotMember) => Some(Refusal::NotMember),
+        Ok(v1::Refusal::Witness) => Some(Refusal::Witness),
         Err(_) => return Err(MessageError::UnknownEnum("refusal")),
     })
 }

@@ -261,7 +261,8 @@ fn member_overview(member: &Member) -> MemberOverview {
             MemberRole::Learner => "learner",
             MemberRole::Voter => "voter",
             MemberRole::Witness => "witness",
-            MemberRole::Leaving => "leaving",
+            MemberRole::Leaving | MemberRole::LeavingWitness => "leaving",
+            MemberRole::Joining => "joining",
         },
         is_outgoing: member.outgoing_voter,
         address: addresses.peer,
@@ -274,7 +275,11 @@ fn translate(outcome: NodeOutcome<Replies>) -> Outcome {
         NodeOutcome::Applied(replies) => Outcome::Applied(replies),
         NodeOutcome::Refused(Refusal::Busy) => Outcome::Busy,
         NodeOutcome::Refused(
-            Refusal::NotLeader | Refusal::TooLarge | Refusal::Transferring | Refusal::NotMember,
+            Refusal::NotLeader
+            | Refusal::TooLarge
+            | Refusal::Transferring
+            | Refusal::NotMember
+            | Refusal::Witness,
         )
         | NodeOutcome::Lost => Outcome::NotApplied,
         NodeOutcome::Unknown => Outcome::Unknown,

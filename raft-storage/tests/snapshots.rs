@@ -267,7 +267,9 @@ fn a_full_disk_fails_the_snapshot_and_its_room_is_given_back_f12() {
     let (large, small) = (Snapshot::new(1, 2, 150_000), Snapshot::new(1, 3, 50_000));
     large.hand_over(&mut log);
     log.flush_now().unwrap();
-    assert!(matches!(log.poll_snapshot(), Some(Err(LogError::Failed(failure))) if failure.is_storage_full()));
+    assert!(
+        matches!(log.poll_snapshot(), Some(Err(SnapshotFailure { error: LogError::Failed(failure), .. })) if failure.is_storage_full())
+    );
     assert_eq!(snapshot_files(&fs), 0);
     append(&mut log, 2, 4, 1, 20);
     fs.set_free_bytes(Some(100_000));
@@ -287,7 +289,7 @@ fn a_snapshot_that_is_not_what_its_meta_says_is_never_named_s47() {
     for snapshot in wrong {
         snapshot.hand_over(&mut log);
         log.flush_now().unwrap();
-        let error = log.poll_snapshot().unwrap().unwrap_err();
+        let SnapshotFailure { error, .. } = log.poll_snapshot().unwrap().unwrap_err();
         let rule = RequestRule::SnapshotAsWritten;
         assert!(matches!(error, LogError::BadRequest { rule: found, .. } if found == rule), "{error}");
         assert_eq!(snapshot_files(&fs), 0);
@@ -370,5 +372,5 @@ fn what_waits_to_be_written_is_bounded_by_the_room() {
     wal.close().unwrap();
     assert_eq!(log.poll_snapshot().unwrap().unwrap(), snapshot.meta, "closing writes what waits");
     log.begin_snapshot(snapshot.meta.last);
-    assert!(matches!(log.poll_snapshot(), Some(Err(LogError::Closed))));
+    assert!(matches!(log.poll_snapshot(), Some(Err(SnapshotFailure { error: LogError::Closed, .. }))));
 }

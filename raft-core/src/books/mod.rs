@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 
 use crate::means::config::Config;
 use crate::means::rng::Rng;
+use crate::words::entries::EntryKind;
 use crate::words::ids::{LoadId, LogIndex, NodeId, PersistId, Position, Term};
 use crate::words::message::{Body, Message};
 use crate::words::notice::{Notice, Offence};
@@ -151,10 +152,11 @@ impl Books {
         true
     }
 
-    /// Whether this node may stand for election: it votes, its disk answers (F25), and it has its
-    /// state.
+    /// Whether this node may stand for election: it votes, has the payloads of its log, its disk
+    /// answers (F25), and it has its state.
     pub(crate) fn is_electable(&self) -> bool {
         self.may_campaign()
+            && !self.is_witness()
             && !self.is_disk_stalled()
             && self.has_next_term()
             && self.applying.awaited.is_none()
@@ -193,6 +195,35 @@ impl Books {
         self.config.has_leases()
             && self.clock.leader_silence < self.config.election_timeout_ticks_min
             && !self.memberships.is_only_voter(self.id(), self.commit())
+    }
+
+    /// Whether this node is a witness: by its place in the membership or, while that has none for
+    /// it, by the payloads that its log lacks.
+    ///
+    /// What a log lacks it lacks for ever, so no membership makes a full member of such a node: a
+    /// leader that never heard of its past may add it as one, but finds it refusing every payload
+    /// and every candidacy. Its id is spent.
+    pub(crate) fn is_witness(&self) -> bool {
+        self.memberships.current().is_witness(self.id()) || self.log.has_hollow()
+    }
+
+    /// Which rule entries of this kind would break if this node appended them now.
+    ///
+    /// A node without a place in the membership in force takes either kind. It may be new, and learn
+    /// only from the entries behind these what it is; its leader knows. Refusing what does not fit
+    /// the place it has cannot keep it waiting for ever: a member never turns from one kind into the
+    /// other, so only a place that is not committed can be wrong, and that is cut off before the
+    /// first entry of a leader that does not know of it is looked at. An id that was removed and
+    /// comes back as the other kind does wait for ever: it is spent as well.
+    pub(crate) fn misfit(&self, kind: EntryKind) -> Option<Offence> {
+        let is_member = self.memberships.current().member(self.id()).is_some();
+        match kind {
+            EntryKind::Command if self.is_witness() => Some(Offence::PayloadForWitness),
+            EntryKind::Hollow if is_member && !self.memberships.current().is_witness(self.id()) => {
+                Some(Offence::HollowForFullMember)
+            }
+            EntryKind::Command | EntryKind::Hollow | EntryKind::Empty | EntryKind::Membership => None,
+        }
     }
 
     /// Whether there is a term after this one; `u64::MAX` itself is none.

@@ -18,6 +18,10 @@ pub(crate) struct Progress {
     votes_outgoing: bool,
     /// Its failure domain, zero if it has none.
     domain: u64,
+    /// It gets no payloads.
+    pub(crate) is_witness: bool,
+    /// It keeps up: whatever our log had durable at the last quorum check, it has durable too.
+    pub(crate) is_in_sync: bool,
     pub(crate) mode: Mode,
     /// Up to here its log equals ours and is durable. Never goes back.
     pub(crate) matched: LogIndex,
@@ -115,6 +119,8 @@ impl Progress {
             votes_incoming: false,
             votes_outgoing: false,
             domain: 0,
+            is_witness: false,
+            is_in_sync: false,
             mode: Mode::Probe { is_sent: false, with_entries: true },
             matched: LogIndex::ZERO,
             matched_round: 0,
@@ -168,6 +174,7 @@ impl Progress {
             inflight_messages: self.inflight.message_count(),
             inflight_bytes: self.inflight.byte_count(),
             is_active: self.is_active,
+            is_in_sync: self.is_in_sync,
             snapshot: self.sending.as_ref().map(|sending| SnapshotProgress {
                 last: sending.meta.last,
                 sent_bytes: sending.sent,
@@ -180,48 +187,57 @@ impl Progress {
 
 /// All members' progress, in the order of their ids.
 #[derive(Clone, Debug)]
-pub(crate) struct ProgressMap(Vec<Progress>);
+pub(crate) struct ProgressMap {
+    members: Vec<Progress>,
+    /// What was durable here at the last quorum check: whoever keeps up has it by the next one.
+    due: LogIndex,
+}
 
 impl ProgressMap {
-    /// Nothing is known but that our log ends before `next`.
+    /// Nothing is known but that our log ends before `next`. Voters get until the first quorum check
+    /// to show that they keep up.
     pub(crate) fn new(membership: &Membership, next: LogIndex) -> Self {
-        let mut map = Self(Vec::new());
+        let mut map = Self { members: Vec::new(), due: next.prev() };
         map.follow(membership, next);
+        for progress in &mut map.members {
+            progress.is_in_sync = progress.votes_incoming || progress.votes_outgoing;
+        }
         map
     }
 
     /// Takes over a membership: who stays keeps its progress.
     pub(crate) fn follow(&mut self, membership: &Membership, next: LogIndex) {
-        self.0.retain(|progress| membership.member(progress.id).is_some());
+        self.members.retain(|progress| membership.member(progress.id).is_some());
         for member in membership.members() {
-            let at = match self.0.binary_search_by_key(&member.id, |progress| progress.id) {
+            let at = match self.members.binary_search_by_key(&member.id, |progress| progress.id) {
                 Ok(at) => at,
                 Err(at) => {
-                    self.0.insert(at, Progress::new(member.id, next));
+                    self.members.insert(at, Progress::new(member.id, next));
                     at
                 }
             };
-            self.0[at].votes_incoming = votes_incoming(member);
-            self.0[at].votes_outgoing = member.outgoing_voter;
-            self.0[at].domain = member.domain;
+            self.members[at].votes_incoming = votes_incoming(member);
+            self.members[at].votes_outgoing = member.outgoing_voter;
+            self.members[at].domain = member.domain;
+            self.members[at].is_witness = member.role.is_witness();
         }
     }
 
     #[inline]
     pub(crate) fn find(&mut self, id: NodeId) -> Option<&mut Progress> {
-        self.0.iter_mut().find(|progress| progress.id == id)
+        self.members.iter_mut().find(|progress| progress.id == id)
     }
 
     pub(crate) fn at(&mut self, at: usize) -> Option<&mut Progress> {
-        self.0.get_mut(at)
+        self.members.get_mut(at)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Progress> {
-        self.0.iter()
+        self.members.iter()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Progress> {
-        self.0.iter_mut()
+        self.members.iter_mut()
     }
 
     /// The highest index that is durable on a quorum of every active configuration and, if more
@@ -232,12 +248,58 @@ impl ProgressMap {
             return LogIndex::new(index);
         }
         let across = |votes: fn(&Progress) -> bool| {
-            let voters = self.0.iter().filter(|progress| votes(progress));
+            let voters = self.members.iter().filter(|progress| votes(progress));
             quorum::reached_across(voters.map(|voter| (voter.domain, voter.matched.get())), domains_min)
         };
         let domains =
             across(|progress| progress.votes_incoming).min(across(|progress| progress.votes_outgoing));
         LogIndex::new(index.min(domains))
+    }
+
+    /// Up to where the member at `at` may be sent entries: a witness only what enough full voters have
+    /// durable, everybody else everything.
+    ///
+    /// Voters 1 and 2 and witness 3: if 3 is sent what only 1 has, and 1 fails, then 2 cannot win,
+    /// for 3 has the longer log, and 3 cannot lead. One failure, and the group is dead for ever. So a
+    /// witness follows the full voters: it gets what all of them have that keep up, or as many as
+    /// make a majority; whichever of these is left can then win against it. With as many failures as
+    /// there are such copies none is left, but that is as many as Raft loses entries by.
+    ///
+    /// Who does not keep up is not waited for, or a dead voter would keep the witness from taking
+    /// its place, which is what it is for. Hearing of it is not enough: a voter whose disk hangs
+    /// would be heard. A new leader knows nothing of the others yet, so at first it waits for all of
+    /// them; else it could die at once and leave the witness with the opening entry of its term.
+    ///
+    /// What is committed is still for the plain majority of all voters to say. A snapshot holds nothing
+    /// else, and whoever wins has that anyway, so it needs no such bound.
+    pub(crate) fn sendable(&self, at: usize) -> LogIndex {
+        if !self.members.get(at).is_some_and(|progress| progress.is_witness) {
+            return LogIndex::new(u64::MAX);
+        }
+        let copied = |votes: fn(&Progress) -> bool| {
+            let voters = self.members.iter().filter(|progress| votes(progress));
+            let copies = voters.clone().filter(|voter| !voter.is_witness && voter.is_in_sync);
+            quorum::copied(copies.map(|copy| copy.matched.get()), voters.count())
+        };
+        let incoming = copied(|progress| progress.votes_incoming);
+        LogIndex::new(incoming.min(copied(|progress| progress.votes_outgoing)))
+    }
+
+    /// A quorum check is due, and `durable` is what is durable here: who was not heard since the last
+    /// one, or still lacks what we had then, does not keep up.
+    pub(crate) fn judge_sync(&mut self, durable: LogIndex) {
+        for progress in &mut self.members {
+            progress.is_in_sync &= progress.is_active && progress.matched >= self.due;
+        }
+        self.due = durable;
+    }
+
+    /// A member has durable what `matched` says.
+    pub(crate) fn note_sync(&mut self, id: NodeId) {
+        let due = self.due;
+        if let Some(progress) = self.find(id) {
+            progress.is_in_sync |= progress.matched >= due;
+        }
     }
 
     /// The highest read round that a quorum of every active configuration confirmed.
@@ -248,20 +310,27 @@ impl ProgressMap {
     /// Whether a quorum of every active configuration was heard since the last call.
     pub(crate) fn take_is_quorum_active(&mut self) -> bool {
         let reached = self.reached(|progress| u64::from(progress.is_active));
-        for progress in &mut self.0 {
+        for progress in &mut self.members {
             progress.is_active = false;
         }
         reached == 1
     }
 
+    /// Whether a member has caught up, so that quorums may count on it (diss. §4.2.1): it keeps up and
+    /// its answers come.
+    pub(crate) fn has_caught_up(&self, id: NodeId) -> bool {
+        let progress = self.members.iter().find(|progress| progress.id == id);
+        progress.is_some_and(|member| member.is_in_sync && member.is_active && member.mode == Mode::Replicate)
+    }
+
     /// Whether one voter alone makes a quorum.
     pub(crate) fn has_single_voter(&self) -> bool {
-        self.0.iter().filter(|progress| progress.votes_incoming || progress.votes_outgoing).count() == 1
+        self.members.iter().filter(|progress| progress.votes_incoming || progress.votes_outgoing).count() == 1
     }
 
     fn reached(&self, value: impl Fn(&Progress) -> u64) -> u64 {
-        let incoming = self.0.iter().filter(|progress| progress.votes_incoming).map(&value);
-        let outgoing = self.0.iter().filter(|progress| progress.votes_outgoing).map(&value);
+        let incoming = self.members.iter().filter(|progress| progress.votes_incoming).map(&value);
+        let outgoing = self.members.iter().filter(|progress| progress.votes_outgoing).map(&value);
         quorum::reached(incoming).min(quorum::reached(outgoing))
     }
 }
@@ -317,10 +386,11 @@ mod tests {
             let membership = random_membership(&mut rng);
             let mut map = ProgressMap::new(&membership, LogIndex::new(1));
             let domains_min = rng.between(1, 3);
-            let (last, mut before) = (u32::try_from(map.0.len() - 1).expect("a few"), LogIndex::ZERO);
+            let (last, mut before) = (u32::try_from(map.members.len() - 1).expect("a few"), LogIndex::ZERO);
             for _ in 0..25 {
                 let at = rng.between(0, last) as usize;
-                map.0[at].matched = LogIndex::new(rng.next() % (ENTRIES + 1)).max(map.0[at].matched);
+                map.members[at].matched =
+                    LogIndex::new(rng.next() % (ENTRIES + 1)).max(map.members[at].matched);
                 let voters = |outgoing: bool| {
                     let votes = |of: &&Progress| if outgoing { of.votes_outgoing } else { of.votes_incoming };
                     map.iter().filter(votes).collect::<Vec<_>>()

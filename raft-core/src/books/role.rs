@@ -124,8 +124,7 @@ pub(crate) struct Leader {
     pub(crate) lease: Lease,
     /// Which forwarded proposals were judged.
     pub(crate) origins: Origins,
-    /// The membership calls for something once it is committed: it is joint, or has no place for
-    /// us.
+    /// The membership calls for something: it is joint, has no place for us, or somebody joins.
     pub(crate) is_in_flux: bool,
     /// Leadership is being handed over.
     pub(crate) transfer: Option<Transfer>,

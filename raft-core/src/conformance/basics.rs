@@ -159,6 +159,7 @@ pub fn load_keeps_to_range_and_budget<B: Bench>(bench: &mut B) {
         (EntryKind::Command, 5, 10),
         (EntryKind::Command, 1, 3000),
         (EntryKind::Membership, 1, 40),
+        (EntryKind::Hollow, 7, 0),
         (EntryKind::Command, 20, 200),
     ]) {
         let first = model.last().index.get() + 1;
@@ -262,6 +263,8 @@ pub fn runs_are_merged<B: Bench>(bench: &mut B) {
         several,
         batch(2, 9, 1).into(),
         batch(3, 10, 1).into(),
+        batch_of(EntryKind::Hollow, 3, 11, 2, 0).into(),
+        batch_of(EntryKind::Hollow, 3, 13, 1, 0).into(),
     ];
     for (id, entries) in (1..).zip(requests) {
         let new = Persist { entries, hard_state: Some(hard_state(3, 1, 0)), ..request(id) };
@@ -272,7 +275,7 @@ pub fn runs_are_merged<B: Bench>(bench: &mut B) {
     bench.crash(store);
     let mut store = bench.open();
     let found = recover(&mut store);
-    assert_eq!(found.runs.len(), 4);
+    assert_eq!(found.runs.len(), 5);
     assert_eq!(found, model.recovered());
 }
 

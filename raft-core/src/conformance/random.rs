@@ -80,8 +80,12 @@ fn random_request(random: &mut Random, state: &Model, id: u64) -> Persist {
     if random.below(5) != 0 {
         let mut batches = Batches::new();
         for _ in 0..=random.below(3) {
-            let kind = if random.below(3) == 0 { EntryKind::Empty } else { EntryKind::Command };
-            let (count, bytes) = (1 + random.below(20), random.below(300));
+            let (kind, bytes_end) = match random.below(4) {
+                0 => (EntryKind::Empty, 300),
+                1 => (EntryKind::Hollow, 1),
+                _ => (EntryKind::Command, 300),
+            };
+            let (count, bytes) = (1 + random.below(20), random.below(bytes_end));
             let bytes = usize::try_from(bytes).expect("small");
             batches.push(batch_of(kind, term, last.index.get() + 1, count, bytes));
             last.index = LogIndex::new(last.index.get() + count);

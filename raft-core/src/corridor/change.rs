@@ -54,6 +54,9 @@ impl Machine {
         if let Role::Leader(_) = &self.role {
             return Err(CampaignError::Leading);
         }
+        if self.books.is_witness() {
+            return Err(CampaignError::Witness);
+        }
         if !self.books.may_campaign() {
             return Err(CampaignError::NotVoter);
         }

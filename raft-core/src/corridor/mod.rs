@@ -96,7 +96,7 @@ impl Machine {
             if run.first != last.index.next() || run.last < run.first || run.term < last.term {
                 return Err(RestoreError::LogOrder { at: run.first });
             }
-            log.extend_stored(Position::new(run.term, run.last));
+            log.extend_stored(Position::new(run.term, run.last), run.kind);
         }
         let (mut hard, last) = (recovered.hard_state, log.last());
         if hard.term < last.term {
@@ -190,6 +190,9 @@ impl Machine {
 
     /// Asks for a linearizable read.
     pub(crate) fn read(&mut self) -> Result<ReadId, ReadError> {
+        if self.books.is_witness() {
+            return Err(ReadError::Witness);
+        }
         let next = self.books.local_reads.asked.next();
         match &mut self.role {
             Role::Leader(leader) => {
@@ -349,8 +352,7 @@ impl Machine {
     /// The membership changed: what waits for a quorum is counted anew (S110).
     fn after_membership(&mut self) {
         if let Role::Leader(leader) = &mut self.role {
-            let current = self.books.memberships.current();
-            leader.is_in_flux = current.is_joint() || !current.can_lead(self.books.id());
+            leader.is_in_flux = reconfiguration::is_in_flux(&self.books);
             replication::wake(leader);
             replication::count_own_disk(&mut self.books, leader);
             self.answer_reads();
@@ -358,7 +360,8 @@ impl Machine {
     }
 
     /// Once a membership is committed, the change goes on by itself: out of the joint
-    /// configuration, and out of leadership if this node cannot lead any more (S89, S90).
+    /// configuration, out of leadership if this node cannot lead any more (S89, S90), and on to
+    /// making voters of who joins.
     fn after_commit(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         if !leader.is_in_flux {
@@ -373,9 +376,10 @@ impl Machine {
                 self.books.send(heir, Body::TimeoutNow);
             }
             self.step_down(StepDown::Removed, self.books.term());
+        } else if reconfiguration::promote(&mut self.books, leader) {
+            self.after_membership();
         } else {
-            let current = self.books.memberships.current();
-            leader.is_in_flux = current.is_joint() || !current.can_lead(self.books.config.id);
+            leader.is_in_flux = reconfiguration::is_in_flux(&self.books);
         }
     }
 

@@ -271,7 +271,9 @@ impl Machine {
 
     fn on_read(&mut self, from: NodeId, epoch: u64, request: ReadId) {
         let is_member = self.is_member(from);
+        let is_witness = self.books.memberships.current().is_witness(from);
         let refusal = match &mut self.role {
+            Role::Leader(_) if is_witness => Refusal::Witness,
             Role::Leader(leader) if is_member => {
                 return leader.reads.ask(Asked { asker: from, epoch, up_to: request });
             }

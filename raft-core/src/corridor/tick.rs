@@ -105,6 +105,8 @@ impl Machine {
                 own.is_active = true;
             }
             sending::drop_silent(leader);
+            leader.progress.judge_sync(self.books.disk.durable());
+            replication::wake(leader);
             if !leader.progress.take_is_quorum_active() && self.books.config.check_quorum {
                 return self.step_down(StepDown::QuorumLost, self.books.term());
             }

@@ -400,11 +400,13 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
         for entry in batches.entries() {
             let output = match entry.kind {
                 EntryKind::Command => Some(self.machine.apply(&entry)),
-                EntryKind::Empty | EntryKind::Membership => None,
+                EntryKind::Hollow | EntryKind::Empty | EntryKind::Membership => None,
             };
             if let Some((id, is_ours)) = self.waiting.take_applied(entry.index, entry.term) {
                 let outcome = match output {
                     Some(output) if is_ours => Outcome::Applied(output),
+                    // Committed, and applied by whoever has the payload; a witness has no result.
+                    None if is_ours => Outcome::Unknown,
                     Some(_) | None => Outcome::Lost,
                 };
                 self.events.push_back(Event::Proposed { id, outcome });

@@ -69,6 +69,19 @@ pub(crate) fn reached_across(voters: impl Iterator<Item = (u64, u64)>, domains_m
     needed.checked_sub(1).map_or(u64::MAX, |last| best[last].1)
 }
 
+/// The highest value that enough of these copies have reached or passed: all of them or, if they are
+/// more, as many as make a majority of `voters`. Without copies, zero; without voters, `u64::MAX`,
+/// so that an absent outgoing configuration never binds.
+pub(crate) fn copied(copies: impl Iterator<Item = u64>, voters: usize) -> u64 {
+    if voters == 0 {
+        return u64::MAX;
+    }
+    let mut copies: Vec<u64> = copies.collect();
+    copies.sort_unstable_by_key(|value| core::cmp::Reverse(*value));
+    let needed = copies.len().min(voters / 2 + 1);
+    needed.checked_sub(1).map_or(0, |last| copies[last])
+}
+
 /// How a vote stands, from each voter's answer, `None` if it did not answer yet.
 pub(crate) fn tally(votes: impl Iterator<Item = Option<bool>>) -> Tally {
     let (mut voters, mut yes, mut no) = (0usize, 0usize, 0usize);
@@ -140,6 +153,27 @@ mod tests {
                 expected,
                 "{voters:?} {domains_min}"
             );
+        }
+    }
+
+    #[test]
+    fn copied_equals_its_definition() {
+        let mut rng = crate::means::rng::Rng::new(3);
+        for _ in 0..20_000 {
+            let voters = rng.between(0, 7);
+            let count = if voters == 0 { 0 } else { rng.between(0, voters) };
+            let voters = voters as usize;
+            let copies: Vec<u64> = (0..count).map(|_| rng.next() % 6).collect();
+            let found = copied(copies.iter().copied(), voters);
+            // Whoever of all the copies, or of a majority, is left alone still has it.
+            let holders = |v: u64| copies.iter().filter(|copy| **copy >= v).count();
+            let is_safe = |v: u64| holders(v) == copies.len() || holders(v) * 2 > voters;
+            let expected = match (voters, copies.len()) {
+                (0, _) => u64::MAX,
+                (_, 0) => 0,
+                _ => (0..6).filter(|v| is_safe(*v)).max().unwrap_or(0),
+            };
+            assert_eq!(found, expected, "{copies:?} of {voters}");
         }
     }
 

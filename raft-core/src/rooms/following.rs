@@ -93,14 +93,17 @@ fn take_new(books: &mut Books, verified: LogIndex, batches: Batches) -> Result<b
             batch.into_suffix_from(first).expect("the mismatch is within the batch")
         };
         is_new = true;
-        append(books, batch);
+        append(books, batch)?;
     }
     Ok(is_new)
 }
 
-fn append(books: &mut Books, batch: Entries) {
+fn append(books: &mut Books, batch: Entries) -> Result<(), Offence> {
+    if let Some(offence) = books.misfit(batch.kind()) {
+        return Err(offence);
+    }
     match batch.kind() {
-        EntryKind::Command | EntryKind::Empty => {}
+        EntryKind::Command | EntryKind::Empty | EntryKind::Hollow => {}
         EntryKind::Membership => {
             for entry in &batch {
                 let membership = Membership::decode(entry.payload).expect("checked when the message came in");
@@ -109,6 +112,7 @@ fn append(books: &mut Books, batch: Entries) {
         }
     }
     books.log.append(batch);
+    Ok(())
 }
 
 /// Says no, and where the logs may meet: nothing above the hint can match, because terms only rise

@@ -10,7 +10,7 @@ use crate::words::change::{MembershipChange, leave};
 use crate::words::entries::{Entries, EntryKind};
 use crate::words::error::ChangeError;
 use crate::words::ids::Position;
-use crate::words::membership::Membership;
+use crate::words::membership::{Member, MemberRole, Membership};
 use crate::words::notice::Notice;
 
 /// Appends what the change leads to first; where it stands.
@@ -53,6 +53,35 @@ pub(crate) fn finish(books: &mut Books, leader: &mut Leader) -> bool {
     let next = leave(current);
     append(books, leader, next);
     true
+}
+
+/// Makes voters of the members that join and have caught up, in one change, whoever took them in
+/// (diss. §4.2.1, S36); whether there were any.
+///
+/// Caught up is who has what was durable here an election timeout ago, which is what the
+/// dissertation's rounds ask for. To have reached the commit index would be too much: under load,
+/// it runs ahead of a member that is far away for ever. If another change is in progress, or the
+/// term young, this is asked again with the next answer.
+pub(crate) fn promote(books: &mut Books, leader: &mut Leader) -> bool {
+    let current = books.memberships.current();
+    if current.is_joint() || check_is_settled(books, leader).is_err() {
+        return false;
+    }
+    let is_ready =
+        |member: &&Member| member.role == MemberRole::Joining && leader.progress.has_caught_up(member.id);
+    let ready = current.members().iter().filter(is_ready);
+    let change = ready.fold(MembershipChange::new(), |change, member| change.voter(member.id));
+    // Nobody is ready if nothing changes.
+    let Ok(next) = change.enter(current) else { return false };
+    append(books, leader, next);
+    true
+}
+
+/// Whether the membership calls for something that this leader does by itself.
+pub(crate) fn is_in_flux(books: &Books) -> bool {
+    let current = books.memberships.current();
+    let is_joining = |member: &Member| member.role == MemberRole::Joining;
+    current.is_joint() || !current.can_lead(books.id()) || current.members().iter().any(is_joining)
 }
 
 /// Whether this node was removed, or demoted, for good: then it must not go on leading (S90).

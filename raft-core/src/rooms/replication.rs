@@ -15,13 +15,15 @@ use crate::words::notice::{Notice, Offence};
 /// between, each member gets them as one message.
 pub(crate) fn poll_append(books: &mut Books, leader: &mut Leader) -> Option<Action> {
     while leader.may_send {
+        let sendable = leader.progress.sendable(leader.cursor);
         let Some(progress) = leader.progress.at(leader.cursor) else {
             leader.may_send = false;
             leader.cursor = 0;
             break;
         };
+        let last = books.log.last().index.min(sendable);
         if progress.id != books.id()
-            && let Some(action) = next_append(books, progress, leader.round)
+            && let Some(action) = next_append(books, progress, leader.round, last)
         {
             return Some(action);
         }
@@ -86,6 +88,7 @@ pub(crate) fn on_append_reply(
     {
         progress.replicate_from(reply.received.next());
     }
+    leader.progress.note_sync(from);
     wake(leader);
     has_risen
 }
@@ -107,6 +110,7 @@ pub(crate) fn on_heartbeat_reply(
         progress.beat.is_open = false;
         find_losses(progress, reply.received);
     }
+    leader.progress.note_sync(from);
     wake(leader);
     has_risen
 }
@@ -138,6 +142,9 @@ pub(crate) fn count_own_disk(books: &mut Books, leader: &mut Leader) {
         progress.matched = progress.matched.max(books.disk.durable());
         progress.is_active = true;
     }
+    leader.progress.note_sync(own);
+    // A witness may have waited for this copy.
+    wake(leader);
     advance_commit(books, leader);
 }
 
@@ -166,8 +173,9 @@ fn send_heartbeat(books: &mut Books, to: NodeId, round: u64, transferee: Option<
     books.send(to, Body::Heartbeat(Heartbeat { commit, round, transferee }));
 }
 
-/// What this member is due: nothing while its window is full or a probe is out.
-fn next_append(books: &mut Books, progress: &mut Progress, round: u64) -> Option<Action> {
+/// What this member is due of the entries up to `last`: nothing while its window is full or a probe
+/// is out.
+fn next_append(books: &mut Books, progress: &mut Progress, round: u64, last: LogIndex) -> Option<Action> {
     match progress.mode {
         Mode::Stopped | Mode::Snapshot | Mode::Probe { is_sent: true, .. } => return None,
         Mode::Probe { .. } | Mode::Replicate if progress.next <= books.log.mark().index => {
@@ -182,12 +190,12 @@ fn next_append(books: &mut Books, progress: &mut Progress, round: u64) -> Option
             let config = &books.config;
             let has_room =
                 progress.inflight.has_room(config.inflight_messages_max, config.inflight_bytes_max);
-            if progress.next > books.log.last().index || !has_room || progress.loading.is_some() {
+            if progress.next > last || !has_room || progress.loading.is_some() {
                 return None;
             }
         }
     }
-    let (end, bytes_max) = (books.log.last().index.next(), books.config.append_bytes_max as usize);
+    let (end, bytes_max) = (last.next(), books.config.append_bytes_max as usize);
     if let Some(batches) = books.log.slice(progress.next, end, bytes_max) {
         return Some(append_message(books, progress, round, batches));
     }
@@ -195,7 +203,7 @@ fn next_append(books: &mut Books, progress: &mut Progress, round: u64) -> Option
         return Some(append_message(books, progress, round, Batches::new()));
     }
     // What is not in memory is durable; what is in memory the store may not even know of.
-    let end = books.log.tail_first();
+    let end = end.min(books.log.tail_first());
     let id = books.next_load();
     progress.loading = Some(id);
     Some(Action::Load(Load { id, first: progress.next, end, bytes_max }))
@@ -203,6 +211,7 @@ fn next_append(books: &mut Books, progress: &mut Progress, round: u64) -> Option
 
 /// Builds the append and notes it as sent; never without the position before it (S19, S109).
 fn append_message(books: &Books, progress: &mut Progress, round: u64, batches: Batches) -> Action {
+    let batches = if progress.is_witness { hollow(batches) } else { batches };
     let index = progress.next.prev();
     let term = books.log.term_at(index).expect("who needs what is compacted away gets a snapshot");
     let prev = Position::new(term, index);
@@ -217,6 +226,15 @@ fn append_message(books: &Books, progress: &mut Progress, round: u64, batches: B
     }
     let append = Append { prev, commit: books.commit(), round, batches };
     Action::Send(books.message(progress.id, Body::Append(append)))
+}
+
+/// What a witness gets of these entries.
+fn hollow(batches: Batches) -> Batches {
+    let mut hollow = Batches::new();
+    for batch in batches {
+        hollow.push(batch.into_hollow());
+    }
+    hollow
 }
 
 /// Lets a reply in if it can be true: from a member, of a round we began, about entries we have.

@@ -19,6 +19,9 @@ pub(crate) fn begin(books: &mut Books, leader: &mut Leader, target: NodeId) -> R
     if target == books.id() {
         return Err(TransferError::AlreadyLeader);
     }
+    if books.memberships.current().is_witness(target) {
+        return Err(TransferError::Witness(target));
+    }
     if !books.memberships.current().can_lead(target) {
         return Err(TransferError::NotVoter(target));
     }

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::admin::joining_count;
 use super::checker::Violation;
 use super::cluster::{Cluster, SimNode};
 use super::plan::STEPS_PER_TICK;
@@ -68,7 +69,7 @@ impl Cluster {
     }
 
     /// The leader of the highest term.
-    fn latest_leader(&self) -> Option<&SimNode> {
+    pub(super) fn latest_leader(&self) -> Option<&SimNode> {
         let nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
         nodes.filter(|node| node.raft().is_leader()).max_by_key(|node| node.raft().term())
     }
@@ -110,8 +111,9 @@ impl Cluster {
         let Some(leader) = self.latest_leader() else { return false };
         let membership = leader.raft().membership();
         let mut members = self.members_of(membership);
-        let is_agreed =
-            !membership.is_joint() && members.all(|node| node.status().applied.get() == committed);
+        let is_agreed = !membership.is_joint()
+            && joining_count(membership) == 0
+            && members.all(|node| node.status().applied.get() == committed);
         let is_member = |id: NodeId| membership.member(id).is_some();
         is_agreed && committed > world.committed_before_calm && self.clients.waiting_count(is_member) == 0
     }

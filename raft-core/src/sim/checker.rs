@@ -11,6 +11,7 @@ use crate::doors::raft::Raft;
 use crate::mem::MemLog;
 use crate::words::entries::{Entry, EntryKind};
 use crate::words::ids::{LogIndex, NodeId, Position, Term};
+use crate::words::membership::Membership;
 use crate::words::message::{Body, Message};
 use crate::words::persist::Persist;
 use crate::words::status::RoleName;
@@ -52,6 +53,8 @@ pub(super) struct Checker {
     seen: BTreeMap<NodeId, Seen>,
     /// Highest index a client knows to be applied.
     pub(super) acknowledged: LogIndex,
+    /// How many commits took a witness to make a quorum.
+    pub(super) witnessed: u64,
     violation: Option<Violation>,
 }
 
@@ -102,12 +105,25 @@ impl Checker {
     }
 
     /// Log matching (figure 3): the same position means the same entry, and the same one before it.
-    pub(super) fn on_persist(&mut self, node: NodeId, request: &Persist, written: &MemLog) {
+    /// A witness has no payloads, and nobody else lacks them; it has nothing that others have not.
+    pub(super) fn on_persist(&mut self, node: NodeId, is_witness: bool, request: &Persist, written: &MemLog) {
         let Some(first) = request.entries.first() else { return };
         let mut before = written.term_at(first.prev()).unwrap_or_default();
         for entry in request.entries.entries() {
             let position = Position::new(entry.term, entry.index);
-            let content = (Content::new(entry.kind, entry.payload), before);
+            let mut content = (Content::new(entry.kind, entry.payload), before);
+            if entry.kind == EntryKind::Hollow {
+                content.0 = self.entries.get(&position).map_or(content.0, |known| known.0);
+            }
+            let is_misfit = match entry.kind {
+                EntryKind::Command => is_witness,
+                EntryKind::Hollow => !is_witness || !entry.payload.is_empty(),
+                EntryKind::Empty | EntryKind::Membership => false,
+            };
+            if is_misfit {
+                let details = format!("node {node} wrote {:?} at {position}", entry.kind);
+                self.violate("payloads are with full members alone", details);
+            }
             let known = *self.entries.entry(position).or_insert(content);
             if known != content {
                 let details = format!("node {node} wrote another entry at {position}");
@@ -174,8 +190,15 @@ impl Checker {
         self.seen.insert(node, Seen { term, last, applied, ..Seen::default() });
     }
 
-    /// After every pump: what figure 3 says of leaders, commits and terms.
-    pub(super) fn on_pump(&mut self, node: NodeId, raft: &Raft, disks: &BTreeMap<NodeId, Disk>) {
+    /// After every pump: what figure 3 says of leaders, commits and terms. Before it, `before` was the
+    /// membership in force.
+    pub(super) fn on_pump(
+        &mut self,
+        node: NodeId,
+        before: &Membership,
+        raft: &Raft,
+        disks: &BTreeMap<NodeId, Disk>,
+    ) {
         let seen = self.seen.get(&node).copied().unwrap_or_default();
         let (term, commit, last) = (raft.term(), raft.commit(), raft.last().index);
         if term < seen.term || commit < seen.commit || commit > last {
@@ -201,7 +224,7 @@ impl Checker {
             }
         }
         if commit > seen.commit {
-            self.check_commit(node, raft, seen.commit, disks);
+            self.check_commit((node, before), raft, seen.commit, disks);
         }
         let applied = self.check_applied(node, seen.applied);
         self.seen.insert(node, Seen { term, commit, applied, last, is_leader, cuts });
@@ -274,7 +297,13 @@ impl Checker {
     }
 
     /// What is committed stays, and is durable on a quorum when it is first said to be committed.
-    fn check_commit(&mut self, node: NodeId, raft: &Raft, from: LogIndex, disks: &BTreeMap<NodeId, Disk>) {
+    fn check_commit(
+        &mut self,
+        (node, before): (NodeId, &Membership),
+        raft: &Raft,
+        from: LogIndex,
+        disks: &BTreeMap<NodeId, Disk>,
+    ) {
         let mut index = from;
         while index < raft.commit() {
             index = index.next();
@@ -292,22 +321,39 @@ impl Checker {
                         return self
                             .violate("committed entries exist", format!("{position} was never written"));
                     };
-                    let before = self.commands.last().copied().unwrap_or_default();
+                    let earlier = self.commands.last().copied().unwrap_or_default();
                     let after = if content.is_command {
-                        command_digest(before, term, content.digest)
+                        command_digest(earlier, term, content.digest)
                     } else {
-                        before
+                        earlier
                     };
                     self.commands.push(after);
                     self.committed.push((term, content));
                     self.committed_in.push(raft.term());
-                    self.check_quorum(raft, position, disks);
+                    self.check_quorum(before, raft, position, disks);
                 }
             }
         }
     }
 
-    fn check_quorum(&mut self, raft: &Raft, position: Position, disks: &BTreeMap<NodeId, Disk>) {
+    /// Whatever is lost of what is not durable, somebody can win: a full member whose log is not
+    /// behind those of a majority, witnesses included. Only for groups that stay as they are.
+    pub(super) fn check_electable(&mut self, founders: &Membership, disks: &BTreeMap<NodeId, Disk>) {
+        let ends: Vec<(NodeId, Position)> =
+            founders.voters().map(|id| (id, disks[&id].last_position())).collect();
+        let wins = |end: Position| ends.iter().filter(|(_, other)| *other <= end).count() * 2 > ends.len();
+        if !ends.iter().any(|(id, end)| founders.can_lead(*id) && wins(*end)) {
+            self.violate("somebody can be elected", format!("logs end at {ends:?}"));
+        }
+    }
+
+    fn check_quorum(
+        &mut self,
+        before: &Membership,
+        raft: &Raft,
+        position: Position,
+        disks: &BTreeMap<NodeId, Disk>,
+    ) {
         // Who stepped down since it committed may have another membership by now.
         if !raft.is_leader() {
             return;
@@ -315,8 +361,15 @@ impl Checker {
         let is_held = |id: &NodeId| disks.get(id).is_some_and(|disk| disk.has(position));
         let membership = raft.membership();
         let outgoing: Vec<NodeId> = membership.outgoing_voters().collect();
-        for voters in [membership.voters().collect(), outgoing] {
+        // A joint configuration that a commit called for was not in force before it.
+        let is_new = membership.is_joint() && membership != before;
+        let incoming = if is_new { Vec::new() } else { membership.voters().collect() };
+        for voters in [incoming, outgoing] {
             let holders = voters.iter().filter(|id| is_held(id)).count();
+            let full = voters.iter().filter(|id| is_held(id) && !membership.is_witness(**id)).count();
+            if full * 2 <= voters.len() && holders * 2 > voters.len() {
+                self.witnessed += 1;
+            }
             if holders * 2 <= voters.len() && !voters.is_empty() {
                 let details = format!("{position} is committed and durable on {holders} of {voters:?}");
                 self.violate("durable on a quorum", details);
@@ -342,6 +395,7 @@ pub(super) fn digest(kind: EntryKind, payload: &[u8]) -> u64 {
         EntryKind::Command => 0,
         EntryKind::Empty => 1,
         EntryKind::Membership => 2,
+        EntryKind::Hollow => 3,
     };
     let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     payload.iter().copied().fold(fold(0xcbf2_9ce4_8422_2325, kind), fold)

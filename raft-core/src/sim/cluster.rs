@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::{error, fmt};
 
+use super::admin::{draw_change, draw_conversion, joining_count, pick};
 use super::checker::{Checker, Violation};
 use super::clients::Clients;
 use super::disk::Disk;
@@ -19,9 +20,7 @@ use super::world::{Shared, World};
 use crate::doors::node::Node;
 use crate::doors::outcome::Event;
 use crate::means::rng::Rng;
-use crate::words::change::MembershipChange;
 use crate::words::ids::{LogIndex, NodeId};
-use crate::words::membership::Membership;
 use crate::words::notice::{Notice, StepDown};
 use crate::words::status::RoleName;
 
@@ -61,6 +60,7 @@ pub fn run(seed: u64, options: &Options) -> Result<Report, Failure> {
         Ok(()) => {
             let mut report = world.report.clone();
             report.note_many("committed", world.checker.committed_count() as u64);
+            report.note_many("witness counted for a commit", world.checker.witnessed);
             Ok(report)
         }
         Err(violation) => Err(Failure { seed, step: world.now, violation }),
@@ -129,6 +129,7 @@ impl Cluster {
         self.settle(options.calm_steps)?;
         self.disturb()?;
         self.settle(options.calm_steps)?;
+        self.lose_full_voter(options.calm_steps)?;
         self.check_end()
     }
 
@@ -230,16 +231,14 @@ impl Cluster {
     /// Starts a node from what its disk holds.
     pub(super) fn start(&mut self, id: NodeId) {
         let world = &self.world;
-        let (config, founder_count) = {
+        let (config, founders) = {
             let world = &mut *world.borrow_mut();
-            (world.plan.clone().config(id, &mut world.rng), world.plan.nodes)
+            (world.plan.clone().config(id, &mut world.rng), world.plan.founders())
         };
-        let founders: Vec<NodeId> = self.ids.iter().copied().filter(|id| id.get() <= founder_count).collect();
         let store = SimLog::open(id, Rc::clone(world));
         let transport = SimTransport::new(id, Rc::clone(world));
         let machine = Watched::new(world);
-        let opened = if founders.contains(&id) {
-            let founders = Membership::of_voters(founders).expect("ids are valid");
+        let opened = if founders.member(id).is_some() {
             Node::open(config, Some(founders), store, transport, machine)
         } else {
             Node::join(config, store, transport, machine)
@@ -289,20 +288,10 @@ impl Cluster {
         };
         // Whoever leads an earlier term than another is asked for certain: it must not answer.
         let is_overtaken = self.is_overtaken(id);
-        let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()) else { return };
         if proposes {
-            let payload = self.clients.next_payload(random);
-            let is_leader = node.raft().role() == RoleName::Leader;
-            match node.propose(&payload) {
-                Ok(proposal) => {
-                    self.clients.on_propose(id, proposal, payload);
-                    if !is_leader {
-                        self.world.borrow_mut().report.note("forwarded");
-                    }
-                }
-                Err(_) => self.clients.on_refused(payload),
-            }
+            self.propose(id, random);
         }
+        let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()) else { return };
         if (reads || is_overtaken)
             && let Ok(read) = node.read()
         {
@@ -310,6 +299,22 @@ impl Cluster {
                 self.world.borrow_mut().report.note("read asked of an overtaken leader");
             }
             self.clients.on_read(id, read, &self.world.borrow().checker);
+        }
+    }
+
+    /// A client proposes.
+    pub(super) fn propose(&mut self, id: NodeId, random: u64) {
+        let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()) else { return };
+        let payload = self.clients.next_payload(random);
+        let is_leader = node.raft().role() == RoleName::Leader;
+        match node.propose(&payload) {
+            Ok(proposal) => {
+                self.clients.on_propose(id, proposal, payload);
+                if !is_leader {
+                    self.world.borrow_mut().report.note("forwarded");
+                }
+            }
+            Err(_) => self.clients.on_refused(payload),
         }
     }
 
@@ -337,28 +342,33 @@ impl Cluster {
         if !world.is_hostile {
             return;
         }
-        let pick = |rng: &mut Rng| {
-            self.ids[rng.between(0, u32::try_from(self.ids.len() - 1).expect("a few nodes")) as usize]
-        };
         if happens(rng, plan.change) {
-            let mut change = MembershipChange::new();
-            for _ in 0..rng.between(1, 3) {
-                let member = pick(rng);
-                change = match rng.between(0, 4) {
-                    0 => change.remove(member),
-                    1 => change.learner(member),
-                    _ => change.voter(member),
-                };
+            if rng.between(0, 7) == 0 {
+                match node.change_membership(&draw_conversion(rng, membership)) {
+                    Ok(_) => world.checker.violate("no member turns", format!("node {id} let one")),
+                    Err(_) => world.report.note("conversion refused"),
+                }
             }
-            if rng.between(0, 3) == 0 {
-                change = change.stay_joint();
-            }
-            if node.change_membership(&change).is_ok() && node.raft().membership().is_joint() {
-                world.report.note("joint configuration");
+            let joining = joining_count(node.raft().membership());
+            if node.change_membership(&draw_change(rng, plan, &self.ids)).is_ok() {
+                let membership = node.raft().membership();
+                if membership.is_joint() {
+                    world.report.note("joint configuration");
+                }
+                if joining_count(membership) > joining {
+                    world.report.note("joining voter");
+                }
             }
         }
-        if happens(rng, plan.transfer) && node.transfer_leadership(pick(rng)).is_ok() {
-            world.report.note("transfer");
+        if happens(rng, plan.transfer) {
+            let heir = pick(rng, &self.ids);
+            match node.transfer_leadership(heir) {
+                Ok(()) if plan.is_witness(heir) => {
+                    world.checker.violate("a witness cannot lead", format!("node {id} hands over to {heir}"));
+                }
+                Ok(()) => world.report.note("transfer"),
+                Err(_) => {}
+            }
         }
     }
 
@@ -382,13 +392,21 @@ impl Cluster {
             return;
         };
         let lease_reads = node.raft().lease_read_count();
+        let before = node.raft().membership().clone();
         let result = node.pump();
         let lease_reads = node.raft().lease_read_count() - lease_reads;
         let world = &mut *self.world.borrow_mut();
         if lease_reads > 0 {
             world.report.note_many("read served by lease", lease_reads);
         }
-        world.checker.on_pump(id, node.raft(), &world.disks);
+        world.checker.on_pump(id, &before, node.raft(), &world.disks);
+        let (is_leader, membership) = (node.raft().is_leader(), node.raft().membership());
+        if is_leader && membership.is_joint() && joining_count(membership) < joining_count(&before) {
+            world.report.note("joining voter promoted");
+        }
+        if world.plan.change == 0 {
+            world.checker.check_electable(&world.plan.founders(), &world.disks);
+        }
         if let Err(error) = result {
             world.checker.violate("a node stops only if its disk fails", format!("node {id}: {error:?}"));
         }
@@ -408,6 +426,9 @@ fn on_event(clients: &mut Clients, world: &mut World, id: NodeId, applied: LogIn
     match event {
         Event::Proposed { id: proposal, outcome } => {
             clients.on_outcome(id, proposal, &outcome, checker, report);
+        }
+        Event::ReadReady { .. } if world.plan.is_witness(id) => {
+            checker.violate("a witness serves no reads", format!("node {id}"));
         }
         Event::ReadReady { up_to } => clients.on_reads_served(id, up_to, applied, checker, report),
         Event::ReadRefused { up_to } => clients.on_reads_refused(id, up_to, report),

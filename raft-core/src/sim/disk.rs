@@ -44,6 +44,13 @@ impl Disk {
         self.durable.last().max(self.snapshot_last())
     }
 
+    /// The position of the last durable entry, in the log or in a snapshot.
+    pub(super) fn last_position(&self) -> Position {
+        let last = self.durable.last();
+        let in_log = Position::new(self.durable.term_at(last).unwrap_or_default(), last);
+        self.durable.snapshot().map_or(in_log, |meta| in_log.max(meta.last))
+    }
+
     fn snapshot_last(&self) -> LogIndex {
         self.durable.snapshot().map_or(LogIndex::ZERO, |meta| meta.last.index)
     }

@@ -12,6 +12,7 @@
 //! assert!(report.count("committed") > 0);
 //! ```
 
+mod admin;
 mod ambush;
 mod calm;
 mod checker;
@@ -19,6 +20,7 @@ mod clients;
 mod cluster;
 mod disk;
 mod ends;
+mod loss;
 mod machine;
 mod network;
 mod plan;

@@ -49,6 +49,11 @@ impl Network {
         self.cut.extend(nodes.filter(|to| **to != node).map(|to| (node, *to)));
     }
 
+    /// Cuts one link, in one direction.
+    pub(super) fn cut_link(&mut self, from: NodeId, to: NodeId) {
+        self.cut.insert((from, to));
+    }
+
     /// Mends every link.
     pub(super) fn heal(&mut self) {
         self.cut.clear();

@@ -6,6 +6,7 @@
 use crate::means::config::Config;
 use crate::means::rng::Rng;
 use crate::words::ids::NodeId;
+use crate::words::membership::{Member, Membership};
 
 /// How long runs are. The seed decides the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     pub(super) nodes: u64,
     /// Nodes that may be taken in later.
     pub(super) spares: u64,
+    /// The last so many of the founders are witnesses, and so many of the spares.
+    witnesses: (u64, u64),
     pub(super) change: Chance,
     pub(super) transfer: Chance,
     pub(super) loss: Chance,
@@ -72,9 +75,15 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn draw(rng: &mut Rng) -> Self {
+        let nodes: u32 = [1, 2, 3, 3, 3, 3, 5, 5][rng.between(0, 7) as usize];
+        let spares = rng.between(0, 2);
+        // Never a majority: with every other node a witness, one failure would be the end.
+        let founding = if rng.between(0, 2) == 0 { rng.between(0, nodes / 2) } else { 0 };
+        let witnesses = (u64::from(founding), u64::from(rng.between(0, spares)));
         Self {
-            nodes: [1, 2, 3, 3, 3, 3, 5, 5][rng.between(0, 7) as usize],
-            spares: u64::from(rng.between(0, 2)),
+            nodes: u64::from(nodes),
+            spares: u64::from(spares),
+            witnesses,
             change: swarm(rng, 600),
             transfer: swarm(rng, 300),
             loss: swarm(rng, 6000),
@@ -102,6 +111,19 @@ impl Plan {
             ambush: swarm(rng, 300),
             read_lease_ticks: [0, 0, 0, 0, 1, 6, 20, 20][rng.between(0, 7) as usize],
         }
+    }
+
+    /// Whether this node, if it is a member, is a witness.
+    pub(super) fn is_witness(&self, id: NodeId) -> bool {
+        let (founding, spare) = self.witnesses;
+        let is_last = |last: u64, count: u64| id.get() <= last && id.get() > last - count;
+        is_last(self.nodes, founding) || is_last(self.nodes + self.spares, spare)
+    }
+
+    /// The membership that the group begins with.
+    pub(super) fn founders(&self) -> Membership {
+        let found = |id| if self.is_witness(id) { Member::witness(id) } else { Member::voter(id) };
+        Membership::new((1..=self.nodes).map(NodeId::new).map(found).collect()).expect("ids are valid")
     }
 
     /// The settings of a node: small limits, so that runs meet them.

@@ -14,21 +14,25 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together.
-const EXPECTED: [&str; 37] = [
+const EXPECTED: [&str; 42] = [
     "acknowledged",
     "ambush",
     "campaign against a live leader",
     "committed",
     "compacted",
+    "conversion refused",
     "crash",
     "crash with unsynced writes",
     "disk stall",
     "entries cut off",
     "forwarded",
+    "full voter lost for ever",
     "joint configuration",
     "leader elected",
     "leader removed",
     "load",
+    "joining voter",
+    "joining voter promoted",
     "message delayed",
     "message duplicated",
     "message lost",
@@ -52,6 +56,7 @@ const EXPECTED: [&str; 37] = [
     "stepped down: disk stalled",
     "stepped down: quorum lost",
     "transfer",
+    "witness counted for a commit",
 ];
 
 impl Report {

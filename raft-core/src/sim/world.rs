@@ -78,7 +78,7 @@ impl World {
 
     /// A node asks its disk to make something durable.
     pub(super) fn persist(&mut self, node: NodeId, request: Persist, written: &MemLog) {
-        self.checker.on_persist(node, &request, written);
+        self.checker.on_persist(node, self.plan.is_witness(node), &request, written);
         let steps = u64::from(self.rng.between(0, self.plan.disk_steps_max));
         let disk = self.disks.get_mut(&node).expect("every node has a disk");
         if self.is_hostile && happens(&mut self.rng, self.plan.disk_stall) {

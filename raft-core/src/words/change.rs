@@ -26,6 +26,7 @@ pub struct MembershipChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Role(NodeId, MemberRole),
+    Join(NodeId),
     Context(NodeId, Bytes),
     Domain(NodeId, u64),
     Remove(NodeId),
@@ -38,8 +39,8 @@ impl MembershipChange {
         Self::default()
     }
 
-    /// Adds a voter, or makes a member one. Add it as a learner first and let it catch up, or it
-    /// counts in quorums before it can help them (diss. §4.2.1).
+    /// Adds a voter at once, or makes a member one. A new one counts in quorums before it can help
+    /// them, until it has caught up; [`joining_voter`](Self::joining_voter) spares them that.
     #[must_use]
     pub fn voter(self, id: NodeId) -> Self {
         self.with(Step::Role(id, MemberRole::Voter))
@@ -49,6 +50,26 @@ impl MembershipChange {
     #[must_use]
     pub fn learner(self, id: NodeId) -> Self {
         self.with(Step::Role(id, MemberRole::Learner))
+    }
+
+    /// Adds a member that becomes a voter once it has caught up, or lets a learner become one
+    /// (diss. §4.2.1); a voter stays what it is.
+    ///
+    /// Until then it is a learner and no quorum waits for it. The leader, whoever that is by then,
+    /// makes it a voter by itself, in a change like any other. [`learner`](Self::learner) or
+    /// [`remove`](Self::remove) call that off.
+    #[must_use]
+    pub fn joining_voter(self, id: NodeId) -> Self {
+        self.with(Step::Join(id))
+    }
+
+    /// Adds a witness: it votes and counts, but stores no payloads and cannot lead. A member that is
+    /// no witness cannot become one, nor the other way round: the payloads would be missing. Add
+    /// another id and remove this one; and do not give a removed member's id to the other kind, for
+    /// its node would refuse whatever it is sent.
+    #[must_use]
+    pub fn witness(self, id: NodeId) -> Self {
+        self.with(Step::Role(id, MemberRole::Witness))
     }
 
     /// Sets a member's context bytes, for instance its address.
@@ -89,6 +110,12 @@ impl MembershipChange {
         if target == *current {
             return Err(ChangeError::NothingChanges);
         }
+        for member in target.members() {
+            if current.member(member.id).is_some_and(|old| old.role.is_witness() != member.role.is_witness())
+            {
+                return Err(ChangeError::NotConvertible(member.id));
+            }
+        }
         if target.voters().eq(current.voters()) {
             return Ok(target);
         }
@@ -97,7 +124,9 @@ impl MembershipChange {
             match members.iter_mut().find(|member| member.id == old.id) {
                 Some(member) => member.outgoing_voter = true,
                 None => {
-                    members.push(Member { role: MemberRole::Leaving, outgoing_voter: true, ..old.clone() });
+                    let is_witness = old.role.is_witness();
+                    let role = if is_witness { MemberRole::LeavingWitness } else { MemberRole::Leaving };
+                    members.push(Member { role, outgoing_voter: true, ..old.clone() });
                 }
             }
         }
@@ -108,12 +137,21 @@ impl MembershipChange {
         let mut members = current.members().to_vec();
         for step in &self.steps {
             let id = match step {
-                Step::Role(id, _) | Step::Context(id, _) | Step::Domain(id, _) | Step::Remove(id) => *id,
+                Step::Role(id, _)
+                | Step::Join(id)
+                | Step::Context(id, _)
+                | Step::Domain(id, _)
+                | Step::Remove(id) => *id,
             };
             let at = members.iter().position(|member| member.id == id);
             match (step, at) {
                 (Step::Role(_, role), Some(at)) => members[at].role = *role,
                 (Step::Role(_, role), None) => members.push(Member { role: *role, ..Member::voter(id) }),
+                (Step::Join(_), Some(at)) if members[at].role == MemberRole::Voter => {}
+                (Step::Join(_), Some(at)) => members[at].role = MemberRole::Joining,
+                (Step::Join(_), None) => {
+                    members.push(Member { role: MemberRole::Joining, ..Member::voter(id) });
+                }
                 (Step::Context(_, context), Some(at)) => members[at].context = context.clone(),
                 (Step::Domain(_, domain), Some(at)) => members[at].domain = *domain,
                 (Step::Remove(_), Some(at)) => {
@@ -130,7 +168,7 @@ impl MembershipChange {
 
 /// What a joint membership becomes when its outgoing configuration is gone.
 pub(crate) fn leave(joint: &Membership) -> Membership {
-    let stay = joint.members().iter().filter(|member| member.role != MemberRole::Leaving);
+    let stay = joint.members().iter().filter(|member| !member.role.is_leaving());
     let members = stay.map(|member| Member { outgoing_voter: false, ..member.clone() }).collect();
     Membership::new(members).expect("a checked joint membership has incoming voters")
 }

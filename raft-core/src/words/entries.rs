@@ -20,6 +20,8 @@ pub enum EntryKind {
     Empty,
     /// An encoded [`Membership`](crate::Membership), in force once appended (Raft §6).
     Membership,
+    /// A command whose payload only full members hold: what a witness has in its place.
+    Hollow,
 }
 
 /// One entry, borrowed from its batch.
@@ -55,6 +57,8 @@ pub enum EntriesError {
     Length,
     /// More than `u32::MAX` entries, or indexes past `u64::MAX`.
     Range,
+    /// Hollow entries with a payload.
+    NotHollow,
 }
 
 impl fmt::Display for EntriesError {
@@ -63,6 +67,7 @@ impl fmt::Display for EntriesError {
             Self::Empty => "a batch without entries",
             Self::Length => "an entry's length is malformed or reaches past its batch",
             Self::Range => "a batch counts past its limits",
+            Self::NotHollow => "a hollow entry with a payload",
         })
     }
 }
@@ -74,7 +79,8 @@ impl Entries {
     ///
     /// # Errors
     ///
-    /// If the buffer is empty, a length does not fit, or an index would pass `u64::MAX - 1`.
+    /// If the buffer is empty, a length does not fit, an index would pass `u64::MAX - 1`, or a
+    /// hollow entry has a payload.
     pub fn parse(
         first: LogIndex,
         term: Term,
@@ -94,7 +100,8 @@ impl Entries {
         if first.get().checked_add(u64::from(count)).is_none() {
             return Err(EntriesError::Range);
         }
-        Ok(Self { first, term, count, kind, payloads })
+        let batch = Self { first, term, count, kind, payloads };
+        if batch.is_sound() { Ok(batch) } else { Err(EntriesError::NotHollow) }
     }
 
     /// A batch of one.
@@ -218,6 +225,26 @@ impl Entries {
             count += 1;
         }
         Self { count, payloads: self.payloads.slice(..end), ..*self }
+    }
+
+    /// The same positions without what only full members hold: commands become hollow, everything
+    /// else stays.
+    #[must_use]
+    pub fn into_hollow(self) -> Self {
+        match self.kind {
+            EntryKind::Command => {
+                // A length of zero is one byte.
+                let payloads = Bytes::from(alloc::vec![0; self.count as usize]);
+                Self { kind: EntryKind::Hollow, payloads, ..self }
+            }
+            EntryKind::Empty | EntryKind::Membership | EntryKind::Hollow => self,
+        }
+    }
+
+    /// Whether hollow entries are: every length takes a byte, so more bytes than entries are
+    /// payloads.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.kind != EntryKind::Hollow || self.payloads.len() == self.count as usize
     }
 
     /// Where the `n`-th entry's length begins.

@@ -54,12 +54,15 @@ impl error::Error for ProposeError {}
 pub enum ReadError {
     /// No leader is known; try again after an election.
     NoLeader,
+    /// This node is a witness: it has no state to read from.
+    Witness,
 }
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoLeader => f.write_str("no leader is known"),
+            Self::Witness => f.write_str("this node is a witness"),
         }
     }
 }
@@ -89,6 +92,9 @@ pub enum ChangeError {
     NothingChanges,
     /// Not a member.
     NotMember(NodeId),
+    /// A member would turn from a witness, which has no payloads, into a full member, or back; add
+    /// another id instead.
+    NotConvertible(NodeId),
     /// What would come out is no membership.
     Membership(MembershipError),
 }
@@ -104,6 +110,9 @@ impl fmt::Display for ChangeError {
             Self::NotJoint => f.write_str("there is no joint configuration to leave"),
             Self::NothingChanges => f.write_str("the membership is this already"),
             Self::NotMember(id) => write!(f, "node {id} is no member"),
+            Self::NotConvertible(id) => {
+                write!(f, "node {id} cannot turn from a witness into a full member or back")
+            }
             Self::Membership(_) => f.write_str("the result would be no valid membership"),
         }
     }
@@ -120,7 +129,8 @@ impl error::Error for ChangeError {
             | Self::Transferring
             | Self::NotJoint
             | Self::NothingChanges
-            | Self::NotMember(_) => None,
+            | Self::NotMember(_)
+            | Self::NotConvertible(_) => None,
         }
     }
 }
@@ -146,6 +156,8 @@ pub enum TransferError {
     AlreadyLeader,
     /// The target does not vote, so it cannot lead (S54).
     NotVoter(NodeId),
+    /// The target is a witness, so it cannot lead.
+    Witness(NodeId),
     /// Another transfer is under way.
     InProgress {
         /// To whom.
@@ -160,6 +172,7 @@ impl fmt::Display for TransferError {
             Self::NoLeader => f.write_str("no leader is known"),
             Self::AlreadyLeader => f.write_str("the target leads already"),
             Self::NotVoter(id) => write!(f, "node {id} is no voter"),
+            Self::Witness(id) => write!(f, "node {id} is a witness"),
             Self::InProgress { to } => write!(f, "leadership is being handed over to node {to}"),
         }
     }
@@ -175,6 +188,8 @@ pub enum CampaignError {
     Leading,
     /// It is no voter (S92).
     NotVoter,
+    /// It is a witness: it lacks the payloads that a leader must have.
+    Witness,
     /// Its disk does not answer.
     DiskStalled,
     /// There is no term left: somebody has driven the term up to its end (N10).
@@ -191,6 +206,7 @@ impl fmt::Display for CampaignError {
         f.write_str(match self {
             Self::Leading => "this node leads already",
             Self::NotVoter => "this node is no voter",
+            Self::Witness => "this node is a witness",
             Self::DiskStalled => "this node's disk does not answer",
             Self::NoTermLeft => "there is no term left",
             Self::AwaitsSnapshot => "this node waits for a snapshot",
@@ -333,6 +349,7 @@ impl fmt::Display for Refusal {
             Self::TooLarge => "the payload is too large",
             Self::Transferring => "leadership is being handed over",
             Self::NotMember => "the sender is no member of the group",
+            Self::Witness => "the sender is a witness",
         })
     }
 }

@@ -18,6 +18,30 @@ pub enum MemberRole {
     Witness,
     /// Not part of it any more; listed only while it still votes in the outgoing configuration.
     Leaving,
+    /// A learner that the leader makes a voter as soon as it has caught up.
+    Joining,
+    /// As leaving, and a witness.
+    LeavingWitness,
+}
+
+impl MemberRole {
+    /// Whether it stores positions but no payloads.
+    #[must_use]
+    pub fn is_witness(self) -> bool {
+        match self {
+            Self::Witness | Self::LeavingWitness => true,
+            Self::Learner | Self::Voter | Self::Leaving | Self::Joining => false,
+        }
+    }
+
+    /// Whether it is listed only for its vote in the outgoing configuration.
+    #[must_use]
+    pub fn is_leaving(self) -> bool {
+        match self {
+            Self::Leaving | Self::LeavingWitness => true,
+            Self::Learner | Self::Voter | Self::Witness | Self::Joining => false,
+        }
+    }
 }
 
 /// One member.
@@ -40,6 +64,12 @@ impl Member {
     #[must_use]
     pub fn voter(id: NodeId) -> Self {
         Self { id, role: MemberRole::Voter, outgoing_voter: false, context: Bytes::new(), domain: 0 }
+    }
+
+    /// A witness without context.
+    #[must_use]
+    pub fn witness(id: NodeId) -> Self {
+        Self { role: MemberRole::Witness, ..Self::voter(id) }
     }
 
     /// The same member with context bytes.
@@ -67,6 +97,12 @@ pub enum MembershipError {
         /// Whether the outgoing configuration is the empty one.
         outgoing: bool,
     },
+    /// Everybody who votes is a witness, so nobody can lead (in the outgoing configuration of a
+    /// joint one, if the flag is set).
+    OnlyWitnesses {
+        /// Whether the outgoing configuration is the one of witnesses.
+        outgoing: bool,
+    },
     /// The same id twice.
     Duplicate(NodeId),
     /// Zero and `u64::MAX` are not ids.
@@ -82,6 +118,10 @@ impl fmt::Display for MembershipError {
         match self {
             Self::NoVoters { outgoing: false } => f.write_str("a membership without voters"),
             Self::NoVoters { outgoing: true } => f.write_str("a joint membership without outgoing voters"),
+            Self::OnlyWitnesses { outgoing: false } => f.write_str("a membership of witnesses alone"),
+            Self::OnlyWitnesses { outgoing: true } => {
+                f.write_str("a joint membership whose outgoing voters are witnesses alone")
+            }
             Self::Duplicate(id) => write!(f, "member {id} is listed twice"),
             Self::InvalidId(id) => write!(f, "{id} is no valid node id"),
             Self::NotJoint(id) => write!(f, "member {id} belongs to an outgoing configuration, but none is"),
@@ -106,7 +146,8 @@ impl Membership {
     ///
     /// # Errors
     ///
-    /// If nobody votes, an id is listed twice, zero or `u64::MAX`, or a member is leaving.
+    /// If nobody votes, or witnesses alone do, an id is listed twice, zero or `u64::MAX`, or a member
+    /// is leaving.
     pub fn new(members: Vec<Member>) -> Result<Self, MembershipError> {
         Self::checked(members, false, false)
     }
@@ -115,7 +156,8 @@ impl Membership {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); and if it is joint and nobody votes in the outgoing configuration.
+    /// As [`new`](Self::new); and if it is joint and nobody, or witnesses alone, vote in the
+    /// outgoing configuration.
     pub(crate) fn checked(
         mut members: Vec<Member>,
         joint: bool,
@@ -131,17 +173,15 @@ impl Membership {
             if member.id == NodeId::ZERO || member.id.get() == u64::MAX {
                 return Err(MembershipError::InvalidId(member.id));
             }
-            let leaving = member.role == MemberRole::Leaving;
-            if (member.outgoing_voter && !joint) || (leaving && !member.outgoing_voter) {
+            let is_leaving = member.role.is_leaving();
+            if (member.outgoing_voter && !joint) || (is_leaving && !member.outgoing_voter) {
                 return Err(MembershipError::NotJoint(member.id));
             }
         }
         let membership = Self { members, joint, auto_leave };
-        if membership.voters().next().is_none() {
-            return Err(MembershipError::NoVoters { outgoing: false });
-        }
-        if joint && membership.outgoing_voters().next().is_none() {
-            return Err(MembershipError::NoVoters { outgoing: true });
+        membership.check_voters(votes_incoming, false)?;
+        if joint {
+            membership.check_voters(|member| member.outgoing_voter, true)?;
         }
         Ok(membership)
     }
@@ -178,7 +218,13 @@ impl Membership {
     /// Whether it may become leader: a voter of an active configuration that stores payloads.
     #[must_use]
     pub fn can_lead(&self, id: NodeId) -> bool {
-        self.is_voter(id) && self.member(id).is_some_and(|member| member.role != MemberRole::Witness)
+        self.is_voter(id) && !self.is_witness(id)
+    }
+
+    /// Whether it is a member that stores positions but no payloads.
+    #[must_use]
+    pub fn is_witness(&self, id: NodeId) -> bool {
+        self.member(id).is_some_and(|member| member.role.is_witness())
     }
 
     /// Whether two configurations are active, each with a veto (Raft §6).
@@ -192,6 +238,17 @@ impl Membership {
     pub fn leaves_by_itself(&self) -> bool {
         self.auto_leave
     }
+
+    fn check_voters(&self, votes: fn(&Member) -> bool, outgoing: bool) -> Result<(), MembershipError> {
+        let mut voters = self.members.iter().filter(|member| votes(member)).peekable();
+        if voters.peek().is_none() {
+            return Err(MembershipError::NoVoters { outgoing });
+        }
+        if voters.all(|voter| voter.role.is_witness()) {
+            return Err(MembershipError::OnlyWitnesses { outgoing });
+        }
+        Ok(())
+    }
 }
 
 /// Whether the member votes in the incoming (or only) configuration.
@@ -199,6 +256,6 @@ impl Membership {
 pub(crate) fn votes_incoming(member: &Member) -> bool {
     match member.role {
         MemberRole::Voter | MemberRole::Witness => true,
-        MemberRole::Learner | MemberRole::Leaving => false,
+        MemberRole::Learner | MemberRole::Leaving | MemberRole::Joining | MemberRole::LeavingWitness => false,
     }
 }

@@ -130,7 +130,8 @@ pub struct Append {
 
 impl Append {
     /// Whether this can come from a leader of `term`: the entries follow the position before them,
-    /// their terms only rise and do not pass the leader's, and memberships can be read.
+    /// their terms only rise and do not pass the leader's, memberships can be read, and hollow
+    /// entries are hollow.
     pub(crate) fn holds_together(&self, term: Term) -> bool {
         let Some(first) = self.prev.index.get().checked_add(1) else { return false };
         let mut last_term = self.prev.term.max(Term::new(1));
@@ -138,7 +139,9 @@ impl Append {
             let rises = last_term <= batch.term();
             last_term = batch.term();
             let is_readable = |entry: Entry<'_>| Membership::decode(entry.payload).is_ok();
-            rises && (batch.kind() != EntryKind::Membership || batch.iter().all(is_readable))
+            rises
+                && batch.is_sound()
+                && (batch.kind() != EntryKind::Membership || batch.iter().all(is_readable))
         };
         self.batches.first().is_none_or(|at| at.get() == first)
             && self.batches.iter().all(is_sound)
@@ -242,4 +245,6 @@ pub enum Refusal {
     Transferring,
     /// The sender is no member of the group.
     NotMember,
+    /// The sender is a witness, which has no state to read from.
+    Witness,
 }

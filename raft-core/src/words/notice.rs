@@ -148,11 +148,15 @@ pub enum Offence {
     MalformedChunk,
     /// A snapshot over the size limit.
     SnapshotTooLarge,
+    /// Hollow entries for a full member, whose log they would make worthless.
+    HollowForFullMember,
+    /// Payloads for a witness.
+    PayloadForWitness,
 }
 
 impl Offence {
     /// How many kinds there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 17;
 }
 
 impl fmt::Display for Offence {
@@ -173,6 +177,8 @@ impl fmt::Display for Offence {
             Self::MalformedProposal => "malformed proposals",
             Self::MalformedChunk => "malformed chunk of a snapshot",
             Self::SnapshotTooLarge => "snapshot over the size limit",
+            Self::HollowForFullMember => "hollow entries for a full member",
+            Self::PayloadForWitness => "payloads for a witness",
         })
     }
 }

@@ -82,6 +82,9 @@ pub struct PeerStatus {
     pub inflight_bytes: u32,
     /// Whether it was heard since the last quorum check.
     pub is_active: bool,
+    /// Whether it keeps up: what was durable at the leader at the last quorum check is durable there.
+    /// While all full voters do, any one of them can be lost beside a witness.
+    pub is_in_sync: bool,
     /// The snapshot on its way, if one is.
     pub snapshot: Option<SnapshotProgress>,
 }

@@ -7,8 +7,8 @@ use raft_core::{
 };
 
 use crate::support::{
-    Peer, append, append_reply, at, batch, config, crc32c, heartbeat, heartbeat_reply, message, node,
-    refused, voters, with_learner,
+    Peer, append, append_reply, at, batch, config, crc32c, heartbeat, heartbeat_reply, hollow_append,
+    message, node, refused, voters, with_learner, with_witness,
 };
 
 /// Every offence there is, so that a new one is not forgotten here.
@@ -28,6 +28,8 @@ const ALL: [Offence; Offence::COUNT] = [
     Offence::MalformedProposal,
     Offence::MalformedChunk,
     Offence::SnapshotTooLarge,
+    Offence::HollowForFullMember,
+    Offence::PayloadForWitness,
 ];
 
 /// A leader in term 4 of voters 1 to 3, with entry 1 committed.
@@ -46,6 +48,15 @@ fn follower() -> Peer {
     follower.sent.clear();
     follower.told.clear();
     follower
+}
+
+/// A witness in term 4 that heard its leader, node 2, and has two hollow entries.
+fn witness() -> Peer {
+    let mut witness = Peer::found(config(3), with_witness(2, 3));
+    witness.hear(2, 4, hollow_append(at(0, 0), 1, &[1, 2]));
+    witness.sent.clear();
+    witness.told.clear();
+    witness
 }
 
 /// What a message must leave as it is.
@@ -109,6 +120,8 @@ fn cases() -> Vec<(Peer, Message, Offence)> {
         (leader(), message(9, 1, 4, Body::InstallSnapshotReply(install)), Offence::OutsiderReply),
         (leader(), message(2, 1, 4, Body::InstallSnapshotReply(late)), Offence::UnknownRound),
         (leader(), message(9, 1, 4, Body::SnapshotRequest { at_least: 1.into() }), Offence::OutsiderRequest),
+        (follower(), message(2, 1, 4, hollow_append(at(2, 2), 1, &[4])), Offence::HollowForFullMember),
+        (witness(), message(2, 3, 4, append(at(2, 2), 1, &[4])), Offence::PayloadForWitness),
     ]
 }
 

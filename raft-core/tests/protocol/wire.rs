@@ -68,16 +68,27 @@ fn every_body_survives_the_wire() {
 
 #[test]
 fn memberships_survive_the_wire() {
-    let with_context = Member {
-        role: MemberRole::Witness,
-        domain: 4,
-        ..Member::voter(node(7)).with_context(Bytes::from_static(b"10.0.0.7:1"))
+    let with_context =
+        Member { domain: 4, ..Member::witness(node(7)).with_context(Bytes::from_static(b"10.0.0.7:1")) };
+    let joining = Member { role: MemberRole::Joining, ..Member::voter(node(8)) };
+    let leaving_witness = v1::Membership {
+        members: [(1, v1::MemberRole::Voter), (2, v1::MemberRole::LeavingWitness)]
+            .map(|(id, role)| v1::Member {
+                id,
+                role: role.into(),
+                outgoing_voter: true,
+                ..v1::Member::default()
+            })
+            .to_vec(),
+        joint: true,
+        auto_leave: true,
     };
     let all = [
         voters(5),
         with_learner(2, 9),
         joint(&[1, 2, 3], &[3, 4]),
-        Membership::new(vec![with_context]).expect("a witness votes"),
+        Membership::new(vec![Member::voter(node(1)), with_context, joining]).expect("node 1 can lead"),
+        Membership::decode(&leaving_witness.encode_to_vec()).expect("joint"),
     ];
     for membership in all {
         assert_eq!(Membership::decode(&membership.encode()), Ok(membership));
@@ -128,6 +139,7 @@ fn every_unsound_message_has_its_error() {
             wire_append(wire_position(2, u64::MAX - 2), vec![wire_batch(2, 0, b"\x00\x00")]),
             MessageError::Entries(EntriesError::Range),
         ),
+        (wire_append(prev, vec![wire_batch(2, 3, b"\x01x")]), MessageError::Entries(EntriesError::NotHollow)),
         (wire_append(prev, vec![wire_batch(1, 0, b"\x00")]), MessageError::EntryOrder),
         (wire_append(prev, vec![wire_batch(6, 0, b"\x00")]), MessageError::EntryOrder),
         (wire_append(wire_position(0, 0), vec![wire_batch(0, 0, b"\x00")]), MessageError::EntryOrder),
@@ -174,6 +186,7 @@ fn every_unsound_membership_has_its_error() {
     let cases = [
         (vec![], MembershipError::NoVoters { outgoing: false }),
         (vec![learner], MembershipError::NoVoters { outgoing: false }),
+        (vec![Member::witness(node(1))], MembershipError::OnlyWitnesses { outgoing: false }),
         (vec![voter(1), voter(1)], MembershipError::Duplicate(node(1))),
         (vec![voter(0)], MembershipError::InvalidId(node(0))),
         (vec![voter(u64::MAX)], MembershipError::InvalidId(node(u64::MAX))),
@@ -198,6 +211,17 @@ fn every_unsound_membership_has_its_error() {
     let no_outgoing = MembershipError::NoVoters { outgoing: true };
     assert_eq!(Membership::decode(&wire.encode_to_vec()), Err(no_outgoing));
     assert!(!no_outgoing.to_string().is_empty());
+    let outgoing = [(1, v1::MemberRole::Voter, false), (2, v1::MemberRole::LeavingWitness, true)];
+    let members = outgoing.map(|(id, role, outgoing_voter)| v1::Member {
+        id,
+        role: role.into(),
+        outgoing_voter,
+        ..v1::Member::default()
+    });
+    let wire = v1::Membership { members: members.to_vec(), joint: true, auto_leave: false };
+    let only_witnesses = MembershipError::OnlyWitnesses { outgoing: true };
+    assert_eq!(Membership::decode(&wire.encode_to_vec()), Err(only_witnesses));
+    assert!(!only_witnesses.to_string().is_empty());
     assert_eq!(Membership::decode(b"\xff"), Err(MembershipError::Malformed));
 }
 

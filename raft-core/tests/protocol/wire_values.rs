@@ -32,7 +32,7 @@ fn position() -> impl Strategy<Value = Option<Position>> {
 }
 
 fn membership() -> impl Strategy<Value = Membership> {
-    let member = (1..6u64, code(4), any::<bool>()).prop_map(|(id, role, outgoing_voter)| Member {
+    let member = (1..6u64, code(6), any::<bool>()).prop_map(|(id, role, outgoing_voter)| Member {
         id,
         role,
         outgoing_voter,
@@ -54,7 +54,7 @@ fn entries() -> impl Strategy<Value = EntryBatch> {
         EntryBatch { term: 3, kind: 2, payloads: payloads.into() }
     });
     let any =
-        (number(), code(3), bytes()).prop_map(|(term, kind, payloads)| EntryBatch { term, kind, payloads });
+        (number(), code(4), bytes()).prop_map(|(term, kind, payloads)| EntryBatch { term, kind, payloads });
     prop_oneof![membership, any]
 }
 
@@ -107,7 +107,7 @@ fn other_body() -> impl Strategy<Value = Body> {
         }),
         Just(Body::TimeoutNow(TimeoutNow {})),
         (number(), number()).prop_map(|(request, epoch)| Body::Read(Read { request, epoch })),
-        (number(), number(), code(5), number()).prop_map(|(request, index, refusal, epoch)| {
+        (number(), number(), code(7), number()).prop_map(|(request, index, refusal, epoch)| {
             Body::ReadReply(ReadReply { request, index, refusal, epoch })
         }),
         (number(), bytes(), number()).prop_map(|(request, payloads, epoch)| Body::Propose(Propose {
@@ -115,7 +115,7 @@ fn other_body() -> impl Strategy<Value = Body> {
             payloads,
             epoch
         })),
-        (number(), any::<u32>(), position(), code(5), number()).prop_map(
+        (number(), any::<u32>(), position(), code(7), number()).prop_map(
             |(request, count, first, refusal, epoch)| {
                 Body::ProposeReply(ProposeReply { request, count, first, refusal, epoch })
             }

@@ -345,6 +345,9 @@ pub enum EntryKind {
     Empty = 1,
     /// An encoded `Membership`, in force from the moment it is appended (Raft section 6).
     Membership = 2,
+    /// A command whose payload only full members hold: what a witness has in its place. Its length
+    /// is zero.
+    Hollow = 3,
 }
 impl EntryKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -356,6 +359,7 @@ impl EntryKind {
             Self::Command => "ENTRY_KIND_COMMAND",
             Self::Empty => "ENTRY_KIND_EMPTY",
             Self::Membership => "ENTRY_KIND_MEMBERSHIP",
+            Self::Hollow => "ENTRY_KIND_HOLLOW",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -364,6 +368,7 @@ impl EntryKind {
             "ENTRY_KIND_COMMAND" => Some(Self::Command),
             "ENTRY_KIND_EMPTY" => Some(Self::Empty),
             "ENTRY_KIND_MEMBERSHIP" => Some(Self::Membership),
+            "ENTRY_KIND_HOLLOW" => Some(Self::Hollow),
             _ => None,
         }
     }
@@ -380,6 +385,10 @@ pub enum MemberRole {
     Witness = 2,
     /// Not part of it; listed only while it still votes in the outgoing configuration.
     Leaving = 3,
+    /// A learner that the leader makes a voter as soon as it has caught up.
+    Joining = 4,
+    /// As leaving, and a witness.
+    LeavingWitness = 5,
 }
 impl MemberRole {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -392,6 +401,8 @@ impl MemberRole {
             Self::Voter => "MEMBER_ROLE_VOTER",
             Self::Witness => "MEMBER_ROLE_WITNESS",
             Self::Leaving => "MEMBER_ROLE_LEAVING",
+            Self::Joining => "MEMBER_ROLE_JOINING",
+            Self::LeavingWitness => "MEMBER_ROLE_LEAVING_WITNESS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -401,6 +412,8 @@ impl MemberRole {
             "MEMBER_ROLE_VOTER" => Some(Self::Voter),
             "MEMBER_ROLE_WITNESS" => Some(Self::Witness),
             "MEMBER_ROLE_LEAVING" => Some(Self::Leaving),
+            "MEMBER_ROLE_JOINING" => Some(Self::Joining),
+            "MEMBER_ROLE_LEAVING_WITNESS" => Some(Self::LeavingWitness),
             _ => None,
         }
     }
@@ -416,6 +429,8 @@ pub enum Refusal {
     Transferring = 4,
     /// The sender is no member of the group.
     NotMember = 5,
+    /// The sender is a witness, which has no state to read from.
+    Witness = 6,
 }
 impl Refusal {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -430,6 +445,7 @@ impl Refusal {
             Self::TooLarge => "REFUSAL_TOO_LARGE",
             Self::Transferring => "REFUSAL_TRANSFERRING",
             Self::NotMember => "REFUSAL_NOT_MEMBER",
+            Self::Witness => "REFUSAL_WITNESS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -441,6 +457,7 @@ impl Refusal {
             "REFUSAL_TOO_LARGE" => Some(Self::TooLarge),
             "REFUSAL_TRANSFERRING" => Some(Self::Transferring),
             "REFUSAL_NOT_MEMBER" => Some(Self::NotMember),
+            "REFUSAL_WITNESS" => Some(Self::Witness),
             _ => None,
         }
     }

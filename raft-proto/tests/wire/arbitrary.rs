@@ -34,11 +34,11 @@ fn position() -> impl Strategy<Value = Option<Position>> {
 }
 
 pub(crate) fn entry_batch() -> impl Strategy<Value = EntryBatch> {
-    (number(), code(3), bytes()).prop_map(|(term, kind, payloads)| EntryBatch { term, kind, payloads })
+    (number(), code(4), bytes()).prop_map(|(term, kind, payloads)| EntryBatch { term, kind, payloads })
 }
 
 fn member() -> impl Strategy<Value = Member> {
-    (number(), code(4), any::<bool>(), bytes(), number()).prop_map(
+    (number(), code(6), any::<bool>(), bytes(), number()).prop_map(
         |(id, role, outgoing_voter, context, domain)| Member { id, role, outgoing_voter, context, domain },
     )
 }
@@ -143,7 +143,7 @@ fn client_body() -> BoxedStrategy<Body> {
     prop_oneof![
         number().prop_map(|at_least| Body::SnapshotRequest(SnapshotRequest { at_least })),
         (number(), number()).prop_map(|(request, epoch)| Body::Read(Read { request, epoch })),
-        (number(), number(), code(6), number()).prop_map(|(request, index, refusal, epoch)| {
+        (number(), number(), code(7), number()).prop_map(|(request, index, refusal, epoch)| {
             Body::ReadReply(ReadReply { request, index, refusal, epoch })
         }),
         (number(), bytes(), number()).prop_map(|(request, payloads, epoch)| Body::Propose(Propose {
@@ -151,7 +151,7 @@ fn client_body() -> BoxedStrategy<Body> {
             payloads,
             epoch
         })),
-        (number(), any::<u32>(), position(), code(6), number()).prop_map(
+        (number(), any::<u32>(), position(), code(7), number()).prop_map(
             |(request, count, first, refusal, epoch)| {
                 Body::ProposeReply(ProposeReply { request, count, first, refusal, epoch })
             }

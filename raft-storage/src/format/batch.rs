@@ -177,6 +177,7 @@ fn encode_kind(kind: EntryKind) -> u8 {
         EntryKind::Command => 1,
         EntryKind::Empty => 2,
         EntryKind::Membership => 3,
+        EntryKind::Hollow => 4,
     }
 }
 
@@ -185,6 +186,7 @@ fn decode_kind(byte: u8) -> Option<EntryKind> {
         1 => Some(EntryKind::Command),
         2 => Some(EntryKind::Empty),
         3 => Some(EntryKind::Membership),
+        4 => Some(EntryKind::Hollow),
         _ => None,
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Log {
     /// Proposals since the last [`seal`](Self::seal); their indexes are given out already.
     open: EntriesBuilder,
     last: Position,
+    /// The first retained hollow entry, which only a witness has.
+    first_hollow: Option<LogIndex>,
 }
 
 impl Log {
@@ -37,12 +39,14 @@ impl Log {
             tail_bytes: 0,
             open: EntriesBuilder::default(),
             last: mark,
+            first_hollow: None,
         }
     }
 
     /// Notes entries that the store has and memory has not; only before anything is appended.
-    pub(crate) fn extend_stored(&mut self, last: Position) {
+    pub(crate) fn extend_stored(&mut self, last: Position, kind: EntryKind) {
         assert!(self.tail.is_empty(), "stored entries come before appended ones");
+        self.note_kind(self.last.index.next(), kind);
         self.runs.extend(last.index, last.term);
         self.last = last;
     }
@@ -94,6 +98,7 @@ impl Log {
         }
         self.runs.truncate(from);
         self.last = Position::new(self.runs.last_term(), from.prev());
+        self.first_hollow = self.first_hollow.filter(|first| *first < from);
     }
 
     /// The log begins behind `mark`, which it holds, from now on.
@@ -131,6 +136,11 @@ impl Log {
     #[inline]
     pub(crate) fn last(&self) -> Position {
         self.last
+    }
+
+    /// Whether payloads are missing: then this is the log of a witness, whatever else is said of it.
+    pub(crate) fn has_hollow(&self) -> bool {
+        self.first_hollow.is_some()
     }
 
     /// The term at `index`, the mark's included.
@@ -216,9 +226,16 @@ impl Log {
     }
 
     fn add(&mut self, batch: Entries) {
+        self.note_kind(batch.first(), batch.kind());
         self.runs.extend(batch.last(), batch.term());
         self.tail_bytes += batch.byte_count() + BATCH_BYTES;
         self.tail.push_back(batch);
+    }
+
+    fn note_kind(&mut self, first: LogIndex, kind: EntryKind) {
+        if kind == EntryKind::Hollow {
+            self.first_hollow.get_or_insert(first);
+        }
     }
 }
 

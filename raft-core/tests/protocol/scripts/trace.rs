@@ -73,6 +73,7 @@ fn entries(batches: &Batches) -> String {
 fn entry(entry: &Entry<'_>) -> String {
     let what = match entry.kind {
         EntryKind::Empty => "opens the term".to_owned(),
+        EntryKind::Hollow => "hollow".to_owned(),
         EntryKind::Command => String::from_utf8_lossy(entry.payload).into_owned(),
         EntryKind::Membership => {
             let decoded = Membership::decode(entry.payload).expect("was checked");
@@ -92,15 +93,21 @@ fn named(position: Position, what: &str) -> String {
     if name == what { name } else { format!("{name} {what}") }
 }
 
-/// The voters, those of the outgoing configuration first if there is one, and the learners.
+/// The voters, those of the outgoing configuration first if there is one, and who has other parts.
 pub(super) fn membership(membership: &Membership) -> String {
     let join = |ids: Vec<String>| ids.join(" ");
     let incoming = join(membership.voters().map(|id| id.to_string()).collect());
     let outgoing = join(membership.outgoing_voters().map(|id| id.to_string()).collect());
     let halves = if outgoing.is_empty() { incoming } else { format!("{outgoing} | {incoming}") };
-    let learners = membership.members().iter().filter(|member| member.role == MemberRole::Learner);
-    let learners = join(learners.map(|member| member.id.to_string()).collect());
-    if learners.is_empty() { halves } else { format!("{halves}, learners {learners}") }
+    let of = |name: &str, has: fn(MemberRole) -> bool| {
+        let members = membership.members().iter().filter(|member| has(member.role));
+        let members = join(members.map(|member| member.id.to_string()).collect());
+        if members.is_empty() { members } else { format!(", {name} {members}") }
+    };
+    let learners = of("learners", |role| role == MemberRole::Learner);
+    let joining = of("joining", |role| role == MemberRole::Joining);
+    let witnesses = of("witnesses", MemberRole::is_witness);
+    format!("{halves}{learners}{joining}{witnesses}")
 }
 
 pub(super) fn persist(request: &Persist) -> String {

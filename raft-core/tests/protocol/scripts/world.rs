@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft_core::{EntryKind, LogIndex, Membership, MembershipChange, Message};
 
 use super::trace;
-use crate::support::{Cluster, Peer, config, kind, node, voters};
+use crate::support::{Cluster, Peer, config, kind, node, voters, with_witness};
 
 /// A cluster under the command of a script.
 #[derive(Debug)]
@@ -104,6 +104,11 @@ impl World {
                 };
                 self.cluster = Cluster::from_peers((1..=count).map(leased));
             }
+            ["nodes", count, "witness", id] => {
+                let (count, id) = (number(count)?, number(id)?);
+                let found = |each| Peer::found(config(each), with_witness(count, id));
+                self.cluster = Cluster::from_peers((1..=count).chain([id]).map(found));
+            }
             ["join", id] => self.cluster.join(number(id)?),
             ["past", id, term, vote, commit, log] => {
                 let id = number(id)?;
@@ -114,9 +119,9 @@ impl World {
                 self.cluster.peers.insert(id, Peer::with_log(config(id), voters(count), hard, &log));
             }
             _ => {
-                return Err(
-                    "nodes COUNT [lease=L], join ID, past ID term=T vote=V commit=C log=T,T,T".to_owned()
-                );
+                return Err("nodes COUNT [lease=L | witness ID], join ID, \
+                            past ID term=T vote=V commit=C log=T,T,T"
+                    .to_owned());
             }
         }
         for (id, peer) in &self.cluster.peers {
@@ -373,6 +378,8 @@ fn change(steps: &[&str]) -> Result<MembershipChange, String> {
         change = match *step {
             "voter" => change.voter(id),
             "learner" => change.learner(id),
+            "joining" => change.joining_voter(id),
+            "witness" => change.witness(id),
             "remove" => change.remove(id),
             "domain" => change.domain(id, number(steps.next().ok_or("a domain is missing")?)?),
             _ => return Err(format!("{step} is no step of a change")),

@@ -72,6 +72,12 @@ pub(crate) fn with_learner(count: u64, learner: u64) -> Membership {
     Membership::new(members).expect("ids are valid")
 }
 
+/// Voters 1 to `count` that store payloads, and one witness.
+pub(crate) fn with_witness(count: u64, witness: u64) -> Membership {
+    let voters = (1..=count).map(|id| Member::voter(node(id)));
+    Membership::new(voters.chain([Member::witness(node(witness))]).collect()).expect("ids are valid")
+}
+
 /// A joint configuration: who votes in the outgoing one, and who in the incoming one.
 pub(crate) fn joint(outgoing: &[u64], incoming: &[u64]) -> Membership {
     let mut ids: Vec<u64> = outgoing.iter().chain(incoming).copied().collect();
@@ -122,6 +128,15 @@ pub(crate) fn message(from: u64, to: u64, term: u64, body: Body) -> Message {
 pub(crate) fn append(prev: Position, commit: u64, terms: &[u64]) -> Body {
     let batches = batches(prev.index.get(), terms);
     Body::Append(Append { prev, commit: index(commit), round: 0, batches })
+}
+
+/// What a witness is sent in the place of [`append`].
+pub(crate) fn hollow_append(prev: Position, commit: u64, terms: &[u64]) -> Body {
+    let mut hollow = Batches::new();
+    for batch in batches(prev.index.get(), terms) {
+        hollow.push(batch.into_hollow());
+    }
+    Body::Append(Append { prev, commit: index(commit), round: 0, batches: hollow })
 }
 
 pub(crate) fn append_reply(round: u64, durable: u64, received: u64) -> Body {

@@ -20,6 +20,14 @@ pub(crate) struct Applied {
     pub(crate) payload: Vec<u8>,
 }
 
+impl Applied {
+    /// Whether this is what a witness has in the place of the other.
+    pub(crate) fn is_hollow_of(&self, other: &Self) -> bool {
+        let kinds = (self.kind, other.kind);
+        kinds == (EntryKind::Hollow, EntryKind::Command) && self.position == other.position
+    }
+}
+
 /// A node under test.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {

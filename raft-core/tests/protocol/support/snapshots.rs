@@ -91,7 +91,7 @@ impl Applied {
     fn state(&self) -> Vec<u8> {
         match self.kind {
             EntryKind::Command => [&self.payload[..], b";"].concat(),
-            EntryKind::Empty | EntryKind::Membership => self.payload.clone(),
+            EntryKind::Hollow | EntryKind::Empty | EntryKind::Membership => self.payload.clone(),
         }
     }
 }

@@ -4029,6 +4029,8 @@ pub enum EntryKind {
     ENTRY_KIND_EMPTY = 1,
     // @@protoc_insertion_point(enum_value:raft.v1.EntryKind.ENTRY_KIND_MEMBERSHIP)
     ENTRY_KIND_MEMBERSHIP = 2,
+    // @@protoc_insertion_point(enum_value:raft.v1.EntryKind.ENTRY_KIND_HOLLOW)
+    ENTRY_KIND_HOLLOW = 3,
 }
 
 impl ::protobuf::Enum for EntryKind {
@@ -4043,6 +4045,7 @@ impl ::protobuf::Enum for EntryKind {
             0 => ::std::option::Option::Some(EntryKind::ENTRY_KIND_COMMAND),
             1 => ::std::option::Option::Some(EntryKind::ENTRY_KIND_EMPTY),
             2 => ::std::option::Option::Some(EntryKind::ENTRY_KIND_MEMBERSHIP),
+            3 => ::std::option::Option::Some(EntryKind::ENTRY_KIND_HOLLOW),
             _ => ::std::option::Option::None
         }
     }
@@ -4052,6 +4055,7 @@ impl ::protobuf::Enum for EntryKind {
             "ENTRY_KIND_COMMAND" => ::std::option::Option::Some(EntryKind::ENTRY_KIND_COMMAND),
             "ENTRY_KIND_EMPTY" => ::std::option::Option::Some(EntryKind::ENTRY_KIND_EMPTY),
             "ENTRY_KIND_MEMBERSHIP" => ::std::option::Option::Some(EntryKind::ENTRY_KIND_MEMBERSHIP),
+            "ENTRY_KIND_HOLLOW" => ::std::option::Option::Some(EntryKind::ENTRY_KIND_HOLLOW),
             _ => ::std::option::Option::None
         }
     }
@@ -4060,6 +4064,7 @@ impl ::protobuf::Enum for EntryKind {
         EntryKind::ENTRY_KIND_COMMAND,
         EntryKind::ENTRY_KIND_EMPTY,
         EntryKind::ENTRY_KIND_MEMBERSHIP,
+        EntryKind::ENTRY_KIND_HOLLOW,
     ];
 }
 
@@ -4081,6 +4086,10 @@ pub enum MemberRole {
     MEMBER_ROLE_WITNESS = 2,
     // @@protoc_insertion_point(enum_value:raft.v1.MemberRole.MEMBER_ROLE_LEAVING)
     MEMBER_ROLE_LEAVING = 3,
+    // @@protoc_insertion_point(enum_value:raft.v1.MemberRole.MEMBER_ROLE_JOINING)
+    MEMBER_ROLE_JOINING = 4,
+    // @@protoc_insertion_point(enum_value:raft.v1.MemberRole.MEMBER_ROLE_LEAVING_WITNESS)
+    MEMBER_ROLE_LEAVING_WITNESS = 5,
 }
 
 impl ::protobuf::Enum for MemberRole {
@@ -4096,6 +4105,8 @@ impl ::protobuf::Enum for MemberRole {
             1 => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_VOTER),
             2 => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_WITNESS),
             3 => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_LEAVING),
+            4 => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_JOINING),
+            5 => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_LEAVING_WITNESS),
             _ => ::std::option::Option::None
         }
     }
@@ -4106,6 +4117,8 @@ impl ::protobuf::Enum for MemberRole {
             "MEMBER_ROLE_VOTER" => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_VOTER),
             "MEMBER_ROLE_WITNESS" => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_WITNESS),
             "MEMBER_ROLE_LEAVING" => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_LEAVING),
+            "MEMBER_ROLE_JOINING" => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_JOINING),
+            "MEMBER_ROLE_LEAVING_WITNESS" => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_LEAVING_WITNESS),
             _ => ::std::option::Option::None
         }
     }
@@ -4115,6 +4128,8 @@ impl ::protobuf::Enum for MemberRole {
         MemberRole::MEMBER_ROLE_VOTER,
         MemberRole::MEMBER_ROLE_WITNESS,
         MemberRole::MEMBER_ROLE_LEAVING,
+        MemberRole::MEMBER_ROLE_JOINING,
+        MemberRole::MEMBER_ROLE_LEAVING_WITNESS,
     ];
 }
 
@@ -4140,6 +4155,8 @@ pub enum Refusal {
     REFUSAL_TRANSFERRING = 4,
     // @@protoc_insertion_point(enum_value:raft.v1.Refusal.REFUSAL_NOT_MEMBER)
     REFUSAL_NOT_MEMBER = 5,
+    // @@protoc_insertion_point(enum_value:raft.v1.Refusal.REFUSAL_WITNESS)
+    REFUSAL_WITNESS = 6,
 }
 
 impl ::protobuf::Enum for Refusal {
@@ -4157,6 +4174,7 @@ impl ::protobuf::Enum for Refusal {
             3 => ::std::option::Option::Some(Refusal::REFUSAL_TOO_LARGE),
             4 => ::std::option::Option::Some(Refusal::REFUSAL_TRANSFERRING),
             5 => ::std::option::Option::Some(Refusal::REFUSAL_NOT_MEMBER),
+            6 => ::std::option::Option::Some(Refusal::REFUSAL_WITNESS),
             _ => ::std::option::Option::None
         }
     }
@@ -4169,6 +4187,7 @@ impl ::protobuf::Enum for Refusal {
             "REFUSAL_TOO_LARGE" => ::std::option::Option::Some(Refusal::REFUSAL_TOO_LARGE),
             "REFUSAL_TRANSFERRING" => ::std::option::Option::Some(Refusal::REFUSAL_TRANSFERRING),
             "REFUSAL_NOT_MEMBER" => ::std::option::Option::Some(Refusal::REFUSAL_NOT_MEMBER),
+            "REFUSAL_WITNESS" => ::std::option::Option::Some(Refusal::REFUSAL_WITNESS),
             _ => ::std::option::Option::None
         }
     }
@@ -4180,6 +4199,7 @@ impl ::protobuf::Enum for Refusal {
         Refusal::REFUSAL_TOO_LARGE,
         Refusal::REFUSAL_TRANSFERRING,
         Refusal::REFUSAL_NOT_MEMBER,
+        Refusal::REFUSAL_WITNESS,
     ];
 }
 
