@@ -74,8 +74,9 @@ impl Snapshots {
         self.newest = Some(meta);
     }
 
-    /// What comes in is overtaken once the log has led up to it.
-    pub(crate) fn drop_overtaken(&mut self, commit: LogIndex) {
-        self.incoming.take_if(|incoming| incoming.meta.last.index <= commit);
+    /// What comes in is overtaken once the log has led the state past it. Not earlier: it may be on
+    /// its way to the disk, and one that is taken now would be older, and replace it there.
+    pub(crate) fn drop_overtaken(&mut self, handed: LogIndex) {
+        self.incoming.take_if(|incoming| incoming.meta.last.index < handed);
     }
 }

@@ -21,8 +21,9 @@ pub use basics::{
 pub use random::random_requests_match_a_plain_list;
 pub use snapshots::{
     finished_snapshots_are_reported_in_order, log_and_snapshot_fit_after_a_crash, new_store_has_no_snapshot,
-    replaced_snapshots_are_exact_or_gone, reported_snapshots_survive_a_crash,
-    unfinished_snapshots_leave_nothing_behind, unreported_snapshots_are_whole_or_not_there,
+    older_snapshots_never_replace_newer_ones, replaced_snapshots_are_exact_or_gone,
+    reported_snapshots_survive_a_crash, unfinished_snapshots_leave_nothing_behind,
+    unreported_snapshots_are_whole_or_not_there,
 };
 
 use crate::doors::store::{LogStore, SnapshotStore};
@@ -74,6 +75,7 @@ pub fn check_snapshots<B: Bench<Store: SnapshotStore>>(mut new_bench: impl FnMut
     reported_snapshots_survive_a_crash(&mut new_bench());
     unfinished_snapshots_leave_nothing_behind(&mut new_bench());
     finished_snapshots_are_reported_in_order(&mut new_bench());
+    older_snapshots_never_replace_newer_ones(&mut new_bench());
     unreported_snapshots_are_whole_or_not_there(&mut new_bench());
     replaced_snapshots_are_exact_or_gone(&mut new_bench());
     log_and_snapshot_fit_after_a_crash(&mut new_bench());

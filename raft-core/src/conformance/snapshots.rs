@@ -188,6 +188,27 @@ pub fn finished_snapshots_are_reported_in_order<B: Bench<Store: SnapshotStore>>(
     second.check(&mut store);
 }
 
+/// A snapshot never gives way to one that reaches less far, whenever that is finished.
+///
+/// # Panics
+///
+/// If it does.
+pub fn older_snapshots_never_replace_newer_ones<B: Bench<Store: SnapshotStore>>(bench: &mut B) {
+    let mut store = bench.open();
+    recover_snapshot(&mut store);
+    recover(&mut store);
+    let (newer, older) = (Snapshot::new(9, 10), Snapshot::new(4, 70_000));
+    newer.write(bench, &mut store, 70_000);
+    older.write(bench, &mut store, 70_000);
+    bench.settle(&mut store);
+    while poll_snapshot(&mut store).is_some() {}
+    newer.check(&mut store);
+    bench.crash(store);
+    let mut store = bench.open();
+    assert_eq!(recover_snapshot(&mut store), Some(newer.meta.clone()));
+    newer.check(&mut store);
+}
+
 /// A snapshot that was finished and not reported is there whole after a crash, or not at all.
 ///
 /// # Panics

@@ -120,7 +120,9 @@ impl Machine {
                 machine.books.disk.touch_hard_state();
             }
         }
-        machine.books.commit_to(start.index);
+        if machine.books.commit_to(start.index) {
+            machine.role = Role::Follower(Follower::new(None, start.index, ReadId::ZERO));
+        }
         // Nobody remembers when; it may have been just before the crash.
         machine.books.clock.leader_silence = 0;
         Ok(machine)

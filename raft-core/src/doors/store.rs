@@ -63,7 +63,8 @@ pub trait LogStore {
 /// [`begin_snapshot`](Self::begin_snapshot), [`write_snapshot`](Self::write_snapshot) for each piece,
 /// [`finish_snapshot`](Self::finish_snapshot). None of these waits for the medium; beginning another
 /// one drops what is unfinished. (3) [`poll_snapshot`](Self::poll_snapshot) reports a finished one when
-/// all of it survives a crash; from then on it is the newest, and older ones may go.
+/// all of it survives a crash; from then on older ones may go, but one that reaches further never
+/// gives way to it.
 /// (4) A snapshot that could not be written leaves nothing behind and does not fail the log (F12).
 pub trait SnapshotStore: LogStore {
     /// The newest snapshot that is whole; `None` if there never was one.

@@ -23,8 +23,8 @@ pub struct MemLog {
     snapshot: Option<(SnapshotMeta, Bytes)>,
     /// A snapshot that is being written.
     writing: BytesMut,
-    /// A snapshot was finished and nobody asked yet.
-    has_new_snapshot: bool,
+    /// Snapshots that were finished and nobody asked for yet.
+    finished: Vec<SnapshotMeta>,
 }
 
 /// Why a [`MemLog`] refuses: its caller broke the contract of [`LogStore`].
@@ -210,8 +210,12 @@ impl SnapshotStore for MemLog {
     }
 
     fn finish_snapshot(&mut self, meta: SnapshotMeta) {
-        self.snapshot = Some((meta, self.writing.split().freeze()));
-        self.has_new_snapshot = true;
+        let state = self.writing.split().freeze();
+        self.finished.push(meta.clone());
+        let is_newer = |(newest, _): &(SnapshotMeta, Bytes)| meta.last >= newest.last;
+        if self.snapshot.as_ref().is_none_or(is_newer) {
+            self.snapshot = Some((meta, state));
+        }
     }
 
     fn abort_snapshot(&mut self) {
@@ -219,9 +223,7 @@ impl SnapshotStore for MemLog {
     }
 
     fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<MemLogError>>> {
-        let is_new = core::mem::take(&mut self.has_new_snapshot);
-        let (meta, _) = self.snapshot.as_ref().filter(|_| is_new)?;
-        Some(Ok(meta.clone()))
+        (!self.finished.is_empty()).then(|| Ok(self.finished.remove(0)))
     }
 
     fn read_snapshot(

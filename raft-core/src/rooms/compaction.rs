@@ -33,7 +33,7 @@ pub(crate) fn poll_take(books: &mut Books) -> Option<Action> {
     if !books.snapshots.is_due(config.snapshot_log_entries, config.snapshot_log_bytes) {
         return None;
     }
-    books.snapshots.drop_overtaken(books.hard.commit);
+    books.snapshots.drop_overtaken(books.applying.handed);
     if want(books).is_err() {
         return None;
     }

@@ -34,10 +34,8 @@ pub(crate) fn on_chunk(
     if !is_needed(books, last) {
         // The log leads up to it, so there is nothing to send, and the ordinary answer: how far the
         // logs are equal.
-        if last.index > books.commit() {
-            follower.verified = follower.verified.max(last.index);
-            books.commit_to(last.index);
-        }
+        follower.verified = follower.verified.max(last.index);
+        books.commit_to(last.index);
         follower.owes_answer = true;
         return reply(books, follower, last, install.meta.size);
     }
