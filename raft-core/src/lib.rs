@@ -72,6 +72,7 @@ pub use wire::MessageError;
 pub use words::action::{Action, ChunkLoad, ForwardResult, Load};
 pub use words::batches::Batches;
 pub use words::change::MembershipChange;
+pub use words::counters::Counters;
 pub use words::entries::{Entries, EntriesBuilder, EntriesError, EntriesIter, Entry, EntryKind};
 pub use words::error::{
     CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, SnapshotError,

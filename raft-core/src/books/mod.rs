@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 
 use crate::means::config::Config;
 use crate::means::rng::Rng;
+use crate::words::counters::Counters;
 use crate::words::entries::EntryKind;
 use crate::words::ids::{LoadId, LogIndex, NodeId, PersistId, Position, Term};
 use crate::words::message::{Body, Message};
@@ -48,8 +49,7 @@ pub(crate) struct Books {
     pub(crate) snapshots: Snapshots,
     pub(crate) outbox: Outbox,
     pub(crate) local_reads: LocalReads,
-    /// How many answers were given on a lease.
-    pub(crate) lease_read_count: u64,
+    pub(crate) counters: Counters,
     pub(crate) forwards: Forwards,
     pub(crate) clock: Clock,
     /// The last campaign of this node.
@@ -136,6 +136,7 @@ impl Books {
     /// Cuts the log and whatever depends on it. Never below the commit index.
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         assert!(from > self.commit(), "cut at {from}, committed up to {}", self.commit());
+        self.counters.truncations += 1;
         self.outbox.notice(Notice::Truncated { from, last: self.log.last() });
         self.log.truncate(from);
         self.disk.truncate(from);
@@ -182,6 +183,7 @@ impl Books {
         self.disk.compact(SnapshotMark { last, membership: self.memberships.at(index).clone() });
         self.log.compact(last);
         self.memberships.compact(index);
+        self.counters.compactions += 1;
         self.outbox.notice(Notice::Compacted { mark: last });
     }
 

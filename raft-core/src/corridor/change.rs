@@ -85,6 +85,7 @@ impl Machine {
         self.leave_leader(None);
         let campaign = self.next_campaign();
         self.books.reset_clock();
+        self.books.counters.pre_votes += 1;
         election::request_votes(&mut self.books, &campaign, true, false);
         self.role = Role::PreCandidate(campaign);
         self.notice_role();
@@ -97,6 +98,7 @@ impl Machine {
         self.books.hard.vote = Some(self.books.id());
         let campaign = self.next_campaign();
         self.books.reset_clock();
+        self.books.counters.elections += 1;
         election::request_votes(&mut self.books, &campaign, false, transfer);
         self.role = Role::Candidate(campaign);
         self.notice_role();
@@ -122,6 +124,7 @@ impl Machine {
             cursor: 0,
             snapshot_budget: 0,
         };
+        self.books.counters.leaderships += 1;
         self.books.log.append(opening);
         self.books.reset_clock();
         replication::count_own_disk(&mut self.books, &mut leader);

@@ -46,7 +46,7 @@ impl Machine {
         }
         match &mut self.role {
             Role::Leader(leader) => {
-                if reading::begin_round(&self.books, leader) {
+                if reading::begin_round(&mut self.books, leader) {
                     replication::broadcast_heartbeat(&mut self.books, leader);
                     if leader.progress.has_single_voter() {
                         self.answer_reads();

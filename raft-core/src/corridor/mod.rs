@@ -28,6 +28,7 @@ use crate::means::rng::Rng;
 use crate::rooms::{applying, proposing, reading, reconfiguration, replication, sending, transfer};
 use crate::words::action::{Action, Load};
 use crate::words::change::MembershipChange;
+use crate::words::counters::Counters;
 use crate::words::entries::Entries;
 use crate::words::error::{ChangeError, LoadError, ProposeError, ReadError, RestoreError, TransferError};
 use crate::words::ids::{ForwardId, LoadId, LogIndex, NodeId, PersistId, Position, ReadId};
@@ -151,7 +152,7 @@ impl Machine {
             snapshots,
             outbox: Outbox::default(),
             local_reads: LocalReads::default(),
-            lease_read_count: 0,
+            counters: Counters::default(),
             forwards: Forwards::default(),
             clock: Clock {
                 election_elapsed: 0,

@@ -37,6 +37,7 @@ impl Machine {
         }
         snapshots.stored(meta.clone());
         if is_own {
+            self.books.counters.snapshots_taken += 1;
             self.books.outbox.notice(Notice::SnapshotTaken { last });
         } else {
             self.install(meta);

@@ -1,7 +1,8 @@
 //! The door for messages: what is let in, which term it brings, and which room it belongs to.
 
+use crate::books::Books;
 use crate::books::reads::Asked;
-use crate::books::role::Role;
+use crate::books::role::{Leader, Role};
 use crate::corridor::Machine;
 use crate::means::quorum::Tally;
 use crate::rooms::{election, following, installing, proposing, reading, replication, sending};
@@ -86,6 +87,7 @@ impl Machine {
             }
             if self.books.config.check_quorum && matches!(body, Body::Vote(_)) {
                 if !self.is_wanted(from, body) {
+                    self.books.counters.votes_ignored_for_leader += 1;
                     // Nor can a candidate that does not hear the leader itself (diss. §4.2.3).
                     return TermCheck::Drop;
                 }
@@ -93,6 +95,7 @@ impl Machine {
                 self.books.clock.leader_silence = u32::MAX;
             }
         }
+        self.books.counters.terms_learned += 1;
         if leads {
             self.step_down_to(term, Some(from));
         } else {
@@ -123,10 +126,12 @@ impl Machine {
     fn answer_lower_term(&mut self, from: NodeId, body: &Body) {
         match body {
             Body::Vote(VoteRequest { campaign, .. }) => {
+                self.books.counters.votes_refused_for_term += 1;
                 let reply = VoteReply { campaign: *campaign, granted: false };
                 self.books.send(from, Body::VoteReply(reply));
             }
             Body::Append(_) | Body::Heartbeat(_) | Body::InstallSnapshot(_) => {
+                self.books.counters.late_leader_messages += 1;
                 // Only the term matters to it; what else the answer says is of no term it leads.
                 let (durable, received) = (LogIndex::ZERO, LogIndex::ZERO);
                 let reply = HeartbeatReply { round: 0, durable, received };
@@ -137,12 +142,12 @@ impl Machine {
                 let reply = Body::ReadReply { epoch, request, result: Err(Refusal::NotLeader) };
                 self.books.send(from, reply);
             }
+            Body::VoteReply(_) => self.books.counters.late_vote_replies += 1,
+            Body::AppendReply(_) | Body::HeartbeatReply(_) | Body::InstallSnapshotReply(_) => {
+                self.books.counters.late_follower_replies += 1;
+            }
             Body::PreVote(_)
             | Body::PreVoteReply(_)
-            | Body::VoteReply(_)
-            | Body::AppendReply(_)
-            | Body::HeartbeatReply(_)
-            | Body::InstallSnapshotReply(_)
             | Body::SnapshotRequest { .. }
             | Body::TimeoutNow
             | Body::ReadReply { .. }
@@ -173,18 +178,16 @@ impl Machine {
                 }
             }
             Body::Heartbeat(beat) => self.on_heartbeat(from, beat),
-            Body::AppendReply(reply) => {
-                if let Role::Leader(leader) = &mut self.role {
-                    let has_risen = replication::on_append_reply(&mut self.books, leader, from, reply);
-                    self.after_reply(has_risen);
-                }
-            }
-            Body::HeartbeatReply(reply) => {
-                if let Role::Leader(leader) = &mut self.role {
-                    let has_risen = replication::on_heartbeat_reply(&mut self.books, leader, from, reply);
-                    self.after_reply(has_risen);
-                }
-            }
+            Body::AppendReply(reply) => self
+                .on_follower_reply(|books, leader| replication::on_append_reply(books, leader, from, reply)),
+            Body::HeartbeatReply(reply) => self.on_follower_reply(|books, leader| {
+                replication::on_heartbeat_reply(books, leader, from, reply)
+            }),
+            Body::InstallSnapshotReply(reply) => self.on_follower_reply(|books, leader| {
+                sending::on_reply(books, leader, from, reply);
+                replication::wake(leader);
+                false
+            }),
             Body::Read { epoch, request } => self.on_read(from, epoch, request),
             Body::ReadReply { epoch, request, result } => {
                 if let Role::Follower(follower) = &mut self.role {
@@ -201,13 +204,6 @@ impl Machine {
                     && let Role::Follower(follower) = &mut self.role
                 {
                     installing::on_chunk(&mut self.books, follower, from, install);
-                }
-            }
-            Body::InstallSnapshotReply(reply) => {
-                if let Role::Leader(leader) = &mut self.role {
-                    sending::on_reply(&mut self.books, leader, from, reply);
-                    replication::wake(leader);
-                    self.after_reply(false);
                 }
             }
             Body::SnapshotRequest { at_least } => {
@@ -231,7 +227,7 @@ impl Machine {
 
     fn on_pre_vote_reply(&mut self, from: NodeId, reply: VoteReply) {
         if let Role::PreCandidate(campaign) = &mut self.role {
-            match election::on_vote_reply(&self.books, campaign, from, reply) {
+            match election::on_vote_reply(&mut self.books, campaign, from, reply) {
                 Tally::Won => self.become_candidate(false),
                 Tally::Lost => self.become_follower(self.books.term(), None),
                 Tally::Pending => {}
@@ -241,11 +237,24 @@ impl Machine {
 
     fn on_vote_reply(&mut self, from: NodeId, reply: VoteReply) {
         if let Role::Candidate(campaign) = &mut self.role {
-            match election::on_vote_reply(&self.books, campaign, from, reply) {
+            match election::on_vote_reply(&mut self.books, campaign, from, reply) {
                 Tally::Won => self.become_leader(),
                 Tally::Lost => self.become_follower(self.books.term(), None),
                 Tally::Pending => {}
             }
+        } else {
+            self.books.counters.late_vote_replies += 1;
+        }
+    }
+
+    /// Hands a follower's answer to the room that `take`s it, which tells whether more of its log is
+    /// known to be durable.
+    fn on_follower_reply(&mut self, take: impl FnOnce(&mut Books, &mut Leader) -> bool) {
+        if let Role::Leader(leader) = &mut self.role {
+            let has_risen = take(&mut self.books, leader);
+            self.after_reply(has_risen);
+        } else {
+            self.books.counters.late_follower_replies += 1;
         }
     }
 

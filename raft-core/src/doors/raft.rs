@@ -10,6 +10,7 @@ use crate::corridor::Machine;
 use crate::means::config::{Config, ConfigError};
 use crate::words::action::Action;
 use crate::words::change::MembershipChange;
+use crate::words::counters::Counters;
 use crate::words::entries::Entries;
 use crate::words::error::{
     CampaignError, ChangeError, LoadError, ProposeError, ReadError, RestoreError, SnapshotError,
@@ -20,7 +21,7 @@ use crate::words::membership::Membership;
 use crate::words::message::{Message, SnapshotMeta};
 use crate::words::notice::Offence;
 use crate::words::persist::Recovered;
-use crate::words::status::{CommitStatus, PeerStatus, RoleName, Status};
+use crate::words::status::{CommitStatus, RoleName, Status};
 
 /// One node of one Raft group: a plain value without I/O, clock or threads.
 ///
@@ -382,11 +383,10 @@ impl Raft {
         &self.machine.books.config
     }
 
-    /// How many answers to reads needed no round, because this node led and had a lease. Reads that
-    /// were asked for between two drains share an answer.
+    /// What happened since the node started. Costs a copy.
     #[must_use]
-    pub fn lease_read_count(&self) -> u64 {
-        self.machine.books.lease_read_count
+    pub fn counters(&self) -> Counters {
+        self.machine.books.counters
     }
 
     /// How many messages broke this rule.
@@ -413,9 +413,11 @@ impl Raft {
     #[must_use]
     pub fn status(&self) -> Status {
         let books = &self.machine.books;
-        let peers: Vec<PeerStatus> = match &self.machine.role {
-            Role::Leader(leader) => leader.progress.iter().map(Progress::status).collect(),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
+        let (peers, transferee) = match &self.machine.role {
+            Role::Leader(leader) => {
+                (leader.progress.iter().map(Progress::status).collect(), leader.transferee())
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => (Vec::new(), None),
         };
         Status {
             id: books.id(),
@@ -430,6 +432,7 @@ impl Raft {
             applied: books.applying.applied,
             snapshot: books.snapshots.newest.as_ref().map(|meta| meta.last),
             awaits_snapshot: books.applying.awaited.is_some(),
+            transferee,
             membership: books.memberships.current().clone(),
             peers,
         }

@@ -59,12 +59,18 @@ pub(crate) fn on_vote(books: &mut Books, is_bound: bool, from: NodeId, request: 
     let granted = is_free && is_up_to_date(books, &request);
     let reply = Body::VoteReply(VoteReply { campaign: request.campaign, granted });
     if granted {
+        books.counters.votes_granted += 1;
         if books.hard.vote.is_none() {
             books.hard.vote = Some(from);
             books.disk.touch_hard_state();
         }
         books.send_when_durable(from, reply);
     } else {
+        if is_free {
+            books.counters.votes_refused_for_log += 1;
+        } else {
+            books.counters.votes_refused_as_bound += 1;
+        }
         books.send(from, reply);
     }
     granted
@@ -72,8 +78,17 @@ pub(crate) fn on_vote(books: &mut Books, is_bound: bool, from: NodeId, request: 
 
 /// Takes a vote and counts in every active configuration. An answer to another campaign says
 /// nothing about this one (S3, S4), nor does one from who does not vote (N5).
-pub(crate) fn on_vote_reply(books: &Books, campaign: &mut Campaign, from: NodeId, reply: VoteReply) -> Tally {
-    if reply.campaign != campaign.number || !books.memberships.current().is_voter(from) {
+pub(crate) fn on_vote_reply(
+    books: &mut Books,
+    campaign: &mut Campaign,
+    from: NodeId,
+    reply: VoteReply,
+) -> Tally {
+    if reply.campaign != campaign.number {
+        books.counters.late_vote_replies += 1;
+        return Tally::Pending;
+    }
+    if !books.memberships.current().is_voter(from) {
         return Tally::Pending;
     }
     campaign.record(from, reply.granted);

@@ -118,6 +118,7 @@ fn append(books: &mut Books, batch: Entries) -> Result<(), Offence> {
 /// Says no, and where the logs may meet: nothing above the hint can match, because terms only rise
 /// along a log (Raft §5.3).
 fn refuse(books: &mut Books, follower: &Follower, from: NodeId, prev: Position) {
+    books.counters.appends_refused += 1;
     let hint = books.log.highest_within(prev);
     let reply = AppendReply {
         round: follower.round,

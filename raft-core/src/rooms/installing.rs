@@ -82,6 +82,7 @@ pub(crate) fn install(books: &mut Books, meta: &SnapshotMeta) -> bool {
     }
     books.commit_to(last.index);
     books.applying.restore(last.index);
+    books.counters.snapshots_installed += 1;
     books.outbox.notice(Notice::SnapshotInstalled { last });
     books.outbox.push(Action::RestoreSnapshot(meta.clone()));
     replaces_log

@@ -29,7 +29,7 @@ pub(crate) fn answer_by_lease(
 ) {
     let index = books.commit();
     while let Some(asked) = leader.reads.take_open() {
-        books.lease_read_count += 1;
+        books.counters.lease_reads += 1;
         answer(books, asked, index, &mut notify);
     }
 }
@@ -39,10 +39,11 @@ pub(crate) fn answer_by_lease(
 /// Before the first entry of the term is committed the leader may not know what was committed
 /// before it, so they wait (Raft §8; S25, S86). Whether a round is due; its heartbeat is the
 /// caller's to send, and carries `leader.round + 1`.
-pub(crate) fn begin_round(books: &Books, leader: &mut Leader) -> bool {
+pub(crate) fn begin_round(books: &mut Books, leader: &mut Leader) -> bool {
     let is_due =
         books.commit() >= leader.term_start && leader.reads.wants_round(books.config.read_rounds_max);
     if is_due {
+        books.counters.read_rounds += 1;
         leader.reads.begin_round(leader.round + 1, books.commit());
     }
     is_due

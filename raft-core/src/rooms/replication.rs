@@ -108,7 +108,7 @@ pub(crate) fn on_heartbeat_reply(
     let has_risen = acknowledge(books, progress, round, reply.durable, reply.received);
     if progress.beat.is_open && reply.round >= progress.beat.round {
         progress.beat.is_open = false;
-        find_losses(progress, reply.received);
+        find_losses(books, progress, reply.received);
     }
     leader.progress.note_sync(from);
     wake(leader);
@@ -267,13 +267,14 @@ fn accept<'a>(
 /// Progress only goes forward: replies can be late, duplicated and reordered (S13). Whether more is
 /// known to be durable.
 fn acknowledge(
-    books: &Books,
+    books: &mut Books,
     progress: &mut Progress,
     round: u64,
     durable: LogIndex,
     received: LogIndex,
 ) -> bool {
     let has_risen = durable > progress.matched;
+    books.counters.stale_follower_replies += u64::from(durable < progress.matched);
     if has_risen {
         progress.matched = durable;
         progress.matched_round = round;
@@ -311,15 +312,19 @@ fn back_off(books: &mut Books, progress: &mut Progress, conflict: Conflict, roun
         Mode::Snapshot | Mode::Stopped => true,
     };
     if !is_old {
+        books.counters.back_offs += 1;
         let meeting = books.log.highest_within(conflict.hint).index;
         progress.probe_from(meeting.next().min(conflict.rejected));
     }
 }
 
 /// Compares what was sent before a heartbeat with what the follower had when it answered.
-fn find_losses(progress: &mut Progress, received: LogIndex) {
+fn find_losses(books: &mut Books, progress: &mut Progress, received: LogIndex) {
     match progress.mode {
-        Mode::Replicate if received < progress.beat.next.prev() => progress.probe_from(received.next()),
+        Mode::Replicate if received < progress.beat.next.prev() => {
+            books.counters.losses_found += 1;
+            progress.probe_from(received.next());
+        }
         // Even if the logs meet: it takes an answered append to open the window again, or a follower
         // that loses every append would be sent a whole window with every other heartbeat (S87).
         Mode::Probe { is_sent: true, .. } => {

@@ -20,6 +20,7 @@ pub(crate) fn poll_chunk(books: &mut Books, leader: &mut Leader) -> Option<Actio
         let (id, round) = (progress.id, leader.round);
         let Some(sending) = &mut progress.sending else {
             if let Some(meta) = books.snapshots.sendable().cloned() {
+                books.counters.snapshots_sent += 1;
                 books.outbox.notice(Notice::SnapshotSending { to: id, last: meta.last });
                 progress.send_snapshot(Some(meta), false);
                 return books.outbox.poll();
@@ -115,6 +116,7 @@ pub(crate) fn on_request(books: &mut Books, leader: &mut Leader, from: NodeId, a
         Some(meta) if meta.last.index >= at_least => {
             if progress.sending.is_none() && progress.mode != Mode::Stopped {
                 let meta = meta.clone();
+                books.counters.snapshots_sent += 1;
                 books.outbox.notice(Notice::SnapshotSending { to: from, last: meta.last });
                 progress.send_snapshot(Some(meta), true);
             }

@@ -34,6 +34,9 @@ impl Cluster {
         let membership = self.latest_leader().map(|node| node.raft().membership().clone());
         let stays = |membership: &Membership| !membership.is_joint() && membership.can_lead(leader);
         let Some(membership) = membership.filter(stays) else { return Ok(()) };
+        if self.latest_leader().is_some_and(|node| node.status().transferee.is_some()) {
+            return Ok(());
+        }
         // A node that does not ask first, and was removed without knowing, disturbs as it likes.
         let mut nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
         if !nodes.all(|node| node.raft().config().pre_vote) {

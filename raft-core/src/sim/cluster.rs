@@ -391,10 +391,10 @@ impl Cluster {
         let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()).filter(|_| pumps) else {
             return;
         };
-        let lease_reads = node.raft().lease_read_count();
+        let lease_reads = node.raft().counters().lease_reads;
         let before = node.raft().membership().clone();
         let result = node.pump();
-        let lease_reads = node.raft().lease_read_count() - lease_reads;
+        let lease_reads = node.raft().counters().lease_reads - lease_reads;
         let world = &mut *self.world.borrow_mut();
         if lease_reads > 0 {
             world.report.note_many("read served by lease", lease_reads);

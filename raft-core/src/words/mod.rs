@@ -3,6 +3,7 @@
 pub(crate) mod action;
 pub(crate) mod batches;
 pub(crate) mod change;
+pub(crate) mod counters;
 pub(crate) mod entries;
 pub(crate) mod error;
 pub(crate) mod ids;

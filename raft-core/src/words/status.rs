@@ -58,6 +58,8 @@ pub struct Status {
     pub snapshot: Option<Position>,
     /// Whether it applies nothing until its leader has sent a snapshot it asked for.
     pub awaits_snapshot: bool,
+    /// To whom it hands over leadership, if it does.
+    pub transferee: Option<NodeId>,
     /// The membership in force.
     pub membership: Membership,
     /// How the others progress; empty unless it leads.

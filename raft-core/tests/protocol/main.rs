@@ -2,6 +2,7 @@
 
 mod clock;
 mod commit;
+mod counters;
 mod determinism;
 mod duplicates;
 mod elections;

@@ -79,7 +79,7 @@ fn a_lease_spares_reads_their_round() {
     for _ in 0..10 {
         assert!(is_served(&mut leader));
     }
-    assert_eq!(leader.raft.lease_read_count(), 10);
+    assert_eq!(leader.raft.counters().lease_reads, 10);
     assert_eq!(ready(&leader).last(), Some(&(11, 1)), "reads are answered in order");
 }
 
@@ -91,7 +91,7 @@ fn without_the_setting_there_is_no_lease() {
     leader.hear(2, 1, append_reply(0, 1, 1));
     lend(&mut leader);
     assert!(!is_served(&mut leader));
-    assert_eq!(leader.raft.lease_read_count(), 0);
+    assert_eq!(leader.raft.counters().lease_reads, 0);
 }
 
 /// A lease counts from when the round was sent, not from when it was confirmed, however late that is;
@@ -238,7 +238,7 @@ fn followers_are_answered_on_the_leaders_lease() {
     assert_eq!(answers, [("read reply", 2), ("heartbeat", 2)], "the heartbeat has the commit index");
     cluster.settle();
     assert_eq!(ready(cluster.peer(2)), [(1, 1)]);
-    assert_eq!(cluster.peer(1).raft.lease_read_count(), 1);
+    assert_eq!(cluster.peer(1).raft.counters().lease_reads, 1);
 }
 
 /// N18, S51: a leader that was paused and gets the ticks it missed first finds its lease to be over.
