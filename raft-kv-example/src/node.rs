@@ -3,8 +3,8 @@
 use std::{error, fmt};
 
 use raft_core::{
-    Event, LogStore, Member, MemberRole, MembershipChange, Node, NodeError, Notice, Outcome as NodeOutcome,
-    PeerMode, ProposeError, Refusal, Transport,
+    Event, Member, MemberRole, MembershipChange, Node, NodeError, Notice, Outcome as NodeOutcome, PeerMode,
+    ProposeError, Refusal, SnapshotStore, Transport,
 };
 use slog::{Logger, error, info, warn};
 
@@ -68,7 +68,7 @@ pub fn explain(error: &dyn error::Error) -> String {
     text
 }
 
-impl<L: LogStore, T: Transport> KvNode<L, T> {
+impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
     /// Takes over a node of this cluster, which clients reach at this address, and the ways to its
     /// peers.
     #[must_use]
@@ -148,7 +148,7 @@ impl<L: LogStore, T: Transport> KvNode<L, T> {
     }
 }
 
-impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
+impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
     type Error = NodeFailure;
 
     fn tick(&mut self) {
@@ -229,6 +229,7 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
             mode: match peer.mode {
                 PeerMode::Probe => "probe",
                 PeerMode::Replicate => "replicate",
+                PeerMode::Snapshot => "snapshot",
                 PeerMode::Stopped => "stopped",
             },
             matched: peer.matched.get(),

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use raft_core::{
-    CommitStatus, Config, LogStore, Member, MemberRole, MembershipChange, Node, NodeId, PeerMode, PeerStatus,
-    Position, Raft, StateMachine, Term, Transport,
+    CommitStatus, Config, Member, MemberRole, MembershipChange, Node, NodeId, PeerMode, PeerStatus, Position,
+    Raft, SnapshotStore, StateMachine, Term, Transport,
 };
 
 use super::error::AdminError;
@@ -99,7 +99,7 @@ impl Orders {
     /// committed. Gives whether something was begun, so that there is something to pump.
     pub fn conduct<L, T, S>(&mut self, node: &mut Node<L, T, S>, is_settled: bool) -> bool
     where
-        L: LogStore,
+        L: SnapshotStore,
         T: Transport,
         S: StateMachine,
     {
@@ -139,7 +139,7 @@ fn leader_client(raft: &Raft) -> Option<String> {
 
 fn begin<L, T, S>(order: &Order, node: &mut Node<L, T, S>) -> Result<Stage, AdminError>
 where
-    L: LogStore,
+    L: SnapshotStore,
     T: Transport,
     S: StateMachine,
 {
@@ -202,7 +202,7 @@ fn add(raft: &Raft, id: NodeId, new: &Addresses) -> Result<Option<MembershipChan
 /// Whether quorums may count on a learner: it answers and is not far behind (diss. §4.2.1).
 fn check_can_vote<L, T, S>(node: &Node<L, T, S>, id: NodeId) -> Result<(), AdminError>
 where
-    L: LogStore,
+    L: SnapshotStore,
     T: Transport,
     S: StateMachine,
 {
