@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::admin::AdminError;
+use crate::admin::{AdminError, Done};
 use crate::command::Order;
 use crate::kv::Machine;
 
@@ -50,6 +50,10 @@ impl Replica for ScriptedReplica {
         Ok(())
     }
 
+    fn has_work(&self) -> bool {
+        false
+    }
+
     fn propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
         let mut script = self.script.lock().unwrap();
         if let Some(refusal) = script.refusal {
@@ -81,7 +85,7 @@ impl Replica for ScriptedReplica {
             Happening::ReadRefused(up_to) => ReplicaEvent::ReadRefused { up_to: Ticket(up_to) },
             Happening::Ordered(at, is_done) => ReplicaEvent::Ordered {
                 ticket: Ticket(at as u64),
-                result: if is_done { Ok(()) } else { Err(AdminError::Unknown) },
+                result: if is_done { Ok(Done::Change) } else { Err(AdminError::Unknown) },
             },
             Happening::LeaderChanged => ReplicaEvent::LeaderChanged,
         })
