@@ -53,7 +53,8 @@ impl Picture {
 impl SnapshotSource for Picture {
     fn next_piece(&mut self, bytes_hint: usize) -> Option<Bytes> {
         let bytes_max = bytes_hint.max(1);
-        self.buffer.reserve(bytes_max.saturating_sub(self.buffer.len()));
+        // The last record of a piece goes over its end, and should not move all of it.
+        self.buffer.reserve(bytes_max.saturating_add(OVERHANG_BYTES).saturating_sub(self.buffer.len()));
         while self.buffer.len() < bytes_max && self.write_record() {}
         let len = self.buffer.len().min(bytes_max);
         (len > 0).then(|| self.buffer.split_to(len).freeze())
@@ -78,3 +79,6 @@ fn write(slot: &Slot, buffer: &mut BytesMut) {
     buffer.put_u32_le(length(slot.value()));
     buffer.put_slice(&slot.record);
 }
+
+/// Room for what most records have beyond the end of a piece.
+const OVERHANG_BYTES: usize = 8 << 10;
