@@ -165,11 +165,9 @@ where
     T: Transport,
     S: StateMachine,
 {
-    if *order == Order::Snapshot {
-        return take_snapshot(node);
-    }
     let client = leader_client(node.raft());
-    if !node.raft().is_leader() {
+    // A snapshot is each node's own business, all else the leader's.
+    if *order != Order::Snapshot && !node.raft().is_leader() {
         let leader = node.raft().leader().ok_or(AdminError::NoLeader)?;
         return Err(AdminError::NotLeader { leader, client });
     }
@@ -196,7 +194,7 @@ where
             node.transfer_leadership(to).map_err(|error| AdminError::of_transfer(error, to, client))?;
             return Ok(Stage::Transferring(node.raft().term()));
         }
-        Order::Snapshot => unreachable!("needs no leader, see above"),
+        Order::Snapshot => return take_snapshot(node),
     };
     let position = node.change_membership(&change);
     position.map(Stage::Appended).map_err(|error| AdminError::of_change(error, id, client))

@@ -21,7 +21,7 @@ impl Dice {
 
     fn bytes(&mut self, len_max: usize) -> Vec<u8> {
         let len = self.below(len_max + 1);
-        (0..len).map(|_| self.below(256) as u8).collect()
+        (0..len).map(|_| u8::try_from(self.below(256)).unwrap()).collect()
     }
 
     /// One change to a machine: mostly sets, some of them large, sometimes all is cleared.
