@@ -268,6 +268,30 @@ mod tests {
     }
 
     #[test]
+    fn write_copies_its_shard_only_while_a_picture_needs_it() {
+        let mut store = Store::new(7);
+        let keys: Vec<_> = (0..20_000).map(key).collect();
+        keys.iter().for_each(|key| store.set(key, b"old"));
+        let places = |store: &Store| -> Vec<_> {
+            keys.iter().map(|key| store.value(key).map(<[u8]>::as_ptr)).collect()
+        };
+        let before = places(&store);
+        let picture = store.picture();
+        store.set(&keys[0], b"new");
+        let (shard, after) = (shard_at(store.place(&keys[0])), places(&store));
+        for (at, key) in keys.iter().enumerate() {
+            let is_copied = before[at] != after[at];
+            assert_eq!(is_copied, shard_at(store.place(key)) == shard, "{at}");
+        }
+        let seen: usize =
+            picture.iter().map(|table| table.iter().filter(|slot| slot.value() == b"old").count()).sum();
+        assert_eq!(seen, keys.len());
+        drop(picture);
+        keys.iter().for_each(|key| store.set(key, b"new"));
+        assert!(places(&store) == after, "values are overwritten where they are");
+    }
+
+    #[test]
     fn any_cursor_is_safe() {
         let mut store = Store::new(7);
         (0..100).for_each(|number| store.set(&key(number), b""));

@@ -165,6 +165,7 @@ fn node_killed_while_it_takes_a_snapshot_has_lost_nothing() {
     assert!(was_caught, "in {TRIES} tries the node was never killed in the middle");
 }
 
+/// Scenario S43: the receiver restarts, and newer snapshots replace the one that it was being sent.
 #[test]
 fn follower_killed_while_it_receives_a_snapshot_starts_over() {
     let slow = [SMALL, &["--snapshot-bytes-per-second", "2000000"]].concat();
@@ -195,7 +196,8 @@ fn follower_killed_while_it_receives_a_snapshot_starts_over() {
     }
 }
 
-/// Killed while the state is being read back: when the snapshot came, and at every start afterwards.
+/// Scenario S106: killed while the state is being read back, when the snapshot came and at every start
+/// afterwards.
 #[test]
 fn follower_killed_while_it_restores_a_snapshot_restores_it_again() {
     const TRIES: usize = 20;
