@@ -3,17 +3,18 @@
 use std::{error, fmt};
 
 use raft_core::{
-    Event, LogStore, Member, MemberRole, MembershipChange, Node, NodeError, Notice, Outcome as NodeOutcome,
-    PeerMode, ProposeError, Refusal, Transport,
+    Event, Member, MemberRole, MembershipChange, Node, NodeError, Notice, Outcome as NodeOutcome, PeerMode,
+    Position, ProposeError, Refusal, SnapshotStore, Transport,
 };
 use slog::{Logger, error, info, warn};
 
 use crate::address::Addresses;
-use crate::admin::{Orders, Roads};
+use crate::admin::{AdminError, Orders, Roads};
 use crate::command::Order;
 use crate::kv::{Machine, Replies};
 use crate::server::{
-    MemberOverview, Outcome, Overview, PeerOverview, Refused, Replica, ReplicaEvent, Ticket,
+    MemberOverview, Outcome, Overview, PeerOverview, Refused, Replica, ReplicaEvent, SnapshotTransfer,
+    SnapshotsOverview, Ticket,
 };
 
 /// A Raft node that drives the key-value machine.
@@ -26,6 +27,8 @@ pub struct KvNode<L, T> {
     client_address: String,
     orders: Orders,
     roads: Roads,
+    /// Counts of snapshots; where the newest one ends is in the node's status.
+    snapshots: SnapshotsOverview,
     /// What an extra pump failed with; the next one reports it.
     failure: Option<NodeFailure>,
 }
@@ -68,7 +71,7 @@ pub fn explain(error: &dyn error::Error) -> String {
     text
 }
 
-impl<L: LogStore, T: Transport> KvNode<L, T> {
+impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
     /// Takes over a node of this cluster, which clients reach at this address, and the ways to its
     /// peers.
     #[must_use]
@@ -80,7 +83,16 @@ impl<L: LogStore, T: Transport> KvNode<L, T> {
         log: Logger,
     ) -> Self {
         let orders = Orders::new(node.raft().config());
-        Self { node, log, cluster, client_address, orders, roads, failure: None }
+        Self {
+            node,
+            log,
+            cluster,
+            client_address,
+            orders,
+            roads,
+            snapshots: SnapshotsOverview::default(),
+            failure: None,
+        }
     }
 
     /// Follows the membership, and takes orders as far as they go. Gives whether there is something
@@ -122,7 +134,29 @@ impl<L: LogStore, T: Transport> KvNode<L, T> {
         }
     }
 
-    fn on_notice(&self, notice: Notice) {
+    /// Counts what happened, and tells it to whoever waits for it.
+    fn on_notice(&mut self, notice: Notice) {
+        self.log_notice(notice);
+        match notice {
+            Notice::TransferEnded { to } => self.orders.on_transfer_ended(to),
+            Notice::SnapshotTaken { last } => {
+                self.snapshots.taken_total += 1;
+                self.orders.on_snapshot(Ok(last));
+            }
+            Notice::SnapshotInstalled { last } => {
+                self.snapshots.installed_total += 1;
+                // One that was being taken gave way to it.
+                self.orders.on_snapshot(Ok(last));
+            }
+            Notice::SnapshotFailed { .. } => {
+                self.snapshots.failed_total += 1;
+                self.orders.on_snapshot(Err(AdminError::SnapshotFailed));
+            }
+            _ => {}
+        }
+    }
+
+    fn log_notice(&self, notice: Notice) {
         let log = &self.log;
         match notice {
             Notice::Role { role, term } => info!(log, "role"; "role" => %role, "term" => term.get()),
@@ -143,12 +177,23 @@ impl<L: LogStore, T: Transport> KvNode<L, T> {
                 "peer" => peer.get(), "acknowledged" => acknowledged.get(), "reported" => reported.get()
             ),
             Notice::DiskStalled => warn!(log, "the disk does not answer"),
+            Notice::SnapshotTaken { last } => info!(log, "snapshot taken"; "last" => %last),
+            Notice::SnapshotFailed { last } => {
+                warn!(log, "a snapshot could not be stored; it is tried again"; "last" => %last);
+            }
+            Notice::SnapshotSending { to, last } => {
+                info!(log, "sending a snapshot"; "to" => to.get(), "last" => %last);
+            }
+            Notice::SnapshotInstalled { last } => {
+                info!(log, "the leader's snapshot is in force"; "last" => %last);
+            }
+            Notice::Compacted { mark } => info!(log, "log compacted"; "mark" => %mark),
             other => info!(log, "notice"; "what" => ?other),
         }
     }
 }
 
-impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
+impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
     type Error = NodeFailure;
 
     fn tick(&mut self) {
@@ -161,6 +206,10 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
             Some(failure) => Err(failure),
             None => Ok(self.node.pump()?),
         }
+    }
+
+    fn has_work(&self) -> bool {
+        self.node.has_work()
     }
 
     fn propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
@@ -205,9 +254,6 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
                 }
                 Event::Notice(notice) => {
                     self.on_notice(notice);
-                    if let Notice::TransferEnded { to } = notice {
-                        self.orders.on_transfer_ended(to);
-                    }
                     if matches!(notice, Notice::Leader { .. } | Notice::Role { .. }) {
                         return Some(ReplicaEvent::LeaderChanged);
                     }
@@ -229,13 +275,20 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
             mode: match peer.mode {
                 PeerMode::Probe => "probe",
                 PeerMode::Replicate => "replicate",
+                PeerMode::Snapshot => "snapshot",
                 PeerMode::Stopped => "stopped",
             },
             matched: peer.matched.get(),
             next: peer.next.get(),
             inflight: peer.inflight_messages.into(),
             is_active: peer.is_active,
+            snapshot: peer.snapshot.map(|on_its_way| SnapshotTransfer {
+                index: on_its_way.last.index.get(),
+                arrived_bytes: on_its_way.acknowledged_bytes,
+                size_bytes: on_its_way.size_bytes,
+            }),
         });
+        let newest = status.snapshot.unwrap_or(Position::ZERO);
         Overview {
             cluster: self.cluster,
             is_joint: status.membership.is_joint(),
@@ -245,7 +298,13 @@ impl<L: LogStore, T: Transport> Replica for KvNode<L, T> {
             leader: status.leader.map(raft_core::NodeId::get),
             commit: status.commit.get(),
             applied: status.applied.get(),
+            first: status.mark.index.next().get(),
             last: status.last.index.get(),
+            snapshots: SnapshotsOverview {
+                index: newest.index.get(),
+                term: newest.term.get(),
+                ..self.snapshots
+            },
             durable: status.durable.get(),
             members: members.collect(),
             peers: peers.collect(),

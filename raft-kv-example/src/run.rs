@@ -272,8 +272,10 @@ fn newcomer(settings: &Settings, peer_address: &str) -> Newcomer {
 
 fn open_log(settings: &Settings, server: &Server, log: &Logger) -> Result<Wal, RunError> {
     let identity = Identity { cluster: settings.cluster, node: settings.config.id };
-    let options =
-        WalOptions::new(&settings.data, identity).start(Start::InitialiseIfMissing).logger(log.clone());
+    let options = WalOptions::new(&settings.data, identity)
+        .start(Start::InitialiseIfMissing)
+        .segment_bytes(settings.segment_bytes)
+        .logger(log.clone());
     let wake = server.wake();
     Wal::open(&options, move || wake.wake())
         .map_err(|source| RunError::Data { dir: settings.data.clone(), source: Box::new(source) })

@@ -6,6 +6,7 @@ use std::{error, fmt};
 
 use clap::Args;
 use raft_core::{Config, Member, Membership, NodeId};
+use raft_storage::WalOptions;
 
 use crate::address::{Addresses, is_address};
 use crate::server::Limits;
@@ -50,6 +51,24 @@ pub struct ServeArgs {
     /// How finely the node counts time, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10)]
     pub tick_ms: u32,
+    /// A snapshot is taken, and the log before it let go, after so many bytes of commands; 0 for
+    /// never by bytes
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULTS.snapshot_log_bytes)]
+    pub snapshot_log_bytes: u64,
+    /// … or after so many entries; 0 for never by entries
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULTS.snapshot_log_entries)]
+    pub snapshot_log_entries: u64,
+    /// How many entries stay in the log behind a snapshot, for nodes that are a little behind and
+    /// need not be sent all of it
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULTS.retained_entries)]
+    pub retained_entries: u64,
+    /// How many bytes of snapshots a leader sends in a second, to all nodes together; 0 for as many
+    /// as it can
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub snapshot_bytes_per_second: u32,
+    /// How large a file of the log grows
+    #[arg(long, value_name = "BYTES", default_value_t = WalOptions::SEGMENT_BYTES_DEFAULT)]
+    pub segment_bytes: u32,
     /// How many clients may be connected at once
     #[arg(long, value_name = "NUMBER", default_value_t = Limits::default().clients_max)]
     pub clients_max: usize,
@@ -81,6 +100,8 @@ pub struct Settings {
     pub cluster: u64,
     /// The directory of the log.
     pub data: PathBuf,
+    /// How large a file of the log grows.
+    pub segment_bytes: u32,
     /// Where clients connect.
     pub listen: String,
     /// Where other nodes connect.
@@ -150,6 +171,8 @@ pub enum SettingsError {
     Heartbeat,
     /// `--election-timeout-ms` is less than twice `--heartbeat-ms`.
     ElectionTimeout,
+    /// A file of the log cannot be of this size.
+    SegmentBytes,
     /// A key or value would not fit into a log entry.
     TooLarge {
         /// The option.
@@ -192,6 +215,12 @@ impl fmt::Display for SettingsError {
                 "--election-timeout-ms is less than twice --heartbeat-ms, so that one late heartbeat \
                  would unseat a leader; raise it, or let heartbeats come more often",
             ),
+            Self::SegmentBytes => write!(
+                f,
+                "--segment-bytes must be from {} to {}",
+                WalOptions::SEGMENT_BYTES_MIN,
+                WalOptions::SEGMENT_BYTES_MAX
+            ),
             Self::TooLarge { option, max } => write!(f, "{option} can be {max} at most"),
         }
     }
@@ -220,6 +249,7 @@ impl ServeArgs {
             client_address,
             tick: Duration::from_millis(self.tick_ms.into()),
             data: self.data,
+            segment_bytes: self.segment_bytes,
             limits,
             is_until_stdin_ends: self.until_stdin_ends,
         })
@@ -289,16 +319,29 @@ impl ServeArgs {
         if self.election_timeout_ms / 2 < self.heartbeat_ms {
             return Err(SettingsError::ElectionTimeout);
         }
+        if !(WalOptions::SEGMENT_BYTES_MIN..=WalOptions::SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
+            return Err(SettingsError::SegmentBytes);
+        }
         let ticks = |ms: u32| ms.div_ceil(self.tick_ms);
         let mut config = Config::new(NodeId::new(self.id));
         config.heartbeat_ticks = ticks(self.heartbeat_ms);
         config.election_timeout_ticks_min = ticks(self.election_timeout_ms).max(config.heartbeat_ticks + 1);
         config.election_timeout_ticks_max = config.election_timeout_ticks_min * 2;
+        config.snapshot_log_bytes = self.snapshot_log_bytes;
+        config.snapshot_log_entries = self.snapshot_log_entries;
+        config.retained_entries = self.retained_entries;
+        config.snapshot_bytes_per_tick = self.snapshot_bytes_per_tick();
         config.forward_bytes_max = FORWARD_BYTES_MAX;
         config.proposal_timeout_ticks = ticks(self.answer_ms);
         // Nodes that were started alike must not stand for election together, again and again.
         config.seed = u64::from(std::process::id());
         Ok(config)
+    }
+
+    /// However low the rate, it is not zero, which would stand for no limit.
+    fn snapshot_bytes_per_tick(&self) -> u32 {
+        let bytes = u64::from(self.snapshot_bytes_per_second) * u64::from(self.tick_ms);
+        u32::try_from(bytes.div_ceil(1000)).unwrap_or(u32::MAX)
     }
 
     fn limits(&self) -> Result<Limits, SettingsError> {
@@ -362,6 +405,8 @@ fn is_unspecified(address: &str) -> bool {
     address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_unspecified())
 }
 
+/// What the core does if nothing else is asked for.
+const DEFAULTS: Config = Config::new(NodeId::new(1));
 /// Forwarded proposals of one message; it must fit into a frame of the transport.
 const FORWARD_BYTES_MAX: u32 = 3 << 20;
 
@@ -446,6 +491,31 @@ mod tests {
     }
 
     #[test]
+    fn snapshot_settings_reach_the_core_and_a_low_rate_is_not_rounded_down_to_none() {
+        for (line, per_tick) in [
+            ("", 0),
+            ("--snapshot-bytes-per-second 1", 1),
+            ("--snapshot-bytes-per-second 1000000", 10_000),
+            ("--snapshot-bytes-per-second 1000000 --tick-ms 25", 25_000),
+            (
+                "--snapshot-bytes-per-second 4294967295 --tick-ms 2000 --heartbeat-ms 2000 \
+              --election-timeout-ms 4000",
+                u32::MAX,
+            ),
+        ] {
+            let config = check(&format!("--peers 1=a:1 {line}")).unwrap().config;
+            assert_eq!(config.snapshot_bytes_per_tick, per_tick, "{line}");
+        }
+        let config =
+            check("--peers 1=a:1 --snapshot-log-bytes 1 --snapshot-log-entries 2 --retained-entries 3");
+        let config = config.unwrap().config;
+        assert_eq!(
+            (config.snapshot_log_bytes, config.snapshot_log_entries, config.retained_entries),
+            (1, 2, 3)
+        );
+    }
+
+    #[test]
     fn bad_settings_are_refused_with_the_way_out() {
         let own = "--peers 1=a:1";
         for (line, error) in [
@@ -458,6 +528,7 @@ mod tests {
             (format!("{own} --heartbeat-ms 5"), SettingsError::Heartbeat),
             (format!("{own} --election-timeout-ms 99"), SettingsError::ElectionTimeout),
             (format!("{own} --clients-max 0"), SettingsError::Zero("--clients-max")),
+            (format!("{own} --segment-bytes 1000"), SettingsError::SegmentBytes),
         ] {
             assert_eq!(check(&line).err(), Some(error), "{line}");
         }

@@ -1,12 +1,12 @@
-//! Why a change of the group was not carried out, each as a line that says what to do.
+//! Why an order was not carried out, each as a line that says what to do.
 
 use std::{error, fmt};
 
-use raft_core::{ChangeError, MembershipError, NodeId, TransferError};
+use raft_core::{ChangeError, MembershipError, NodeId, SnapshotError, TransferError};
 
-/// Why a change of the group was not carried out, or why nobody knows.
+/// Why an order was not carried out, or why nobody knows.
 ///
-/// The first word is for programs: after `UNKNOWN` the change may have happened; after all others
+/// The first word is for programs: after `UNKNOWN` it may have been; after all others
 /// it has not, and after `TRYAGAIN`, `CLUSTERDOWN`, `LAGGING` and `BUSY` the same may work later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -72,6 +72,12 @@ pub enum AdminError {
         /// Who does.
         leader: NodeId,
     },
+    /// A snapshot is being taken, received or restored already.
+    SnapshotInProgress,
+    /// Nothing was applied yet, so there is nothing to take a snapshot of.
+    NothingApplied,
+    /// The snapshot could not be written.
+    SnapshotFailed,
     /// Another leader's entry was committed in the place of the change.
     Lost,
     /// Too many changes wait.
@@ -133,6 +139,15 @@ impl fmt::Display for AdminError {
             Self::TakenOverByOther { wanted, leader } => {
                 write!(f, "TRYAGAIN node {leader} has become leader instead of node {wanted}")
             }
+            Self::SnapshotInProgress => f.write_str(
+                "TRYAGAIN a snapshot is being taken, received or restored; RAFT.STATUS shows it when it is done",
+            ),
+            Self::NothingApplied => {
+                f.write_str("TRYAGAIN nothing was applied yet, so there is nothing to take a snapshot of")
+            }
+            Self::SnapshotFailed => f.write_str(
+                "ERR the snapshot could not be written; the node goes on without it, its log says why",
+            ),
             Self::Lost => {
                 f.write_str("TRYAGAIN another leader took over first; nothing was changed, try again")
             }
@@ -176,11 +191,26 @@ impl AdminError {
         }
     }
 
+    /// What the core's refusal of a snapshot means.
+    pub(super) fn of_snapshot(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::InProgress => Self::SnapshotInProgress,
+            SnapshotError::NothingNew => Self::NothingApplied,
+            other => Self::Other(other.to_string()),
+        }
+    }
+
     /// Whether it may pass by itself within moments.
     pub(super) fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::NoLeader | Self::TermNotCommitted | Self::InProgress | Self::Transferring | Self::Silent(_)
+            Self::NoLeader
+                | Self::TermNotCommitted
+                | Self::InProgress
+                | Self::Transferring
+                | Self::Silent(_)
+                | Self::SnapshotInProgress
+                | Self::NothingApplied
         )
     }
 }
@@ -205,10 +235,13 @@ mod tests {
             ChangeError::Membership(MembershipError::NoVoters { outgoing: false }),
             ChangeError::Membership(MembershipError::InvalidId(id)),
         ];
+        let snapshots = [SnapshotError::InProgress, SnapshotError::NothingNew, SnapshotError::Leading];
         let transfers = [TransferError::AlreadyLeader, TransferError::NotVoter(id)];
         let changes = changes.into_iter().map(|error| AdminError::of_change(error, id, client()));
         let transfers = transfers.into_iter().map(|error| AdminError::of_transfer(error, id, client()));
-        let mut lines: Vec<_> = changes.chain(transfers).map(|error| error.to_string()).collect();
+        let snapshots = snapshots.into_iter().map(AdminError::of_snapshot);
+        let mut lines: Vec<_> =
+            changes.chain(transfers).chain(snapshots).map(|error| error.to_string()).collect();
         assert!(lines.iter().all(|line| line.starts_with(|c: char| c.is_ascii_uppercase())), "{lines:?}");
         assert!(lines[0].ends_with("send the command to h:6379"), "{}", lines[0]);
         let count = lines.len();

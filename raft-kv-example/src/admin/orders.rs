@@ -1,17 +1,17 @@
-//! Carries out changes of the group, and knows when to say that they are done.
+//! Carries out orders of operators, and knows when to say that they are done.
 
 use std::collections::VecDeque;
 
 use raft_core::{
-    CommitStatus, Config, LogStore, Member, MemberRole, MembershipChange, Node, NodeId, PeerMode, PeerStatus,
-    Position, Raft, StateMachine, Term, Transport,
+    CommitStatus, Config, Member, MemberRole, MembershipChange, Node, NodeId, PeerMode, PeerStatus, Position,
+    Raft, SnapshotError, SnapshotStore, StateMachine, Term, Transport,
 };
 
 use super::error::AdminError;
 use crate::address::Addresses;
 use crate::command::Order;
 
-/// The changes that were asked for at this node and are not answered yet.
+/// The orders that were given to this node and are not answered yet.
 ///
 /// **Contract with the owner.** (1) [`take`](Self::take) an order. (2) [`tick`](Self::tick) as time
 /// passes. (3) After each pump, call [`conduct`](Self::conduct). (4) Drain
@@ -19,11 +19,20 @@ use crate::command::Order;
 #[derive(Debug)]
 pub struct Orders {
     waiting: Vec<Waiting>,
-    done: VecDeque<(u64, Result<(), AdminError>)>,
+    done: VecDeque<(u64, Result<Done, AdminError>)>,
     next: u64,
     now: u64,
     begin_ticks_max: u64,
     answer_ticks_max: u64,
+}
+
+/// What an order gives that was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// The group is as it was ordered to be.
+    Change,
+    /// A snapshot of everything up to here is durable at this node.
+    Snapshot(Position),
 }
 
 #[derive(Debug)]
@@ -43,6 +52,8 @@ enum Stage {
     Appended(Position),
     /// Leadership is on its way since this term.
     Transferring(Term),
+    /// A snapshot is being taken; or there is one already that nothing was applied behind.
+    Snapshot(Option<Position>),
 }
 
 impl Orders {
@@ -80,7 +91,7 @@ impl Orders {
     }
 
     /// An order whose outcome is known.
-    pub fn poll_done(&mut self) -> Option<(u64, Result<(), AdminError>)> {
+    pub fn poll_done(&mut self) -> Option<(u64, Result<Done, AdminError>)> {
         self.done.pop_front()
     }
 
@@ -89,17 +100,20 @@ impl Orders {
         let is_it = |order: &Waiting| {
             matches!(order.stage, Stage::Transferring(_)) && order.order == Order::Transfer(to.get())
         };
-        while let Some(at) = self.waiting.iter().position(is_it) {
-            let order = self.waiting.swap_remove(at);
-            self.done.push_back((order.id, Err(AdminError::NotTakenOver(to))));
-        }
+        self.end(is_it, &Err(AdminError::NotTakenOver(to)));
+    }
+
+    /// A snapshot is durable at this node up to here, or could not be written.
+    pub fn on_snapshot(&mut self, outcome: Result<Position, AdminError>) {
+        let is_it = |order: &Waiting| matches!(order.stage, Stage::Snapshot(None));
+        self.end(is_it, &outcome.map(Done::Snapshot));
     }
 
     /// Takes every order as far as it goes now. `is_settled` says whether the membership in force is
     /// committed. Gives whether something was begun, so that there is something to pump.
     pub fn conduct<L, T, S>(&mut self, node: &mut Node<L, T, S>, is_settled: bool) -> bool
     where
-        L: LogStore,
+        L: SnapshotStore,
         T: Transport,
         S: StateMachine,
     {
@@ -119,6 +133,7 @@ impl Orders {
                 },
                 Stage::Appended(at) => is_change_done(node.raft(), at, is_settled),
                 Stage::Transferring(term) => is_transfer_done(node.raft(), &order.order, term),
+                Stage::Snapshot(taken) => taken.map(|last| Ok(Done::Snapshot(last))),
             };
             let result =
                 result.or_else(|| (age >= self.answer_ticks_max).then_some(Err(AdminError::Unknown)));
@@ -128,6 +143,13 @@ impl Orders {
         });
         self.waiting = waiting;
         has_begun
+    }
+
+    fn end(&mut self, is_it: impl Fn(&Waiting) -> bool, result: &Result<Done, AdminError>) {
+        while let Some(at) = self.waiting.iter().position(&is_it) {
+            let order = self.waiting.swap_remove(at);
+            self.done.push_back((order.id, result.clone()));
+        }
     }
 }
 
@@ -139,12 +161,13 @@ fn leader_client(raft: &Raft) -> Option<String> {
 
 fn begin<L, T, S>(order: &Order, node: &mut Node<L, T, S>) -> Result<Stage, AdminError>
 where
-    L: LogStore,
+    L: SnapshotStore,
     T: Transport,
     S: StateMachine,
 {
     let client = leader_client(node.raft());
-    if !node.raft().is_leader() {
+    // A snapshot is each node's own business, all else the leader's.
+    if *order != Order::Snapshot && !node.raft().is_leader() {
         let leader = node.raft().leader().ok_or(AdminError::NoLeader)?;
         return Err(AdminError::NotLeader { leader, client });
     }
@@ -171,9 +194,26 @@ where
             node.transfer_leadership(to).map_err(|error| AdminError::of_transfer(error, to, client))?;
             return Ok(Stage::Transferring(node.raft().term()));
         }
+        Order::Snapshot => return take_snapshot(node),
     };
     let position = node.change_membership(&change);
     position.map(Stage::Appended).map_err(|error| AdminError::of_change(error, id, client))
+}
+
+/// Takes a snapshot, unless the newest one covers all that was applied.
+fn take_snapshot<L, T, S>(node: &mut Node<L, T, S>) -> Result<Stage, AdminError>
+where
+    L: SnapshotStore,
+    T: Transport,
+    S: StateMachine,
+{
+    match node.take_snapshot() {
+        Ok(()) => Ok(Stage::Snapshot(None)),
+        Err(SnapshotError::NothingNew) if let Some(last) = node.status().snapshot => {
+            Ok(Stage::Snapshot(Some(last)))
+        }
+        Err(error) => Err(AdminError::of_snapshot(error)),
+    }
 }
 
 fn member(raft: &Raft, id: NodeId) -> Result<&Member, AdminError> {
@@ -202,7 +242,7 @@ fn add(raft: &Raft, id: NodeId, new: &Addresses) -> Result<Option<MembershipChan
 /// Whether quorums may count on a learner: it answers and is not far behind (diss. §4.2.1).
 fn check_can_vote<L, T, S>(node: &Node<L, T, S>, id: NodeId) -> Result<(), AdminError>
 where
-    L: LogStore,
+    L: SnapshotStore,
     T: Transport,
     S: StateMachine,
 {
@@ -221,20 +261,20 @@ where
 }
 
 /// Done when the first entry is committed, and with it the one that leaves the joint configuration.
-fn is_change_done(raft: &Raft, at: Position, is_settled: bool) -> Option<Result<(), AdminError>> {
+fn is_change_done(raft: &Raft, at: Position, is_settled: bool) -> Option<Result<Done, AdminError>> {
     match raft.commit_status(at) {
         CommitStatus::Lost => Some(Err(AdminError::Lost)),
-        CommitStatus::Committed if is_settled && !raft.membership().is_joint() => Some(Ok(())),
+        CommitStatus::Committed if is_settled && !raft.membership().is_joint() => Some(Ok(Done::Change)),
         CommitStatus::Committed | CommitStatus::Pending | CommitStatus::Unknown => None,
     }
 }
 
 /// Done when another node leads. That the hand-over was given up comes as a notice.
-fn is_transfer_done(raft: &Raft, order: &Order, since: Term) -> Option<Result<(), AdminError>> {
+fn is_transfer_done(raft: &Raft, order: &Order, since: Term) -> Option<Result<Done, AdminError>> {
     let Order::Transfer(to) = order else { return None };
     let wanted = NodeId::new(*to);
     match raft.leader() {
-        Some(leader) if leader == wanted => Some(Ok(())),
+        Some(leader) if leader == wanted => Some(Ok(Done::Change)),
         Some(leader) if leader != raft.id() => Some(Err(AdminError::TakenOverByOther { wanted, leader })),
         // It was lost meanwhile, and won back.
         Some(_) if raft.term() > since => Some(Err(AdminError::NotTakenOver(wanted))),
@@ -267,7 +307,7 @@ mod tests {
     }
 
     /// Asks one leading voter at `a:1`; what comes of each order.
-    fn outcomes(orders: Vec<Order>) -> Vec<Result<(), AdminError>> {
+    fn outcomes(orders: Vec<Order>) -> Vec<Result<Done, AdminError>> {
         let id = NodeId::new(1);
         let members = Membership::new(vec![Member::voter(id).with_context("a:1".into())]).unwrap();
         let config = Config::new(id);
@@ -298,8 +338,8 @@ mod tests {
         let two = NodeId::new(2);
         let add = |id, peer| Order::Add { id, addresses: addresses(peer) };
         let expected = [
-            (add(2, "b:2"), Ok(())),
-            (add(2, "b:2"), Ok(())),
+            (add(2, "b:2"), Ok(Done::Change)),
+            (add(2, "b:2"), Ok(Done::Change)),
             (add(2, "b:3"), Err(AdminError::IdInUse { id: two, address: "b:2".into() })),
             (add(3, "b:2"), Err(AdminError::AddressInUse { id: two, address: "b:2".into() })),
             (Order::Promote(2), Err(AdminError::Silent(two))),
@@ -312,7 +352,7 @@ mod tests {
             (Order::Transfer(2), Err(AdminError::NotVoter(two))),
             (Order::Transfer(1), Err(AdminError::LeadsAlready(NodeId::new(1)))),
             (Order::Transfer(7), Err(AdminError::NotMember(NodeId::new(7)))),
-            (Order::Remove(2), Ok(())),
+            (Order::Remove(2), Ok(Done::Change)),
             (Order::Remove(2), Err(AdminError::NotMember(two))),
         ];
         let (orders, expected): (Vec<_>, Vec<_>) = expected.into_iter().unzip();
@@ -342,7 +382,7 @@ mod tests {
             }
         };
         together(&mut orders, &mut leader);
-        assert_eq!(orders.poll_done(), Some((0, Ok(()))));
+        assert_eq!(orders.poll_done(), Some((0, Ok(Done::Change))));
         // The learner is heard, and then falls behind.
         for _ in 0..=PROMOTION_LAG_ENTRIES_MAX {
             leader.propose(b"x").unwrap();
@@ -355,8 +395,42 @@ mod tests {
         together(&mut orders, &mut leader);
         orders.take(Order::Promote(2));
         together(&mut orders, &mut leader);
-        assert_eq!(orders.poll_done(), Some((2, Ok(()))));
+        assert_eq!(orders.poll_done(), Some((2, Ok(Done::Change))));
         assert!(leader.raft().membership().is_voter(two));
+    }
+
+    #[test]
+    fn snapshot_is_done_when_it_is_durable_and_needs_no_leader() {
+        let id = NodeId::new(1);
+        let members = Membership::of_voters([id, NodeId::new(2)]).unwrap();
+        let config = Config::new(id);
+        let mut orders = Orders::new(&config);
+        let network = MemNetwork::new();
+        let mut node = Node::open(config, Some(members), MemLog::new(), network.join(id), Nothing).unwrap();
+        let mut ask = |orders: &mut Orders| {
+            orders.take(Order::Snapshot);
+            for _ in 0..1000 {
+                orders.tick();
+                orders.conduct(&mut node, true);
+                if let Some((_, result)) = orders.poll_done() {
+                    return result;
+                }
+            }
+            panic!("no answer");
+        };
+        // It has no leader, and nothing to take a snapshot of.
+        assert_eq!(ask(&mut orders), Err(AdminError::NothingApplied));
+        let last = Position::new(Term::new(1), raft_core::LogIndex::new(5));
+        for outcome in [Ok(last), Err(AdminError::SnapshotFailed)] {
+            orders.waiting.push(Waiting {
+                id: 9,
+                order: Order::Snapshot,
+                since: orders.now,
+                stage: Stage::Snapshot(None),
+            });
+            orders.on_snapshot(outcome.clone());
+            assert_eq!(orders.poll_done(), Some((9, outcome.map(Done::Snapshot))));
+        }
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub fn compile(
         | Verb::RaftPromote
         | Verb::RaftDemote
         | Verb::RaftRemove
-        | Verb::RaftTransfer => unreachable!("'{}' is no command on the store", spec.name),
+        | Verb::RaftTransfer
+        | Verb::RaftSnapshot => unreachable!("'{}' is no command on the store", spec.name),
     }
     Ok(())
 }

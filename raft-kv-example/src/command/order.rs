@@ -1,11 +1,11 @@
-//! Commands that change the group.
+//! Commands of operators: they change the group, or keep one node in order.
 
 use super::error::CommandError;
 use super::spec::Verb;
 use crate::address::{Addresses, is_address};
 use crate::resp::Request;
 
-/// A change of the group.
+/// What an operator wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Takes a node in as a learner.
@@ -23,6 +23,8 @@ pub enum Order {
     Remove(u64),
     /// Hands leadership over.
     Transfer(u64),
+    /// Takes a snapshot of the state of the node that is asked.
+    Snapshot,
 }
 
 impl Order {
@@ -32,20 +34,26 @@ impl Order {
     ///
     /// If the words break the command's rules.
     pub fn parse(verb: Verb, request: Request<'_>) -> Result<Self, CommandError> {
-        let id = std::str::from_utf8(request.word(1)).ok().and_then(|text| text.parse().ok());
-        let id = id.filter(|id| (1..u64::MAX).contains(id)).ok_or(CommandError::NodeId)?;
+        let id = || node_id(request.word(1));
         Ok(match verb {
             Verb::RaftAdd => {
+                let id = id()?;
                 let client = request.words_from(3).next().map(address).transpose()?;
                 Self::Add { id, addresses: Addresses { peer: address(request.word(2))?, client } }
             }
-            Verb::RaftPromote => Self::Promote(id),
-            Verb::RaftDemote => Self::Demote(id),
-            Verb::RaftRemove => Self::Remove(id),
-            Verb::RaftTransfer => Self::Transfer(id),
+            Verb::RaftPromote => Self::Promote(id()?),
+            Verb::RaftDemote => Self::Demote(id()?),
+            Verb::RaftRemove => Self::Remove(id()?),
+            Verb::RaftTransfer => Self::Transfer(id()?),
+            Verb::RaftSnapshot => Self::Snapshot,
             _ => return Err(CommandError::Syntax),
         })
     }
+}
+
+fn node_id(word: &[u8]) -> Result<u64, CommandError> {
+    let id = std::str::from_utf8(word).ok().and_then(|text| text.parse().ok());
+    id.filter(|id| (1..u64::MAX).contains(id)).ok_or(CommandError::NodeId)
 }
 
 fn address(word: &[u8]) -> Result<String, CommandError> {
@@ -78,6 +86,7 @@ mod tests {
             ("raft.demote 4", Order::Demote(4)),
             ("raft.remove 4", Order::Remove(4)),
             ("raft.transfer 4", Order::Transfer(4)),
+            ("raft.snapshot", Order::Snapshot),
         ] {
             assert_eq!(parsed(line), Ok(order), "{line}");
         }

@@ -48,6 +48,7 @@ pub enum Verb {
     RaftDemote,
     RaftRemove,
     RaftTransfer,
+    RaftSnapshot,
 }
 
 /// What kind of work a command is, which decides its way through the node.
@@ -65,7 +66,7 @@ pub enum Class {
     Handshake,
     /// Is answered by this node at once.
     Local,
-    /// Changes the group: stands alone and waits for its outcome.
+    /// Changes the group or keeps the node in order: stands alone and waits for its outcome.
     Admin,
 }
 
@@ -188,4 +189,5 @@ pub static SPECS: &[Spec] = &[
     spec("raft.demote", Verb::RaftDemote, Admin, NoKeys, Exactly(2)),
     spec("raft.remove", Verb::RaftRemove, Admin, NoKeys, Exactly(2)),
     spec("raft.transfer", Verb::RaftTransfer, Admin, NoKeys, Exactly(2)),
+    spec("raft.snapshot", Verb::RaftSnapshot, Admin, NoKeys, Exactly(1)),
 ];

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use raft_core::{Entry, StateMachine};
+use raft_core::{Entry, InvalidSnapshot, SnapshotPiece, SnapshotSource, StateMachine};
 
 use super::apply;
 use super::operation::Operations;
 use super::reply::{Replies, ReplySink};
+use super::snapshot::{Picture, Restoring};
 use super::store::Store;
 
 /// The key-value store as the replicated log drives it.
@@ -28,6 +29,7 @@ pub struct Machine {
     store: Store,
     applied_operations: u64,
     fault: Option<Fault>,
+    restoring: Restoring,
 }
 
 /// Why the machine applies nothing more. The node must stop: going on would make it differ from
@@ -55,7 +57,7 @@ impl Machine {
     /// An empty store. The seed spreads the keys; all nodes of a cluster share it.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { store: Store::new(seed), applied_operations: 0, fault: None }
+        Self { store: Store::new(seed), applied_operations: 0, fault: None, restoring: Restoring::default() }
     }
 
     /// Applies one batch, all of it before anything else.
@@ -112,6 +114,26 @@ impl StateMachine for Machine {
 
     fn apply(&mut self, entry: &Entry<'_>) -> Replies {
         self.apply_at(entry.index.get(), entry.payload)
+    }
+
+    /// A picture shares memory with the store, so taking it is quick, whatever the store's size. A
+    /// machine that has left out an entry has none: it would be missed by whoever restores it.
+    fn snapshot(&mut self) -> Option<Box<dyn SnapshotSource>> {
+        if self.fault.is_some() {
+            return None;
+        }
+        Some(Box::new(Picture::of(&mut self.store, self.applied_operations)))
+    }
+
+    fn restore(&mut self, piece: SnapshotPiece<'_>) -> Result<(), InvalidSnapshot> {
+        if piece.offset == 0 {
+            self.restoring = Restoring::default();
+        }
+        if let Some(applied_operations) = self.restoring.take(piece, &mut self.store)? {
+            self.applied_operations = applied_operations;
+            self.restoring = Restoring::default();
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,8 @@ mod glob;
 mod machine;
 mod operation;
 mod reply;
+mod shard;
+mod snapshot;
 mod store;
 
 pub use batch::Batch;

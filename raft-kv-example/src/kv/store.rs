@@ -1,51 +1,33 @@
 //! Keys and values in memory, found by hash and scanned in the order of their hashes.
 //!
-//! The keys are spread over a fixed number of shards by twelve bits of their hash. That serves two
+//! The keys are spread over a fixed number of shards by twelve bits of their hash. That serves three
 //! ends. A shard is small, so when one grows, nobody waits long. And a key's *place*, 48 bits of its
 //! hash, never changes, whatever is added or removed: a scan visits places in ascending order, its
 //! cursor is the next place to visit, and so it meets every key that is present all the time
-//! exactly once, even if it goes on at another node.
+//! exactly once, even if it goes on at another node. And a picture of the whole store shares the
+//! shards; what is written while it is looked at copies the shards that are written to, no more.
 
-use hashbrown::HashTable;
+use std::ops::Range;
+use std::sync::Arc;
+
 use hashbrown::hash_table::Entry as Place;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::shard::{Shard, Slot, Table};
 
 /// A map from byte strings to byte strings.
 #[derive(Clone, Debug)]
 pub struct Store {
-    shards: Box<[HashTable<Slot>]>,
+    shards: Box<[Shard]>,
     seed: u64,
     len: usize,
-}
-
-/// A key and its value in one piece of memory, so that finding and reading a value misses the
-/// processor's cache once.
-#[derive(Clone, Debug)]
-struct Slot {
-    hash: u64,
-    key_bytes: usize,
-    record: Vec<u8>,
-}
-
-impl Slot {
-    fn key(&self) -> &[u8] {
-        &self.record[..self.key_bytes]
-    }
-
-    fn value(&self) -> &[u8] {
-        &self.record[self.key_bytes..]
-    }
-
-    fn holds(&self, hash: u64, key: &[u8]) -> bool {
-        self.hash == hash && self.key() == key
-    }
 }
 
 impl Store {
     /// An empty store. The seed spreads the keys; all nodes of a cluster share it.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { shards: (0..SHARDS).map(|_| HashTable::new()).collect(), seed, len: 0 }
+        Self { shards: (0..SHARDS).map(|_| Shard::new()).collect(), seed, len: 0 }
     }
 
     /// Stores a value in place of any other.
@@ -67,7 +49,7 @@ impl Store {
     /// Removes a key and gives back its value.
     pub fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         let hash = self.hash(key);
-        let shard = &mut self.shards[shard_of(hash)];
+        let shard = self.shards[shard_of(hash)].table_mut();
         let (mut slot, _) = shard.find_entry(hash, |slot| slot.holds(hash, key)).ok()?.remove();
         if shard.len() * SHRINK_BELOW < shard.capacity() {
             shard.shrink_to(0, |slot| slot.hash);
@@ -86,7 +68,7 @@ impl Store {
     #[must_use]
     pub fn value(&self, key: &[u8]) -> Option<&[u8]> {
         let hash = self.hash(key);
-        self.shards[shard_of(hash)].find(hash, |slot| slot.holds(hash, key)).map(Slot::value)
+        self.shards[shard_of(hash)].table().find(hash, |slot| slot.holds(hash, key)).map(Slot::value)
     }
 
     /// Whether the key exists.
@@ -109,7 +91,7 @@ impl Store {
 
     /// All keys, in no useful order.
     pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.shards.iter().flatten().map(Slot::key)
+        self.shards.iter().flat_map(Shard::table).map(Slot::key)
     }
 
     /// Visits about `count` keys from the cursor on; answers the next cursor, zero at the end.
@@ -120,7 +102,7 @@ impl Store {
         let mut found: Vec<(u64, &[u8])> = Vec::new();
         while let Some(shard) = shard_at(from).and_then(|at| self.shards.get(at)) {
             found.clear();
-            let ahead = shard.iter().map(|slot| (place_of(slot.hash), slot.key()));
+            let ahead = shard.table().iter().map(|slot| (place_of(slot.hash), slot.key()));
             found.extend(ahead.filter(|(place, _)| *place >= from));
             found.sort_unstable();
             for (at, (place, key)) in found.iter().enumerate() {
@@ -137,10 +119,35 @@ impl Store {
         0
     }
 
+    /// What spreads the keys.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Everything as it is now and stays, whatever is written later: the shards that hold something,
+    /// in the order of scans.
+    pub(super) fn picture(&mut self) -> Vec<Arc<Table>> {
+        let shards = self.shards.iter_mut().filter(|shard| !shard.table().is_empty());
+        shards.map(Shard::share).collect()
+    }
+
+    /// Where the order of scans puts a key.
+    pub(super) fn place(&self, key: &[u8]) -> u64 {
+        place_of(self.hash(key))
+    }
+
+    /// Empties some shards.
+    pub(super) fn clear_shards(&mut self, shards: Range<usize>) {
+        for shard in &mut self.shards[shards] {
+            self.len -= shard.table().len();
+            *shard = Shard::new();
+        }
+    }
+
     /// The key's slot; a new one has an empty value and room for one of this length.
     fn slot(&mut self, key: &[u8], value_bytes: usize) -> &mut Slot {
         let hash = self.hash(key);
-        let shard = &mut self.shards[shard_of(hash)];
+        let shard = self.shards[shard_of(hash)].table_mut();
         match shard.entry(hash, |slot| slot.holds(hash, key), |slot| slot.hash) {
             Place::Occupied(slot) => slot.into_mut(),
             Place::Vacant(vacant) => {
@@ -159,7 +166,7 @@ impl Store {
 
 /// The place where the order of scans puts a hash. Its highest twelve bits are the shard's number.
 /// The top seven bits of the hash are left out, because the table itself tells slots apart by them.
-fn place_of(hash: u64) -> u64 {
+pub(super) fn place_of(hash: u64) -> u64 {
     (hash >> 8) & (PLACES - 1)
 }
 
@@ -167,7 +174,8 @@ fn shard_of(hash: u64) -> usize {
     usize::try_from(place_of(hash) >> PLACE_BITS_IN_SHARD).expect("twelve bits")
 }
 
-fn shard_at(place: u64) -> Option<usize> {
+/// The shard that a place is in.
+pub(super) fn shard_at(place: u64) -> Option<usize> {
     usize::try_from(place >> PLACE_BITS_IN_SHARD).ok()
 }
 
@@ -175,7 +183,8 @@ fn next_cursor(place: u64) -> u64 {
     if place < PLACES { place } else { 0 }
 }
 
-const SHARDS: usize = 1 << 12;
+/// How many shards there are.
+pub(super) const SHARDS: usize = 1 << 12;
 /// Every cursor is below this, so that clients may keep it in a double.
 const PLACES: u64 = 1 << 48;
 const PLACE_BITS_IN_SHARD: u32 = 36;
@@ -256,6 +265,30 @@ mod tests {
         let met: BTreeSet<_> = met.into_iter().collect();
         let stayed: Vec<_> = (0..3_000).map(key).collect();
         assert!(stayed.iter().all(|key| met.contains(key)));
+    }
+
+    #[test]
+    fn write_copies_its_shard_only_while_a_picture_needs_it() {
+        let mut store = Store::new(7);
+        let keys: Vec<_> = (0..20_000).map(key).collect();
+        keys.iter().for_each(|key| store.set(key, b"old"));
+        let places = |store: &Store| -> Vec<_> {
+            keys.iter().map(|key| store.value(key).map(<[u8]>::as_ptr)).collect()
+        };
+        let before = places(&store);
+        let picture = store.picture();
+        store.set(&keys[0], b"new");
+        let (shard, after) = (shard_at(store.place(&keys[0])), places(&store));
+        for (at, key) in keys.iter().enumerate() {
+            let is_copied = before[at] != after[at];
+            assert_eq!(is_copied, shard_at(store.place(key)) == shard, "{at}");
+        }
+        let seen: usize =
+            picture.iter().map(|table| table.iter().filter(|slot| slot.value() == b"old").count()).sum();
+        assert_eq!(seen, keys.len());
+        drop(picture);
+        keys.iter().for_each(|key| store.set(key, b"new"));
+        assert!(places(&store) == after, "values are overwritten where they are");
     }
 
     #[test]

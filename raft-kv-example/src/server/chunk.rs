@@ -13,7 +13,7 @@ pub(super) struct Chunk {
     kind: ChunkKind,
     /// Replies that are known already, one after the other.
     ready: BytesMut,
-    /// A change of the group; then there is nothing else.
+    /// An order; then there is nothing else.
     order: Option<Order>,
     /// Before the answer of which operation the ready replies up to which byte belong.
     marks: Vec<(usize, usize)>,
@@ -31,7 +31,7 @@ pub(super) enum ChunkKind {
     Scans,
     /// Goes into the log.
     Writes,
-    /// Changes the group.
+    /// What an operator wants done.
     Order,
 }
 
@@ -72,12 +72,12 @@ impl Chunk {
         &mut self.batch
     }
 
-    /// Takes a change of the group, with nothing beside it.
+    /// Takes an order, with nothing beside it.
     pub(super) fn put_order(&mut self, order: Order) {
         self.order = Some(order);
     }
 
-    /// The change of the group, if it is one.
+    /// The order, if it is one.
     pub(super) fn order(&self) -> Option<&Order> {
         self.order.as_ref()
     }

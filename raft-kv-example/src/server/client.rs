@@ -44,7 +44,7 @@ pub(super) enum Wait {
     Write(Ticket),
     /// A read point.
     Read,
-    /// The end of a change of the group.
+    /// What comes of an order.
     Order(Ticket),
 }
 

@@ -30,7 +30,7 @@ impl Desk {
         self.writes.remove(&ticket)
     }
 
-    /// Waits for the end of a change of the group.
+    /// Waits for what comes of an order.
     pub(super) fn add_order(&mut self, ticket: Ticket, key: ClientKey) {
         self.orders.insert(ticket, key);
     }

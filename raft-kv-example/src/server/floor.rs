@@ -59,7 +59,9 @@ impl<R: Replica> Floor<R> {
     pub(super) fn run(mut self) -> Result<(), ServeError<R::Error>> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.is_done() {
-            let wait = if self.ready.is_empty() {
+            // A piece of work on a snapshot is done in each turn, beside what clients and time ask for.
+            let is_idle = self.ready.is_empty() && !self.replica.has_work();
+            let wait = if is_idle {
                 self.next_tick.saturating_duration_since(Instant::now())
             } else {
                 Duration::ZERO

@@ -29,7 +29,7 @@ mod wake;
 pub use answer::Failure;
 pub use base::{ServeError, Stop};
 pub use limits::Limits;
-pub use overview::{MemberOverview, Overview, PeerOverview};
+pub use overview::{MemberOverview, Overview, PeerOverview, SnapshotTransfer, SnapshotsOverview};
 pub use replica::{Outcome, Refused, Replica, ReplicaEvent, Ticket};
 pub use serve::Server;
 pub use wake::Wake;

@@ -21,10 +21,14 @@ pub struct Overview {
     pub commit: u64,
     /// Up to here its state machine has applied.
     pub applied: u64,
+    /// The first entry that its log still has.
+    pub first: u64,
     /// The end of its log.
     pub last: u64,
     /// Up to here its log is durable.
     pub durable: u64,
+    /// What its snapshots are like.
+    pub snapshots: SnapshotsOverview,
     /// The cluster's number.
     pub cluster: u64,
     /// Whether two configurations are active.
@@ -33,6 +37,21 @@ pub struct Overview {
     pub members: Vec<MemberOverview>,
     /// How the others progress, if it leads.
     pub peers: Vec<PeerOverview>,
+}
+
+/// The snapshots of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotsOverview {
+    /// The newest that is durable replaces everything up to here; zero if there is none.
+    pub index: u64,
+    /// The term of that entry.
+    pub term: u64,
+    /// How many of its own the node has taken since it started.
+    pub taken_total: u64,
+    /// How many came from a leader and are in force.
+    pub installed_total: u64,
+    /// How many could not be written.
+    pub failed_total: u64,
 }
 
 /// A member as the others know it.
@@ -65,6 +84,19 @@ pub struct PeerOverview {
     pub inflight: u64,
     /// Whether it was heard lately.
     pub is_active: bool,
+    /// The snapshot on its way to it.
+    pub snapshot: Option<SnapshotTransfer>,
+}
+
+/// How far a snapshot has come on its way to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotTransfer {
+    /// It replaces everything up to here.
+    pub index: u64,
+    /// How many bytes have arrived.
+    pub arrived_bytes: u64,
+    /// How many there are.
+    pub size_bytes: u64,
 }
 
 /// What the server itself knows.
@@ -130,22 +162,34 @@ fn info_replication(node: &Overview, _: &Facts) -> String {
 fn info_raft(node: &Overview, _: &Facts) -> String {
     let mut text = format!(
         "raft_id:{}\nraft_role:{}\nraft_term:{}\nraft_leader:{}\nraft_commit:{}\nraft_applied:{}\n\
-         raft_last:{}\nraft_durable:{}\n",
+         raft_first:{}\nraft_last:{}\nraft_durable:{}\n",
         node.id,
         node.role,
         node.term,
         node.leader.unwrap_or(0),
         node.commit,
         node.applied,
+        node.first,
         node.last,
         node.durable
     );
+    let SnapshotsOverview { index, term, taken_total, installed_total, failed_total } = node.snapshots;
+    write!(
+        text,
+        "raft_snapshot_index:{index}\nraft_snapshot_term:{term}\nraft_snapshots_taken:{taken_total}\n\
+         raft_snapshots_installed:{installed_total}\nraft_snapshots_failed:{failed_total}\n"
+    )
+    .expect("text grows");
     for member in &node.members {
         let MemberOverview { id, role, address, client, .. } = member;
         write!(text, "raft_member_{id}:role={role},address={address},client={client}").expect("text grows");
         if let Some(peer) = node.peers.iter().find(|peer| peer.id == member.id) {
             let active = u8::from(peer.is_active);
             write!(text, ",mode={},matched={},active={active}", peer.mode, peer.matched).expect("text grows");
+            if let Some(SnapshotTransfer { index, arrived_bytes, size_bytes }) = peer.snapshot {
+                write!(text, ",snapshot={index},arrived={arrived_bytes},size={size_bytes}")
+                    .expect("text grows");
+            }
         }
         text.push('\n');
     }
@@ -168,7 +212,10 @@ pub(super) fn write_status(node: &Overview, facts: &Facts, out: &mut ReplyWriter
         ("leader", node.leader.unwrap_or(0)),
         ("commit", node.commit),
         ("applied", node.applied),
+        ("first", node.first),
         ("last", node.last),
+        ("snapshot", node.snapshots.index),
+        ("snapshot-term", node.snapshots.term),
         ("durable", node.durable),
         ("operations", facts.operations),
         ("keys", u64::try_from(facts.keys).unwrap_or(u64::MAX)),
@@ -184,7 +231,8 @@ pub(super) fn write_status(node: &Overview, facts: &Facts, out: &mut ReplyWriter
     out.push(Reply::Array(node.members.len()));
     for member in &node.members {
         let peer = node.peers.iter().find(|peer| peer.id == member.id);
-        out.map(if peer.is_some() { 11 } else { 5 });
+        let transfer = peer.and_then(|peer| peer.snapshot);
+        out.map(if peer.is_some() { 11 } else { 5 } + if transfer.is_some() { 3 } else { 0 });
         write_number(out, "id", member.id);
         write_text(out, "role", member.role);
         write_number(out, "outgoing", member.is_outgoing.into());
@@ -198,6 +246,11 @@ pub(super) fn write_status(node: &Overview, facts: &Facts, out: &mut ReplyWriter
             write_number(out, "lag", node.last.saturating_sub(peer.matched));
             write_number(out, "active", peer.is_active.into());
         }
+        if let Some(transfer) = transfer {
+            write_number(out, "snapshot", transfer.index);
+            write_number(out, "snapshot-arrived", transfer.arrived_bytes);
+            write_number(out, "snapshot-size", transfer.size_bytes);
+        }
     }
 }
 
@@ -206,7 +259,8 @@ fn write_text(out: &mut ReplyWriter<'_>, name: &str, value: &str) {
     out.text(value);
 }
 
-fn write_number(out: &mut ReplyWriter<'_>, name: &str, value: u64) {
+/// A field of a map whose value is a number.
+pub(super) fn write_number(out: &mut ReplyWriter<'_>, name: &str, value: u64) {
     out.text(name);
     out.push(Reply::Integer(i64::try_from(value).unwrap_or(i64::MAX)));
 }
@@ -254,6 +308,7 @@ mod tests {
                 next: 10,
                 inflight: 0,
                 is_active: true,
+                snapshot: Some(SnapshotTransfer { index: 5, arrived_bytes: 10, size_bytes: 20 }),
             }],
             ..Overview::default()
         }
@@ -264,7 +319,7 @@ mod tests {
         let all = info(&leader(), &facts(), "");
         assert!(all.contains("# Server\r\nredis_version:"));
         assert!(all.contains(
-            "raft_member_2:role=voter,address=host:2,client=,mode=replicate,matched=9,active=1\r\n"
+            "raft_member_2:role=voter,address=host:2,client=,mode=replicate,matched=9,active=1,snapshot=5,arrived=10,size=20\r\n"
         ));
         let one = info(&leader(), &facts(), "replication");
         assert_eq!(one, "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n");

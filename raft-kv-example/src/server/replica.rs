@@ -3,7 +3,7 @@
 use std::error;
 
 use super::overview::Overview;
-use crate::admin::AdminError;
+use crate::admin::{AdminError, Done};
 use crate::command::Order;
 use crate::kv::{Machine, Replies};
 
@@ -26,6 +26,10 @@ pub trait Replica {
     /// If it can no longer keep its promises; the process must end.
     fn pump(&mut self) -> Result<(), Self::Error>;
 
+    /// Whether the next [`pump`](Self::pump) has something to do even if nothing happens before. It
+    /// does a piece of such work at a time.
+    fn has_work(&self) -> bool;
+
     /// Proposes a batch of operations.
     ///
     /// # Errors
@@ -40,7 +44,7 @@ pub trait Replica {
     /// If it was not taken.
     fn read(&mut self) -> Result<Ticket, Refused>;
 
-    /// Takes a change of the group; [`ReplicaEvent::Ordered`] tells what came of it, in any case and
+    /// Takes an order; [`ReplicaEvent::Ordered`] tells what came of it, in any case and
     /// in bounded time.
     fn order(&mut self, order: Order) -> Ticket;
 
@@ -85,12 +89,12 @@ pub enum ReplicaEvent {
         /// The last of them.
         up_to: Ticket,
     },
-    /// What came of a change of the group is known.
+    /// What came of an order is known.
     Ordered {
         /// Which one.
         ticket: Ticket,
-        /// Whether it was carried out.
-        result: Result<(), AdminError>,
+        /// What it gave, if it was carried out.
+        result: Result<Done, AdminError>,
     },
     /// Who leads has changed, or is not known any more.
     LeaderChanged,

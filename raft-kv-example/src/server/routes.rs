@@ -12,9 +12,9 @@ use super::desk::Desk;
 use super::floor::Floor;
 use super::intake::Taken;
 use super::local::Local;
-use super::overview::Facts;
+use super::overview::{Facts, write_number};
 use super::replica::{Outcome, Refused, Replica, ReplicaEvent, Ticket};
-use crate::admin::AdminError;
+use crate::admin::{AdminError, Done};
 use crate::kv::{Reply, ReplySink};
 
 impl<R: Replica> Floor<R> {
@@ -160,12 +160,17 @@ impl<R: Replica> Floor<R> {
         }
     }
 
-    fn on_ordered(&mut self, ticket: Ticket, result: Result<(), AdminError>) {
+    fn on_ordered(&mut self, ticket: Ticket, result: Result<Done, AdminError>) {
         let Some(key) = self.desk.take_order(ticket) else { return };
         let Some(client) = self.clients.find(key) else { return };
         let Some(chunk) = &mut client.chunk else { return };
         chunk.reply(client.session.protocol, |out| match result {
-            Ok(()) => out.push(Reply::Ok),
+            Ok(Done::Change) => out.push(Reply::Ok),
+            Ok(Done::Snapshot(last)) => {
+                out.map(2);
+                write_number(out, "index", last.index.get());
+                write_number(out, "term", last.term.get());
+            }
             Err(error) => out.error(&error.to_string()),
         });
         self.answer(key, Answer::Ready);

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::admin::AdminError;
+use crate::admin::{AdminError, Done};
 use crate::command::Order;
 use crate::kv::Machine;
 
@@ -22,6 +22,8 @@ struct Script {
     reads: u64,
     orders: Vec<Order>,
     events: VecDeque<Happening>,
+    /// Pieces of work that are left.
+    pieces: u32,
 }
 
 /// Tickets are the places in `proposed`, and the number of reads.
@@ -47,7 +49,13 @@ impl Replica for ScriptedReplica {
     fn tick(&mut self) {}
 
     fn pump(&mut self) -> Result<(), Infallible> {
+        let mut script = self.script.lock().unwrap();
+        script.pieces = script.pieces.saturating_sub(1);
         Ok(())
+    }
+
+    fn has_work(&self) -> bool {
+        self.script.lock().unwrap().pieces > 0
     }
 
     fn propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
@@ -81,7 +89,7 @@ impl Replica for ScriptedReplica {
             Happening::ReadRefused(up_to) => ReplicaEvent::ReadRefused { up_to: Ticket(up_to) },
             Happening::Ordered(at, is_done) => ReplicaEvent::Ordered {
                 ticket: Ticket(at as u64),
-                result: if is_done { Ok(()) } else { Err(AdminError::Unknown) },
+                result: if is_done { Ok(Done::Change) } else { Err(AdminError::Unknown) },
             },
             Happening::LeaderChanged => ReplicaEvent::LeaderChanged,
         })
@@ -112,10 +120,14 @@ struct Stage {
 
 impl Stage {
     fn new(limits: Limits) -> Self {
+        Self::with_tick(Duration::from_millis(2), limits)
+    }
+
+    fn with_tick(tick: Duration, limits: Limits) -> Self {
         let stop = Stop::default();
         let log = slog::Logger::root(slog::Discard, slog::o!());
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::bind(any, Duration::from_millis(2), limits, stop.clone(), log).unwrap();
+        let server = Server::bind(any, tick, limits, stop.clone(), log).unwrap();
         let address = server.local_address().unwrap();
         let script = Arc::new(Mutex::new(Script::default()));
         let replica = ScriptedReplica { script: Arc::clone(&script), machine: Machine::new(0) };
@@ -329,4 +341,19 @@ fn client_over_its_output_limit_is_closed() {
     let mut rest = Vec::new();
     let ended = client.read_to_end(&mut rest);
     assert!(ended.is_err() || rest.is_empty(), "{} bytes", rest.len());
+}
+
+#[test]
+fn work_on_a_snapshot_goes_on_without_anything_else_and_clients_are_served_meanwhile() {
+    let stage = Stage::with_tick(Duration::from_secs(3600), Limits::default());
+    let mut client = stage.connect();
+    stage.script.lock().unwrap().pieces = u32::MAX;
+    // Wakes the server; nothing else ever does.
+    say(&mut client, "PING\r\n");
+    expect(&mut client, "+PONG\r\n");
+    let done = || u32::MAX - stage.script.lock().unwrap().pieces;
+    let before = done();
+    stage.until("more work to be done", |script| u32::MAX - script.pieces >= before + 1000);
+    say(&mut client, "PING\r\n");
+    expect(&mut client, "+PONG\r\n");
 }

@@ -1,11 +1,10 @@
 //! Three real node processes and what happens to them: crashes, pauses, restarts.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{TestCluster, set, until};
-use redis::{Commands, RedisResult};
+use crate::ledger::{check_nothing_is_lost, while_clients_write};
+use redis::Commands;
 use rustix::process::Signal;
 
 #[test]
@@ -20,88 +19,24 @@ fn write_at_one_node_is_read_at_any_other_at_once() {
     }
 }
 
-/// What one client was told about its writes.
-#[derive(Default)]
-struct Ledger {
-    acknowledged: HashMap<String, usize>,
-    attempts: HashMap<String, usize>,
-}
-
-/// Writes rising numbers until told to stop, through one node as long as that answers.
-fn write_steadily(cluster: &TestCluster, name: usize, stop: &AtomicBool, total: &AtomicUsize) -> Ledger {
-    let mut ledger = Ledger::default();
-    let mut at = name;
-    let mut connection = None;
-    let mut number = 0;
-    while !stop.load(Ordering::Acquire) {
-        let Some(open) = connection.as_mut() else {
-            connection = cluster.try_connect(at);
-            at = (at + 1) % 3;
-            continue;
-        };
-        let batch: Vec<(String, usize)> =
-            (number..number + 16).map(|n| (format!("k:{name}:{}", n % 200), n)).collect();
-        number += 16;
-        let mut pipe = redis::pipe();
-        batch.iter().for_each(|(key, n)| {
-            pipe.set(key, *n).ignore();
-        });
-        ledger.attempts.extend(batch.iter().cloned());
-        let result: RedisResult<()> = pipe.query(open);
-        match result {
-            Ok(()) => {
-                total.fetch_add(batch.len(), Ordering::Relaxed);
-                ledger.acknowledged.extend(batch);
-            }
-            Err(_) => connection = None,
-        }
-    }
-    ledger
-}
-
-fn check_nothing_is_lost(cluster: &TestCluster, ledgers: &[Ledger]) {
-    for at in 0..3 {
-        let mut connection = cluster.connect(at);
-        for ledger in ledgers {
-            for (key, number) in &ledger.acknowledged {
-                let found: Option<usize> = until("a read", || connection.get(key).ok());
-                let found = found.unwrap_or_else(|| panic!("{key} is gone, it was {number}"));
-                let attempted = ledger.attempts[key];
-                assert!((*number..=attempted).contains(&found), "{key} is {found}, was set to {number}");
-            }
-        }
-    }
-}
-
 #[test]
 fn acknowledged_writes_survive_the_leader_and_then_everybody() {
     let mut cluster = TestCluster::start(3, &[]);
-    let (stop, total) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let wait_for_more = |more: usize| {
-        let from = total.load(Ordering::Relaxed);
-        until("more writes", || (total.load(Ordering::Relaxed) >= from + more).then_some(()));
-    };
     let leader = cluster.leader();
-    let victim = std::sync::Mutex::new(None);
-    let ledgers: Vec<Ledger> = std::thread::scope(|scope| {
-        let (cluster, stop, total) = (&cluster, &stop, &total);
-        let writers: Vec<_> =
-            (0..3).map(|name| scope.spawn(move || write_steadily(cluster, name, stop, total))).collect();
-        wait_for_more(3000);
+    let ports = cluster.ports.clone();
+    let ledgers = while_clients_write(&ports, |writes| {
+        writes.wait_for_more(3000);
         cluster.signal(leader, Signal::KILL);
-        *victim.lock().unwrap() = Some(leader);
-        wait_for_more(3000);
+        writes.wait_for_more(3000);
         // All at once, in the middle of it.
         (0..3).filter(|at| *at != leader).for_each(|at| cluster.signal(at, Signal::KILL));
-        stop.store(true, Ordering::Release);
-        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
     });
     for at in 0..3 {
         cluster.wait_for_exit(at);
     }
     (0..3).for_each(|at| cluster.start_node(at));
     cluster.leader();
-    check_nothing_is_lost(&cluster, &ledgers);
+    (0..3).for_each(|at| check_nothing_is_lost(&cluster, at, &ledgers));
 }
 
 #[test]

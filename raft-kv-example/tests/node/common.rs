@@ -121,10 +121,7 @@ impl TestCluster {
     }
 
     pub(crate) fn try_connect(&self, at: usize) -> Option<Connection> {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.ports[at])).unwrap();
-        let connection = client.get_connection_with_timeout(Duration::from_secs(1)).ok()?;
-        connection.set_read_timeout(Some(PATIENCE)).unwrap();
-        Some(connection)
+        try_connect(self.ports[at])
     }
 
     /// What a node says of itself; nothing if it does not answer soon.
@@ -140,6 +137,11 @@ impl TestCluster {
             Some(Value::Int(number)) => Some(*number),
             _ => None,
         }
+    }
+
+    /// What a node says of the members.
+    pub(crate) fn members(&self, at: usize) -> Option<Vec<HashMap<String, Value>>> {
+        redis::from_redis_value(self.status(at)?.remove("members")?).ok()
     }
 
     /// The node that all that answer agree on as their leader.
@@ -179,6 +181,13 @@ impl Drop for TestCluster {
             }
         }
     }
+}
+
+pub(crate) fn try_connect(port: u16) -> Option<Connection> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).unwrap();
+    let connection = client.get_connection_with_timeout(Duration::from_secs(1)).ok()?;
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    Some(connection)
 }
 
 /// The node's command line up to its settings.

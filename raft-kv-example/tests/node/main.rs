@@ -4,5 +4,7 @@
 mod cluster;
 mod common;
 mod demo;
+mod ledger;
 mod membership;
 mod single;
+mod snapshots;

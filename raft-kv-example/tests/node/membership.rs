@@ -8,7 +8,7 @@ use crate::common::{PATIENCE, TestCluster, refusal_of, until};
 use redis::{Commands, RedisResult, Value};
 
 /// Gives an order to the leader, wherever that is; again while it says so.
-fn order(cluster: &TestCluster, words: &[&str]) {
+pub(crate) fn order(cluster: &TestCluster, words: &[&str]) {
     let refusal = until("an order to be carried out", || match try_order(cluster, cluster.leader(), words) {
         Ok(()) => Some(None),
         Err(line) => {
@@ -27,14 +27,11 @@ fn try_order(cluster: &TestCluster, at: usize, words: &[&str]) -> Result<(), Str
 
 /// Every member's role, by id.
 fn roles(cluster: &TestCluster, at: usize) -> Option<BTreeMap<i64, String>> {
-    let status = cluster.status(at)?;
-    let Value::Array(members) = status.get("members")? else { return None };
-    let role = |member: &Value| {
-        let fields: HashMap<String, Value> = redis::from_redis_value(member.clone()).ok()?;
-        let id: i64 = redis::from_redis_value(fields.get("id")?.clone()).ok()?;
-        Some((id, redis::from_redis_value(fields.get("role")?.clone()).ok()?))
+    let role = |mut fields: HashMap<String, Value>| {
+        let id: i64 = redis::from_redis_value(fields.remove("id")?).ok()?;
+        Some((id, redis::from_redis_value(fields.remove("role")?).ok()?))
     };
-    members.iter().map(role).collect()
+    cluster.members(at)?.into_iter().map(role).collect()
 }
 
 fn voters(ids: &[i64]) -> BTreeMap<i64, String> {
