@@ -33,6 +33,13 @@ pub(crate) struct Incoming {
     pub(crate) written: u64,
 }
 
+impl Incoming {
+    /// Whether all of it came.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.received == self.meta.size
+    }
+}
+
 impl Snapshots {
     pub(crate) fn new(newest: Option<SnapshotMeta>) -> Self {
         Self { newest, ..Self::default() }

@@ -9,11 +9,15 @@ use crate::words::persist::SnapshotMark;
 
 /// Asks for a snapshot now, whatever the policy says.
 pub(crate) fn want(books: &mut Books) -> Result<(), SnapshotError> {
-    let (snapshots, handed) = (&books.snapshots, books.applying.handed);
+    let handed = books.applying.handed;
+    books.snapshots.drop_overtaken(handed);
+    let snapshots = &books.snapshots;
     if snapshots.taking.is_some() || snapshots.incoming.is_some() || !books.applying.has_state() {
         return Err(SnapshotError::InProgress);
     }
-    if handed == snapshots.last().index && !snapshots.is_unreadable {
+    // One that reaches less far than a leader's must not take its place: the log may begin behind that.
+    let newest = snapshots.last().index;
+    if handed < newest || (handed == newest && !snapshots.is_unreadable) {
         return Err(SnapshotError::NothingNew);
     }
     // A newcomer learns who founded the group from the first entry that tells of itself (S100).
@@ -33,7 +37,6 @@ pub(crate) fn poll_take(books: &mut Books) -> Option<Action> {
     if !books.snapshots.is_due(config.snapshot_log_entries, config.snapshot_log_bytes) {
         return None;
     }
-    books.snapshots.drop_overtaken(books.applying.handed);
     if want(books).is_err() {
         return None;
     }
