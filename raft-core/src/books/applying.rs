@@ -15,7 +15,7 @@ pub(crate) struct Applying {
     /// Entries are being loaded because they are no longer in memory.
     pub(crate) loading: Option<LoadId>,
     /// The state is being replaced by the snapshot of everything up to here.
-    restoring: Option<LogIndex>,
+    pub(crate) restoring: Option<LogIndex>,
     /// The state is lost; nothing is handed out until a snapshot from here or later is in force.
     pub(crate) awaited: Option<LogIndex>,
 }

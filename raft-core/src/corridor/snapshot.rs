@@ -2,7 +2,7 @@
 
 use raft_proto::bytes::Bytes;
 
-use crate::books::role::Role;
+use crate::books::role::{Follower, Role};
 use crate::corridor::{LoadFor, Machine};
 use crate::rooms::{compaction, installing, sending};
 use crate::words::error::SnapshotError;
@@ -18,13 +18,13 @@ impl Machine {
 
     /// Applies nothing more until the leader has sent a snapshot.
     pub(crate) fn request_snapshot(&mut self) -> Result<(), SnapshotError> {
-        match &self.role {
-            Role::Leader(_) => return Err(SnapshotError::Leading),
-            Role::Follower(_) => {}
-            // Without its state it must not lead.
-            Role::PreCandidate(_) | Role::Candidate(_) => self.become_follower(self.books.term(), None),
+        if let Role::Leader(_) = &self.role {
+            return Err(SnapshotError::Leading);
         }
-        installing::request(&mut self.books)
+        installing::request(&mut self.books)?;
+        // Without its state it must not lead.
+        self.give_up_campaign();
+        Ok(())
     }
 
     /// A snapshot is durable: one of this node's own, or one from a leader.
@@ -53,16 +53,12 @@ impl Machine {
     pub(crate) fn snapshot_failed(&mut self, last: Position) {
         self.books.outbox.notice(Notice::SnapshotFailed { last });
         self.books.snapshots.taking.take_if(|taking| *taking == last);
-        if let Role::Follower(follower) = &self.role {
-            installing::on_failed(&mut self.books, follower, last);
-        }
+        installing::on_failed(&mut self.books, follower(&self.role), last);
     }
 
     /// The store has taken so many bytes of an incoming snapshot.
     pub(crate) fn snapshot_written(&mut self, last: Position, bytes: u64) {
-        if let Role::Follower(follower) = &self.role {
-            installing::on_written(&mut self.books, follower, last, bytes);
-        }
+        installing::on_written(&mut self.books, follower(&self.role), last, bytes);
     }
 
     /// A chunk that was asked for; `None` if it cannot be read.
@@ -78,12 +74,11 @@ impl Machine {
     /// Puts a leader's snapshot in force. A leader has no need of one: whatever is committed is in
     /// its log (Raft §5.4).
     fn install(&mut self, meta: &SnapshotMeta) {
-        match &self.role {
-            Role::Leader(_) => return,
-            Role::Follower(_) => {}
-            // The votes it has were given to another log.
-            Role::PreCandidate(_) | Role::Candidate(_) => self.become_follower(self.books.term(), None),
+        if let Role::Leader(_) = &self.role {
+            return;
         }
+        // The votes it has were given to another log.
+        self.give_up_campaign();
         if !installing::install(&mut self.books, meta) {
             return;
         }
@@ -92,5 +87,19 @@ impl Machine {
             follower.verified = follower.verified.max(meta.last.index);
             follower.owes_answer = true;
         }
+    }
+
+    fn give_up_campaign(&mut self) {
+        match &self.role {
+            Role::PreCandidate(_) | Role::Candidate(_) => self.become_follower(self.books.term(), None),
+            Role::Follower(_) | Role::Leader(_) => {}
+        }
+    }
+}
+
+fn follower(role: &Role) -> Option<&Follower> {
+    match role {
+        Role::Follower(follower) => Some(follower),
+        Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => None,
     }
 }

@@ -49,8 +49,11 @@ pub(crate) fn on_chunk(
             }
             (incoming.received, incoming.term) = (end, term);
         }
-        // One that reaches further is on its way from the same leader; this is late.
-        Some(incoming) if incoming.meta.last > last && incoming.term == term => return,
+        // One that reaches further is on its way from the same leader, so this is late; or all of it is
+        // here, and must not be overwritten by this one once it is in force.
+        Some(incoming) if incoming.meta.last > last && (incoming.term == term || incoming.is_whole()) => {
+            return;
+        }
         Some(_) | None if install.offset > 0 => return reply(books, follower, last, 0),
         incoming @ (Some(_) | None) => {
             *incoming = Some(Incoming { meta: install.meta.clone(), term, received: end, written: 0 });
@@ -61,19 +64,24 @@ pub(crate) fn on_chunk(
     books.outbox.push(Action::StoreChunk(install));
 }
 
-/// The store has taken this many bytes of the snapshot: the leader may send more.
-pub(crate) fn on_written(books: &mut Books, follower: &Follower, last: Position, bytes: u64) {
+/// The store has taken this many bytes of the snapshot: the leader may send more. It is noted even
+/// while there is none to be told, for the next one goes on from here.
+pub(crate) fn on_written(books: &mut Books, follower: Option<&Follower>, last: Position, bytes: u64) {
     if let Some(incoming) = books.snapshots.incoming.as_mut().filter(|incoming| incoming.meta.last == last) {
         incoming.written = bytes.min(incoming.received).max(incoming.written);
         let written = incoming.written;
-        reply(books, follower, last, written);
+        if let Some(follower) = follower {
+            reply(books, follower, last, written);
+        }
     }
 }
 
 /// The snapshot is durable: puts it in force, if it still is of use. Whether the log was replaced.
 pub(crate) fn install(books: &mut Books, meta: &SnapshotMeta) -> bool {
     let last = meta.last;
-    if !is_needed(books, last) {
+    // The store may drop an older one, so it must not be restored from any longer.
+    let is_newer = books.applying.restoring.is_some_and(|restoring| restoring < last.index);
+    if !is_needed(books, last) && !(is_newer && books.log.matches(last)) {
         return false;
     }
     let replaces_log = !books.log.matches(last);
@@ -109,9 +117,11 @@ pub(crate) fn poll_request(books: &mut Books, follower: &mut Follower) {
     }
 }
 
-/// The snapshot could not be stored, or was not what its meta says: it is needed from its beginning.
-pub(crate) fn on_failed(books: &mut Books, follower: &Follower, last: Position) {
-    if books.snapshots.incoming.take_if(|incoming| incoming.meta.last == last).is_some() {
+/// The snapshot could not be stored, or was not what its meta says: it is needed from its beginning,
+/// by whoever leads next if nobody does now.
+pub(crate) fn on_failed(books: &mut Books, follower: Option<&Follower>, last: Position) {
+    let failed = books.snapshots.incoming.take_if(|incoming| incoming.meta.last == last);
+    if let (Some(_), Some(follower)) = (failed, follower) {
         reply(books, follower, last, 0);
     }
 }
@@ -119,8 +129,9 @@ pub(crate) fn on_failed(books: &mut Books, follower: &Follower, last: Position) 
 /// Whether a snapshot up to here brings anything: the log does not lead up to it, or the state is
 /// lost and this one makes up for it.
 fn is_needed(books: &Books, last: Position) -> bool {
+    let leads_up = books.log.matches(last);
     let is_awaited = books.applying.awaited.is_some_and(|at_least| last.index >= at_least);
-    is_awaited || (last.index > books.commit() && !books.log.matches(last))
+    if last.index > books.commit() { is_awaited || !leads_up } else { is_awaited && leads_up }
 }
 
 /// What no leader sends.
