@@ -160,6 +160,12 @@ impl Progress {
         self.sending = None;
     }
 
+    /// Sends nothing more, and keeps nothing for it.
+    pub(crate) fn stop(&mut self) {
+        self.mode = Mode::Stopped;
+        self.sending = None;
+    }
+
     pub(crate) fn status(&self) -> PeerStatus {
         PeerStatus {
             id: self.id,

@@ -104,7 +104,7 @@ impl Machine {
             if let Some(own) = leader.progress.find(self.books.config.id) {
                 own.is_active = true;
             }
-            sending::drop_silent(leader);
+            sending::drop_silent(&mut self.books, leader);
             leader.progress.judge_sync(self.books.disk.durable());
             replication::wake(leader);
             if !leader.progress.take_is_quorum_active() && self.books.config.check_quorum {

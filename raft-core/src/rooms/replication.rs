@@ -179,7 +179,10 @@ fn next_append(books: &mut Books, progress: &mut Progress, round: u64, last: Log
     match progress.mode {
         Mode::Stopped | Mode::Snapshot | Mode::Probe { is_sent: true, .. } => return None,
         Mode::Probe { .. } | Mode::Replicate if progress.next <= books.log.mark().index => {
-            progress.send_snapshot(None, false);
+            // Not to somebody who may be dead: the log would be kept for it (S102).
+            if progress.is_active {
+                progress.send_snapshot(None, false);
+            }
             return None;
         }
         Mode::Probe { is_sent: false, with_entries: false } => {
@@ -300,7 +303,7 @@ fn back_off(books: &mut Books, progress: &mut Progress, conflict: Conflict, roun
         // The round tells an old refusal from one of an append that left after `matched` was
         // acknowledged; the latter means that durable entries are gone (F23, S85).
         if round > progress.matched_round {
-            progress.mode = Mode::Stopped;
+            progress.stop();
             let (acknowledged, reported) = (progress.matched, conflict.hint.index);
             books.outbox.notice(Notice::PeerRegressed { peer: progress.id, acknowledged, reported });
         }

@@ -95,15 +95,15 @@ pub(crate) fn on_reply(books: &mut Books, leader: &mut Leader, from: NodeId, rep
         sending.acknowledged = reply.received;
         sending.sent = sending.sent.max(reply.received);
         sending.has_gone_back = false;
-        if sending.is_requested && reply.received == sending.meta.size {
-            // Its log is as it was, so it goes on from there.
-            let next = progress.next;
-            progress.probe_from(next);
-        }
     } else if !sending.has_gone_back && sending.sent > reply.received {
         // A chunk got lost, or all of them: the receiver restarted, or found the whole wanting (S43).
         sending.acknowledged = reply.received;
         sending.go_back();
+    }
+    if sending.is_requested && reply.received == sending.meta.size {
+        // Its log is as it was, so it goes on from there.
+        let next = progress.next;
+        progress.probe_from(next);
     }
 }
 
@@ -143,12 +143,15 @@ pub(crate) fn advance(books: &Books, leader: &mut Leader, ticks: u32) {
 }
 
 /// Members that were not heard of are not sent a snapshot any longer; if they come back, the logs
-/// are compared anew. Until then the log need not be kept for them.
-pub(crate) fn drop_silent(leader: &mut Leader) {
-    for progress in leader.progress.iter_mut() {
-        if progress.mode == Mode::Snapshot && !progress.is_active {
+/// are compared anew. Until then the log need not be kept for them. Whoever still waits for one that
+/// can be read needs one to be taken, even if that failed before.
+pub(crate) fn drop_silent(books: &mut Books, leader: &mut Leader) {
+    for progress in leader.progress.iter_mut().filter(|progress| progress.mode == Mode::Snapshot) {
+        if !progress.is_active {
             let next = progress.next;
             progress.probe_from(next);
+        } else if progress.sending.is_none() {
+            books.snapshots.is_wanted = true;
         }
     }
 }
