@@ -272,7 +272,7 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
         if self.has_failed {
             return Err(NodeError::Stopped);
         }
-        let result = self.pump_all().and_then(|()| self.work());
+        let result = self.work().and_then(|()| self.pump_all());
         self.has_failed = result.is_err();
         result
     }
@@ -365,10 +365,6 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
                 self.snapshots.store_chunk(*chunk, &mut self.store, &mut self.raft);
             }
             Action::RestoreSnapshot(meta) => {
-                // What became of those that the snapshot covers is not told by it (S46).
-                for id in self.waiting.take_covered(meta.last.index) {
-                    self.events.push_back(Event::Proposed { id, outcome: Outcome::Unknown });
-                }
                 self.snapshots.restore(meta);
             }
             Action::ReadReady { up_to, index } => {
@@ -382,7 +378,8 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
         Ok(())
     }
 
-    /// Goes on with a snapshot that is being written or restored.
+    /// Goes on with a snapshot that is being written or restored. Before anything else is done: what
+    /// the owner was told to read in the last pump, it has read by now.
     fn work(&mut self) -> Result<(), NodeError<L::Error>> {
         self.snapshots.write_step(&mut self.store, &mut self.raft);
         if let Some(last) = self.snapshots.restoring()
@@ -390,8 +387,12 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
         {
             self.applied = last.index;
             self.raft.applied(last.index);
+            // What became of those that the snapshot covers is not told by it (S46). Some of them may
+            // have learnt their place only while it was restored.
+            for id in self.waiting.take_covered(last.index) {
+                self.events.push_back(Event::Proposed { id, outcome: Outcome::Unknown });
+            }
             self.report_reads();
-            return self.pump_all();
         }
         Ok(())
     }
@@ -422,6 +423,9 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     }
 
     fn report_reads(&mut self) {
+        if self.snapshots.restoring().is_some() {
+            return;
+        }
         while let Some(up_to) = self.reads.take_ready(self.applied) {
             self.events.push_back(Event::ReadReady { up_to });
         }
