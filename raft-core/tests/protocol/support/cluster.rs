@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_core::{Body, MembershipChange, Message, NodeId, RoleName, Term};
+use raft_core::{Body, Config, MembershipChange, Message, NodeId, RoleName, Term};
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
 
 use super::dice::Dice;
-use super::make::{config, kind, node};
+use super::make::{kind, node, small, voters};
 use super::peer::{Applied, Peer};
 
 /// A cluster whose messages move only when the test says so.
@@ -35,6 +35,28 @@ impl Cluster {
         cluster
     }
 
+    /// As [`led`](Self::led), with chunks of four bytes, two of them on their way, and a log that ends
+    /// where a snapshot does; what else is to be different.
+    pub(crate) fn led_small(count: u64, change: impl Fn(&mut Config)) -> Self {
+        let settings = |id| {
+            let mut config = small(id);
+            change(&mut config);
+            config
+        };
+        let mut cluster = Self::from_peers((1..=count).map(|id| Peer::found(settings(id), voters(count))));
+        cluster.elect(1);
+        cluster
+    }
+
+    /// The leader, node 1, appends so many commands and takes a snapshot of all of them.
+    pub(crate) fn fill(&mut self, commands: u64) {
+        for _ in 0..commands {
+            self.with(1, |peer| peer.propose(b"four"));
+            self.settle();
+        }
+        self.with(1, Peer::take_snapshot);
+    }
+
     pub(crate) fn from_peers(peers: impl IntoIterator<Item = Peer>) -> Self {
         let peers = peers.into_iter().map(|peer| (peer.raft.id().get(), peer)).collect();
         let (cut, leaders) = (BTreeSet::new(), BTreeMap::new());
@@ -43,7 +65,7 @@ impl Cluster {
 
     /// Starts a node that has no past, and waits to be brought into the group.
     pub(crate) fn join(&mut self, id: u64) {
-        self.peers.insert(id, Peer::join(config(id)));
+        self.peers.insert(id, Peer::join(small(id)));
     }
 
     /// Changes the membership through a node, and lets the cluster come to rest.
@@ -72,6 +94,27 @@ impl Cluster {
         self.with(id, Peer::campaign);
         self.settle();
         assert!(self.peer(id).raft.is_leader(), "{:?}", self.peer(id).status());
+    }
+
+    /// Moves leadership, and lets the cluster come to rest.
+    pub(crate) fn hand_over(&mut self, from: u64, to: u64) {
+        self.with(from, |peer| peer.transfer(to)).expect("leads, and the other one votes");
+        self.settle();
+        assert!(self.peer(to).raft.is_leader(), "{:?}", self.peer(to).status());
+    }
+
+    /// A node that hears no leader takes over with those it reaches.
+    pub(crate) fn hand_over_by_silence(&mut self, to: u64) {
+        for id in self.ids() {
+            self.with(id, |peer| {
+                peer.raft.tick_many(10);
+                peer.drain();
+            });
+        }
+        self.lose_all();
+        self.with(to, Peer::campaign);
+        self.settle_but("install snapshot");
+        assert!(self.peer(to).raft.is_leader(), "{:?}", self.peer(to).status());
     }
 
     /// Delivers until nothing is under way.
@@ -200,11 +243,20 @@ impl Cluster {
                 assert_eq!(first, id, "two leaders in term {term}");
             }
             for (at, applied) in peer.applied.iter().enumerate() {
-                match self.committed.get_mut(at) {
+                let place = usize::try_from(applied.position.index.get()).expect("small") - 1;
+                if at == 0 && place > 0 {
+                    // A restored state: what everybody else has applied up to there.
+                    let before = self.committed.get(..=place);
+                    let state = before.map(|before| before.iter().flat_map(Applied::state).collect());
+                    assert!(state.is_none_or(|state: Vec<u8>| state == applied.payload), "restored by {id}");
+                    continue;
+                }
+                match self.committed.get_mut(place) {
                     Some(known) if known.is_hollow_of(applied) => *known = applied.clone(),
                     Some(known) if applied.is_hollow_of(known) => {}
                     Some(known) => assert_eq!(known, applied, "applied by {id}"),
-                    None => self.committed.push(applied.clone()),
+                    None if place == self.committed.len() => self.committed.push(applied.clone()),
+                    None => {}
                 }
             }
         }

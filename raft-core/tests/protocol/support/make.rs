@@ -4,8 +4,8 @@ use raft_core::bytes::Bytes;
 use raft_core::mem::MemLog;
 use raft_core::{
     Append, AppendReply, Batches, Body, Config, Conflict, Entries, EntryKind, HardState, Heartbeat,
-    HeartbeatReply, LogIndex, LogStore, Member, MemberRole, Membership, Message, NewMark, NodeId, Persist,
-    PersistId, Position, SnapshotMark, SnapshotMeta, Term, VoteRequest,
+    HeartbeatReply, InstallSnapshot, LogIndex, LogStore, Member, MemberRole, Membership, Message, NewMark,
+    NodeId, Persist, PersistId, Position, SnapshotMark, SnapshotMeta, Term, VoteRequest,
 };
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
@@ -35,6 +35,13 @@ pub(crate) fn config(id: u64) -> Config {
     config
 }
 
+/// Settings under which a snapshot is soon sent, and in many pieces.
+pub(crate) fn small(id: u64) -> Config {
+    let mut config = config(id);
+    (config.snapshot_chunk_bytes, config.snapshot_chunks_max, config.retained_entries) = (4, 2, 0);
+    config
+}
+
 pub(crate) fn voters(count: u64) -> Membership {
     Membership::of_voters((1..=count).map(node)).expect("ids are valid")
 }
@@ -58,6 +65,23 @@ pub(crate) fn store_behind(last: Position, membership: Membership) -> MemLog {
     };
     store.persist(request).expect("an empty log");
     store
+}
+
+/// A snapshot of voters 1 to 3 with this state.
+pub(crate) fn snapshot_meta(last: Position, state: &[u8]) -> SnapshotMeta {
+    SnapshotMeta { last, membership: voters(3), size: state.len() as u64, crc32c: crc32c(state) }
+}
+
+/// The part of a snapshot's state that begins at `offset`.
+pub(crate) fn chunk(meta: &SnapshotMeta, offset: u64, bytes: &[u8]) -> Body {
+    let (chunk, chunk_crc32c) = (Bytes::copy_from_slice(bytes), crc32c(bytes));
+    Body::InstallSnapshot(Box::new(InstallSnapshot {
+        meta: meta.clone(),
+        round: 0,
+        offset,
+        chunk,
+        chunk_crc32c,
+    }))
 }
 
 /// A log that begins behind `last`.

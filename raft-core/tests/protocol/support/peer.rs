@@ -57,6 +57,10 @@ pub(crate) struct Peer {
     pub(crate) unsynced_snapshot: Option<Written>,
     /// It stays so until the test completes it.
     pub(crate) is_snapshot_slow: bool,
+    /// Snapshots cannot be read.
+    pub(crate) is_snapshot_unreadable: bool,
+    /// How many snapshots were begun of this node's own state.
+    pub(crate) pictures: u64,
     seen: (Term, LogIndex),
 }
 
@@ -137,6 +141,8 @@ impl Peer {
             incoming: Vec::new(),
             unsynced_snapshot: None,
             is_snapshot_slow: false,
+            is_snapshot_unreadable: false,
+            pictures: 0,
             seen,
         }
     }
@@ -170,6 +176,12 @@ impl Peer {
         let position = self.raft.propose(payload).expect("leads and has room");
         self.drain();
         position
+    }
+
+    pub(crate) fn propose_times(&mut self, count: u64, payload: &[u8]) {
+        for _ in 0..count {
+            self.propose(payload);
+        }
     }
 
     /// Why the node would take no proposal now.

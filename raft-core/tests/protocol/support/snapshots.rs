@@ -24,13 +24,14 @@ impl Peer {
     pub(crate) fn carry_out_snapshot(&mut self, action: Action) {
         match action {
             Action::TakeSnapshot(SnapshotMark { last, membership }) => {
+                self.pictures += 1;
                 let state = self.state();
                 let (size, crc32c) = (state.len() as u64, crc32c(&state));
                 self.write_snapshot(Written { meta: SnapshotMeta { last, membership, size, crc32c }, state });
             }
             Action::LoadChunk(load) => {
                 let chunk = self.written.read_snapshot(load.last, load.offset, load.bytes_max);
-                match chunk.expect("memory does not fail") {
+                match chunk.expect("memory does not fail").filter(|_| !self.is_snapshot_unreadable) {
                     Some(chunk) => self.raft.chunk_loaded(load.id, chunk),
                     None => self.raft.chunk_unavailable(load.id),
                 }
@@ -71,6 +72,25 @@ impl Peer {
         }
     }
 
+    /// Takes a snapshot, and carries on.
+    pub(crate) fn take_snapshot(&mut self) {
+        self.raft.take_snapshot().expect("there is something new");
+        self.drain();
+    }
+
+    /// Asks for a snapshot, and carries on.
+    pub(crate) fn request_snapshot(&mut self) {
+        self.raft.request_snapshot().expect("it has its state");
+        self.drain();
+    }
+
+    /// The snapshot that waits cannot be written.
+    pub(crate) fn fail_snapshot(&mut self) {
+        let Written { meta, .. } = self.unsynced_snapshot.take().expect("a snapshot is under way");
+        self.raft.snapshot_failed(meta.last);
+        self.drain();
+    }
+
     /// The snapshot that waits becomes durable; the node is not polled.
     pub(crate) fn sync_snapshot(&mut self) {
         let Written { meta, state } = self.unsynced_snapshot.take().expect("a snapshot is under way");
@@ -78,6 +98,11 @@ impl Peer {
             keep(store, &meta, &state);
         }
         self.raft.snapshot_stored(&meta);
+    }
+
+    /// How many bytes of a snapshot came in.
+    pub(crate) fn received_bytes(&self) -> usize {
+        self.incoming.len()
     }
 
     /// Up to where the node's durable snapshot reaches.
@@ -88,7 +113,7 @@ impl Peer {
 
 impl Applied {
     /// What this entry adds to the state; a restored snapshot is the state itself.
-    fn state(&self) -> Vec<u8> {
+    pub(super) fn state(&self) -> Vec<u8> {
         match self.kind {
             EntryKind::Command => [&self.payload[..], b";"].concat(),
             EntryKind::Hollow | EntryKind::Empty | EntryKind::Membership => self.payload.clone(),
