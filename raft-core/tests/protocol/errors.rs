@@ -2,16 +2,14 @@
 
 use std::error::Error as _;
 
-use raft_core::bytes::Bytes;
 use raft_core::mem::{MemLog, MemLogError, MemNetwork};
 use raft_core::{
     Action, CampaignError, Config, ConfigError, Entries, Entry, EntryKind, Event, HardState, LoadError,
-    LogIndex, LogStore, Membership, MembershipError, Node, NodeError, Outcome, Persist, PersistId, Position,
-    ProposeError, Raft, ReadError, Recovered, RestoreError, Run, SnapshotFailure, SnapshotMark, SnapshotMeta,
-    SnapshotStore, StartError, StateMachine,
+    LogStore, Membership, MembershipError, Node, NodeError, Outcome, Persist, PersistId, Position,
+    ProposeError, Raft, ReadError, Recovered, RestoreError, Run, SnapshotMark, StartError, StateMachine,
 };
 
-use crate::support::{Peer, append, at, batch, config, index, new_log, node, term, vote, voters};
+use crate::support::{Peer, Shelf, append, at, batch, config, index, new_log, node, term, vote, voters};
 
 /// Breaks one setting.
 type Change = fn(&mut Config);
@@ -24,7 +22,7 @@ fn every_setting_has_bounds() {
         change(&mut config);
         Raft::found(config, voters(1)).map(drop).expect_err("out of bounds")
     };
-    let limits: [(Change, &str); 11] = [
+    let limits: [(Change, &str); 13] = [
         (|c| c.commit_domains_min = 0, "commit_domains_min"),
         (|c| c.entry_bytes_max = 0, "entry_bytes_max"),
         (|c| c.append_bytes_max = 0, "append_bytes_max"),
@@ -35,6 +33,8 @@ fn every_setting_has_bounds() {
         (|c| c.read_rounds_max = 0, "read_rounds_max"),
         (|c| c.apply_bytes_max = 0, "apply_bytes_max"),
         (|c| c.proposal_timeout_ticks = 0, "proposal_timeout_ticks"),
+        (|c| c.snapshot_chunk_bytes = 0, "snapshot_chunk_bytes"),
+        (|c| c.snapshot_chunks_max = 0, "snapshot_chunks_max"),
         (|c| c.tail_bytes_max = 0, "tail_bytes_max"),
     ];
     for (change, name) in limits {
@@ -183,82 +183,15 @@ impl StateMachine for Echo {
     }
 }
 
-/// A store that fails, or lies, when it is told to.
-#[derive(Debug, Default)]
-struct Broken {
-    log: MemLog,
-    fails: bool,
-    lies: bool,
-}
+type Founded = Result<Node<Shelf, raft_core::mem::MemTransport, Echo>, NodeError<MemLogError>>;
 
-impl LogStore for Broken {
-    type Error = MemLogError;
-
-    fn recover(&mut self) -> Result<Recovered, MemLogError> {
-        self.log.recover()
-    }
-
-    fn persist(&mut self, request: Persist) -> Result<(), MemLogError> {
-        if self.fails { Err(MemLogError::Gap { first: index(0) }) } else { self.log.persist(request) }
-    }
-
-    fn poll_persisted(&mut self) -> Result<Option<PersistId>, MemLogError> {
-        self.log.poll_persisted()
-    }
-
-    fn load(&mut self, first: LogIndex, end: LogIndex, max: usize) -> Result<Vec<Entries>, MemLogError> {
-        if self.lies { Ok(vec![batch(9, first.get(), 1)]) } else { self.log.load(first, end, max) }
-    }
-}
-
-impl SnapshotStore for Broken {
-    fn recover_snapshot(&mut self) -> Result<Option<SnapshotMeta>, MemLogError> {
-        self.log.recover_snapshot()
-    }
-
-    fn begin_snapshot(&mut self, last: Position) {
-        self.log.begin_snapshot(last);
-    }
-
-    fn write_snapshot(&mut self, piece: Bytes) {
-        self.log.write_snapshot(piece);
-    }
-
-    fn snapshot_room(&self) -> usize {
-        self.log.snapshot_room()
-    }
-
-    fn finish_snapshot(&mut self, meta: SnapshotMeta) {
-        self.log.finish_snapshot(meta);
-    }
-
-    fn abort_snapshot(&mut self) {
-        self.log.abort_snapshot();
-    }
-
-    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<MemLogError>>> {
-        self.log.poll_snapshot()
-    }
-
-    fn read_snapshot(
-        &mut self,
-        last: Position,
-        offset: u64,
-        bytes_max: usize,
-    ) -> Result<Option<Bytes>, MemLogError> {
-        if self.lies { Ok(None) } else { self.log.read_snapshot(last, offset, bytes_max) }
-    }
-}
-
-type Founded = Result<Node<Broken, raft_core::mem::MemTransport, Echo>, NodeError<MemLogError>>;
-
-fn open(store: Broken, founders: Option<Membership>) -> Founded {
+fn open(store: Shelf, founders: Option<Membership>) -> Founded {
     Node::open(config(1), founders, store, MemNetwork::new().join(node(1)), Echo)
 }
 
 /// A store with one committed entry of a kind, behind the mark.
-fn written(kind: EntryKind, payload: &[u8]) -> Broken {
-    let mut broken = Broken::default();
+fn written(kind: EntryKind, payload: &[u8]) -> Shelf {
+    let mut broken = Shelf::default();
     let request = Persist {
         id: PersistId::new(1),
         mark: Some(new_log(Position::ZERO, voters(1))),
@@ -273,7 +206,7 @@ fn written(kind: EntryKind, payload: &[u8]) -> Broken {
 /// S106: a node that cannot start says why.
 #[test]
 fn a_node_that_cannot_start_says_why() {
-    let refused = open(Broken::default(), None).map(drop).expect_err("nothing was founded");
+    let refused = open(Shelf::default(), None).map(drop).expect_err("nothing was founded");
     assert!(matches!(&refused, NodeError::Start(StartError::Restore(RestoreError::NotInitialised))));
     assert!(!refused.to_string().is_empty() && refused.source().is_some());
 
@@ -288,14 +221,14 @@ fn a_node_that_cannot_start_says_why() {
 /// F9, F13: after an error of its store a node takes nothing more.
 #[test]
 fn a_node_whose_store_fails_stops_for_good() {
-    let store = Broken { fails: true, ..Broken::default() };
+    let store = Shelf { fails: true, ..Shelf::default() };
     let mut node = open(store, Some(voters(1))).expect("recovered");
     let refused = node.pump().expect_err("the founding cannot be written");
     assert!(matches!(refused, NodeError::Store(MemLogError::Gap { .. })), "{refused}");
     let refused = node.pump().expect_err("stopped");
     assert!(matches!(refused, NodeError::Stopped) && !refused.to_string().is_empty());
 
-    let store = Broken { lies: true, ..written(EntryKind::Command, b"x") };
+    let store = Shelf { lies: true, ..written(EntryKind::Command, b"x") };
     let mut node = open(store, None).expect("recovered");
     let refused = node.pump().expect_err("S109: made-up entries are not applied");
     assert!(matches!(refused, NodeError::Load(LoadError::WrongTerm { .. })), "{refused}");
@@ -305,7 +238,7 @@ fn a_node_whose_store_fails_stops_for_good() {
 /// The result goes to whoever proposed; actions that nobody has to carry out come as events.
 #[test]
 fn a_node_answers_proposals_and_reads() {
-    let mut node = open(Broken::default(), Some(voters(1))).expect("founded");
+    let mut node = open(Shelf::default(), Some(voters(1))).expect("founded");
     node.campaign().expect("the only voter");
     node.pump().expect("works");
     let id = node.propose(b"x").expect("leads");

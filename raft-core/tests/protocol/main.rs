@@ -27,6 +27,8 @@ mod restarts;
 mod scripts;
 mod settings;
 mod snapshot_faults;
+mod snapshot_nodes;
+mod snapshot_roles;
 mod snapshot_transfer;
 mod snapshots;
 mod support;

@@ -2,30 +2,15 @@
 //! restarts, stores that are slow or fail.
 
 use raft_core::bytes::Bytes;
-use raft_core::{
-    Body, CampaignError, InstallSnapshot, InstallSnapshotReply, Message, Notice, Offence, PeerMode, RoleName,
-};
+use raft_core::{Body, InstallSnapshot, Message, Notice, Offence, PeerMode};
 
 use crate::support::{
-    Cluster, Dice, Peer, append, at, chunk, heartbeat, heartbeat_reply, index, kind, message, node, refused,
-    small, snapshot_meta, voters,
+    Cluster, Dice, Peer, append, at, chunk, heartbeat_reply, index, kind, message, node, refused, small,
+    snapshot_meta, snapshot_reply, voters,
 };
 
 fn is_chunk(message: &Message) -> bool {
     kind(message) == "install snapshot"
-}
-
-/// Node 1 leads three with a snapshot of so many commands; node 3 has nothing of them, and two
-/// chunks are on their way to it.
-fn in_transfer(commands: u64) -> Cluster {
-    let mut cluster = Cluster::led_small(3, |_| {});
-    cluster.partition(&[3]);
-    cluster.fill(commands);
-    cluster.heal();
-    cluster.with(1, |peer| peer.tick(1));
-    cluster.settle_but("install snapshot");
-    assert_eq!(cluster.bag.len(), 2);
-    cluster
 }
 
 /// Delivers chunk by chunk until so many arrived.
@@ -37,59 +22,45 @@ fn deliver_chunks(cluster: &mut Cluster, count: u64) {
     }
 }
 
-fn assert_caught_up(cluster: &mut Cluster, leader: u64) {
-    cluster.with(leader, |peer| peer.propose(b"last"));
-    cluster.settle();
-    cluster.tick(1);
-    let state = cluster.peer(leader).state();
-    for id in cluster.ids() {
-        assert_eq!(cluster.peer(id).state(), state, "node {id}");
-    }
-}
-
-fn answer(last: raft_core::Position, received: u64) -> Body {
-    Body::InstallSnapshotReply(InstallSnapshotReply { round: 0, last, received })
-}
-
 /// S43: a chunk is lost: what came behind it is not taken, and sent again once the loss shows.
 #[test]
 fn a_lost_chunk_is_sent_again() {
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     deliver_chunks(&mut cluster, 3);
     drop(cluster.bag.remove(0));
     cluster.settle();
-    assert_caught_up(&mut cluster, 1);
+    cluster.assert_caught_up(1);
 
     // Everything that is under way is lost: that shows when nothing is heard for a time.
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     deliver_chunks(&mut cluster, 3);
     cluster.lose_all();
     cluster.tick(12);
-    assert_caught_up(&mut cluster, 1);
+    cluster.assert_caught_up(1);
 }
 
 /// S43: chunks come twice and in any order: the state is the same.
 #[test]
 fn chunks_come_twice_and_in_any_order() {
     for seed in 0..200 {
-        let mut cluster = in_transfer(6);
+        let mut cluster = Cluster::in_transfer(6);
         let mut dice = Dice::new(seed);
         cluster.shake(&mut dice, 60, 3);
         cluster.settle();
         cluster.tick(12);
-        assert_caught_up(&mut cluster, 1);
+        cluster.assert_caught_up(1);
     }
 }
 
 /// S43: the receiver restarts: it starts over.
 #[test]
 fn a_receiver_that_restarts_starts_over() {
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     deliver_chunks(&mut cluster, 5);
     cluster.restart(3);
     cluster.settle();
     cluster.tick(2);
-    assert_caught_up(&mut cluster, 1);
+    cluster.assert_caught_up(1);
 }
 
 /// S43: the leader changes in mid transfer. Both have taken the same snapshot, so it goes on where
@@ -128,7 +99,7 @@ fn the_same_snapshot_goes_on_under_another_leader() {
     cluster.settle();
     cluster.heal();
     cluster.tick(3);
-    assert_caught_up(&mut cluster, 2);
+    cluster.assert_caught_up(2);
 }
 
 fn offset(message: &Message) -> u64 {
@@ -142,7 +113,7 @@ fn offset(message: &Message) -> u64 {
 #[test]
 fn another_leaders_snapshot_starts_over() {
     for seed in 0..50 {
-        let mut cluster = in_transfer(10);
+        let mut cluster = Cluster::in_transfer(10);
         let old = cluster.bag.clone();
         deliver_chunks(&mut cluster, 1 + seed % 10);
         cluster.lose_all();
@@ -155,7 +126,7 @@ fn another_leaders_snapshot_starts_over() {
         cluster.heal();
         cluster.bag.extend(old);
         cluster.tick(14);
-        assert_caught_up(&mut cluster, 2);
+        cluster.assert_caught_up(2);
     }
 }
 
@@ -163,7 +134,7 @@ fn another_leaders_snapshot_starts_over() {
 /// log is kept.
 #[test]
 fn a_transfer_outlives_the_next_snapshot() {
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     deliver_chunks(&mut cluster, 3);
     for round in 0..3 {
         cluster.with(1, |peer| peer.propose(b"more"));
@@ -175,7 +146,7 @@ fn a_transfer_outlives_the_next_snapshot() {
     }
     cluster.settle();
     cluster.tick(12);
-    assert_caught_up(&mut cluster, 1);
+    cluster.assert_caught_up(1);
 }
 
 /// S41, S101: old and repeated snapshots change nothing.
@@ -197,7 +168,7 @@ fn an_old_snapshot_changes_nothing() {
         follower.hear(2, 3, chunk(&meta, 0, b""));
         // The leader is told that there is nothing to send.
         let answers = follower.take_bodies(2);
-        assert!(answers.contains(&answer(meta.last, meta.size)), "{answers:?}");
+        assert!(answers.contains(&snapshot_reply(meta.last, meta.size)), "{answers:?}");
         assert_eq!((follower.status(), follower.state()), (before.clone(), state.clone()));
     }
     follower.hear(2, 3, chunk(&snapshot_meta(at(2, 7), b"1234"), 0, b"1234"));
@@ -238,7 +209,7 @@ fn two_snapshots_in_quick_succession() {
 /// S47: damaged on the way: the chunk is refused, and sent again.
 #[test]
 fn a_chunk_damaged_on_the_way_is_refused() {
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     let mut damaged = cluster.bag.remove(0);
     let Body::InstallSnapshot(install) = &mut damaged.body else { panic!("a chunk") };
     install.chunk = Bytes::from_static(b"oops");
@@ -247,13 +218,13 @@ fn a_chunk_damaged_on_the_way_is_refused() {
     assert_eq!(cluster.peer(3).received_bytes(), 0);
     cluster.settle();
     cluster.tick(12);
-    assert_caught_up(&mut cluster, 1);
+    cluster.assert_caught_up(1);
 }
 
 /// S47: the whole is not what its meta says: it is dropped and sent again, all of it.
 #[test]
 fn a_damaged_whole_is_sent_again() {
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     let meta = cluster.peer(1).durable.snapshot().expect("taken").clone();
     cluster.take(is_chunk);
     // Sound chunks of something else, as from a source that was damaged when it was read.
@@ -266,14 +237,14 @@ fn a_damaged_whole_is_sent_again() {
     assert!(cluster.peer(3).status().snapshot.is_none(), "never installed");
     cluster.settle();
     cluster.tick(25);
-    assert_caught_up(&mut cluster, 1);
+    cluster.assert_caught_up(1);
 }
 
 /// S47: the snapshot cannot be read: another one is taken and sent; if taking it fails, it is tried
 /// again. Once nobody asked again, so that the member waited for ever.
 #[test]
 fn an_unreadable_snapshot_is_replaced_by_another_one() {
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     cluster.peer(1).is_snapshot_unreadable = true;
     cluster.peer(1).is_snapshot_slow = true;
     deliver_chunks(&mut cluster, 1);
@@ -291,71 +262,13 @@ fn an_unreadable_snapshot_is_replaced_by_another_one() {
     });
     cluster.settle();
     cluster.tick(12);
-    assert_caught_up(&mut cluster, 1);
-}
-
-/// A store that fails while its node stands for election: the snapshot counts as not received for
-/// whoever leads next. Once it counted as received, and was never stored.
-#[test]
-fn a_store_that_fails_in_an_election_is_sent_the_snapshot_again() {
-    let mut cluster = in_transfer(10);
-    cluster.peer(3).is_snapshot_slow = true;
-    cluster.settle();
-    cluster.partition(&[3]);
-    cluster.with(3, |peer| peer.tick(40));
-    assert_eq!(cluster.peer(3).role(), RoleName::PreCandidate);
-    cluster.with(3, Peer::fail_snapshot);
-    cluster.lose_all();
-    cluster.heal();
-    cluster.peer(3).is_snapshot_slow = false;
-    cluster.tick(40);
-    let leader = cluster.leader().expect("one leads");
-    assert_caught_up(&mut cluster, leader);
-}
-
-/// What the store has taken is noted in every role. Once a candidate forgot it; with a window of one
-/// chunk the next leader's transfer never went on.
-#[test]
-fn what_is_written_in_an_election_is_noted() {
-    let mut follower = Peer::found(small(1), voters(3));
-    let meta = snapshot_meta(at(1, 5), b"12345678");
-    follower.hear(2, 1, heartbeat(0, 1));
-    follower.raft.receive(message(2, 1, 1, chunk(&meta, 0, b"1234")));
-    let mut stored = 0;
-    while let Some(action) = follower.raft.poll_action() {
-        stored += usize::from(matches!(action, raft_core::Action::StoreChunk(_)));
-    }
-    assert_eq!(stored, 1);
-    follower.tick(40);
-    assert_eq!(follower.role(), RoleName::PreCandidate);
-    follower.raft.snapshot_written(meta.last, 4);
-    follower.drain();
-    follower.sent.clear();
-    follower.hear(3, 1, heartbeat(0, 1));
-    follower.hear(3, 1, chunk(&meta, 0, b"1234"));
-    let answers = follower.take_bodies(3);
-    assert!(answers.contains(&answer(meta.last, 4)), "{answers:?}");
-}
-
-/// The votes that a candidate has were given to another log.
-#[test]
-fn a_candidate_that_installs_a_snapshot_follows_again() {
-    let mut peer = Peer::found(small(1), voters(3));
-    peer.is_snapshot_slow = true;
-    peer.hear(2, 1, chunk(&snapshot_meta(at(1, 5), b"1234"), 0, b"1234"));
-    peer.tick(40);
-    assert_eq!(peer.role(), RoleName::PreCandidate);
-    peer.sync_snapshot();
-    peer.drain();
-    assert_eq!((peer.role(), peer.raft.last()), (RoleName::Follower, at(1, 5)));
-    peer.win(&[2]);
-    assert_eq!(peer.raft.last(), at(2, 6));
+    cluster.assert_caught_up(1);
 }
 
 /// The transport reports lost messages in mid transfer: what is not acknowledged is sent again.
 #[test]
 fn lost_messages_are_sent_again() {
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     deliver_chunks(&mut cluster, 2);
     let before = cluster.take(|_| true);
     cluster.with(1, |peer| {
@@ -365,74 +278,7 @@ fn lost_messages_are_sent_again() {
     let again: Vec<u64> = cluster.bag.iter().map(offset).collect();
     assert_eq!(again, before.iter().map(offset).collect::<Vec<_>>());
     cluster.settle();
-    assert_caught_up(&mut cluster, 1);
-}
-
-/// A state that is lost while entries are being loaded for it gets none of them. Once they were
-/// handed out all the same, and the snapshot that came then found more applied than it replaced.
-#[test]
-fn entries_under_way_do_not_reach_a_lost_state() {
-    let mut peer = Peer::with_log(small(1), voters(3), (1, 0, 3), &[1, 1, 1, 1]);
-    peer.is_store_slow = true;
-    peer.drain();
-    assert_eq!(peer.loads.len(), 1);
-    peer.request_snapshot();
-    assert_eq!(peer.raft.campaign(), Err(CampaignError::AwaitsSnapshot));
-    peer.answer_load();
-    peer.drain();
-    assert_eq!(peer.applied, []);
-    peer.is_store_slow = false;
-    peer.hear(2, 1, append(at(1, 4), 4, &[]));
-    peer.hear(2, 1, chunk(&snapshot_meta(at(1, 2), b"1234"), 0, b"1234"));
-    assert_eq!(peer.applied.len(), 3, "the snapshot, and two entries behind it");
-    assert_eq!(peer.raft.last(), at(1, 4));
-}
-
-/// A candidate whose request is refused goes on with its campaign.
-#[test]
-fn a_refused_request_leaves_a_campaign_alone() {
-    let mut peer = Peer::found(small(1), voters(3));
-    let meta = snapshot_meta(at(1, 5), b"1234");
-    peer.raft.snapshot_stored(&meta);
-    while peer.raft.poll_action().is_some() {}
-    peer.raft.campaign().expect("a voter");
-    assert_eq!(peer.raft.request_snapshot(), Err(raft_core::SnapshotError::InProgress));
-    assert_eq!(peer.raft.role(), RoleName::PreCandidate);
-}
-
-/// N12: a snapshot that contradicts what was committed while it came cannot do harm.
-#[test]
-fn a_snapshot_that_was_contradicted_meanwhile_is_not_installed() {
-    for awaits in [false, true] {
-        let mut follower = Peer::found(small(1), voters(3));
-        follower.is_snapshot_slow = true;
-        follower.hear(2, 2, append(at(0, 0), 1, &[1]));
-        if awaits {
-            follower.request_snapshot();
-        }
-        follower.hear(2, 2, chunk(&snapshot_meta(at(2, 3), b"1234"), 0, b"1234"));
-        follower.hear(2, 2, append(at(1, 1), 4, &[1, 1, 2]));
-        assert_eq!(follower.raft.commit(), index(4));
-        follower.sync_snapshot();
-        follower.drain();
-        assert_eq!((follower.raft.last(), follower.raft.commit()), (at(2, 4), index(4)));
-        assert_eq!(follower.status().awaits_snapshot, awaits);
-    }
-}
-
-/// A newer snapshot takes the place of one that is still being restored, even if the log leads up to
-/// it by then: the store may drop the older one.
-#[test]
-fn a_newer_snapshot_replaces_one_that_is_being_restored() {
-    let mut follower = Peer::found(small(1), voters(3));
-    let (old, new) = (snapshot_meta(at(1, 5), b"1234"), snapshot_meta(at(1, 7), b"123456"));
-    follower.raft.snapshot_stored(&old);
-    while follower.raft.poll_action().is_some() {}
-    follower.raft.receive(message(2, 1, 1, append(at(1, 5), 8, &[1, 1, 1])));
-    follower.raft.snapshot_stored(&new);
-    let actions: Vec<_> = std::iter::from_fn(|| follower.raft.poll_action()).collect();
-    assert!(actions.contains(&raft_core::Action::RestoreSnapshot(new)), "{actions:?}");
-    assert_eq!(follower.raft.last(), at(1, 8), "the log is kept");
+    cluster.assert_caught_up(1);
 }
 
 /// F23, S102: a member that is stopped in mid transfer does not keep the log for ever.
@@ -490,7 +336,7 @@ fn a_slow_store_holds_nothing_up() {
 /// A member that is removed in mid transfer is sent nothing more.
 #[test]
 fn a_removed_member_gets_no_more_chunks() {
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     cluster
         .with(1, |peer| peer.change(&raft_core::MembershipChange::new().remove(node(3))))
         .expect("settled");
@@ -513,9 +359,9 @@ fn a_removed_member_gets_no_more_chunks() {
 /// Answers that cannot be true, or come late, move nothing.
 #[test]
 fn answers_that_do_not_fit_move_nothing() {
-    let mut cluster = in_transfer(10);
+    let mut cluster = Cluster::in_transfer(10);
     let before = cluster.peer(1).progress(3);
-    for body in [answer(at(1, 10), 4), answer(at(1, 11), 1000)] {
+    for body in [snapshot_reply(at(1, 10), 4), snapshot_reply(at(1, 11), 1000)] {
         cluster.with(1, |peer| peer.hear(3, 1, body));
         assert_eq!(cluster.peer(1).progress(3), before);
     }

@@ -9,6 +9,7 @@ use raft_core::{
 
 use crate::support::{
     Peer, append, at, batches, chunk, config, index, keep, new_log, node, small, snapshot_meta, term, voters,
+    with_learner,
 };
 
 /// The only voter, leading, with so many commands behind the entry that opened its term.
@@ -65,6 +66,25 @@ fn retained_entries_stay_behind_the_snapshot() {
     leader.propose_times(9, b"x");
     leader.take_snapshot();
     assert_eq!((snapshot_of(&leader), leader.status().mark), (at(1, 10), at(1, 6)));
+}
+
+/// S44: the same goes for the beginning of the log, which lies before the end of the snapshot.
+#[test]
+fn the_mark_has_the_membership_of_its_index() {
+    let mut settings = small(1);
+    settings.retained_entries = 4;
+    let mut leader = Peer::found(settings, voters(1));
+    leader.win(&[]);
+    leader.propose_times(4, b"x");
+    leader.change(&MembershipChange::new().learner(node(4))).expect("settled");
+    leader.propose_times(2, b"x");
+    leader.take_snapshot();
+    let mark = leader.durable.recover().expect("memory does not fail").mark.expect("begun");
+    assert_eq!((mark.last, mark.membership), (at(1, 4), voters(1)));
+    let snapshot = leader.durable.snapshot().expect("taken");
+    assert_eq!((snapshot.last, &snapshot.membership), (at(1, 8), &with_learner(1, 4)));
+    leader.restart();
+    assert_eq!(leader.raft.membership(), &with_learner(1, 4));
 }
 
 /// The log keeps what is not applied, even if a leader's snapshot reaches further.

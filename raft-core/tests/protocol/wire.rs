@@ -42,6 +42,7 @@ fn bodies() -> Vec<Body> {
             chunk_crc32c: 3,
         })),
         Body::InstallSnapshotReply(InstallSnapshotReply { round: 1, last: at(3, 9), received: 5 }),
+        Body::SnapshotRequest { at_least: index(7) },
         Body::TimeoutNow,
         Body::Read { epoch: 1, request: 2.into() },
         Body::ReadReply { epoch: 1, request: 2.into(), result: Ok(index(5)) },
@@ -124,6 +125,7 @@ fn every_unsound_message_has_its_error() {
     let member = |role| v1::Member { id: 1, role, outgoing_voter: false, context: Bytes::new(), domain: 0 };
     let members = |members| Some(v1::Membership { members, joint: false, auto_leave: false });
     let meta = |membership| v1::SnapshotMeta { last: prev, membership, size: 0, crc32c: 0 };
+    let reply = v1::InstallSnapshotReply { round: 1, last: prev, received: 5 };
     let cases = [
         (v1::Message { from: 0, ..sound(beat(0)) }, MessageError::InvalidId),
         (v1::Message { to: u64::MAX, ..sound(beat(0)) }, MessageError::InvalidId),
@@ -162,6 +164,21 @@ fn every_unsound_message_has_its_error() {
             wire_install(Some(meta(members(vec![])))),
             // S100: a snapshot with an empty configuration.
             MessageError::Membership(MembershipError::NoVoters { outgoing: false }),
+        ),
+        (
+            sound(Wire::InstallSnapshotReply(v1::InstallSnapshotReply { last: None, ..reply })),
+            MessageError::MissingField("last"),
+        ),
+        (
+            sound(Wire::InstallSnapshotReply(v1::InstallSnapshotReply {
+                last: wire_position(1, u64::MAX),
+                ..reply
+            })),
+            MessageError::OutOfRange("last"),
+        ),
+        (
+            sound(Wire::SnapshotRequest(v1::SnapshotRequest { at_least: u64::MAX })),
+            MessageError::OutOfRange("at_least"),
         ),
         (
             sound(Wire::ReadReply(v1::ReadReply { request: 1, index: 1, refusal: 9, epoch: 0 })),

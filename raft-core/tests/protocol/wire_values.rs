@@ -105,6 +105,7 @@ fn other_body() -> impl Strategy<Value = Body> {
         (number(), position(), number()).prop_map(|(round, last, received)| {
             Body::InstallSnapshotReply(InstallSnapshotReply { round, last, received })
         }),
+        number().prop_map(|at_least| Body::SnapshotRequest(SnapshotRequest { at_least })),
         Just(Body::TimeoutNow(TimeoutNow {})),
         (number(), number()).prop_map(|(request, epoch)| Body::Read(Read { request, epoch })),
         (number(), number(), code(7), number()).prop_map(|(request, index, refusal, epoch)| {

@@ -28,7 +28,7 @@ fn every_script_plays_as_written() {
         }
         count += 1;
     }
-    assert!(count >= 30, "{count} scripts found");
+    assert!(count >= 31, "{count} scripts found");
     assert!(differences.is_empty(), "{}\nUPDATE_SCRIPTS=1 rewrites the traces", differences.join("\n"));
 }
 

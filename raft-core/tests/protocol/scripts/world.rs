@@ -94,6 +94,7 @@ impl World {
     fn set_up(&mut self, words: &[&str]) -> Result<(), String> {
         match words {
             ["nodes", count] => self.cluster = Cluster::of(number(count)?),
+            ["nodes", count, "small"] => self.cluster = Cluster::of_small(number(count)?, |_| {}),
             ["nodes", count, lease] => {
                 let (count, lease) = (number(count)?, value(lease, "lease=")?);
                 let read_lease_ticks = u32::try_from(lease).map_err(|error| error.to_string())?;
@@ -172,6 +173,8 @@ impl World {
             ["propose", _, text] => peer.raft.propose(text.as_bytes()).err().map(|error| error.to_string()),
             ["forward", _, text] => peer.raft.forward(text.as_bytes()).err().map(|error| error.to_string()),
             ["read", _] => peer.raft.read().err().map(|error| error.to_string()),
+            ["snapshot", _] => peer.raft.take_snapshot().err().map(|error| error.to_string()),
+            ["lose-state", _] => peer.raft.request_snapshot().err().map(|error| error.to_string()),
             ["leave", _] => peer.raft.leave_joint().err().map(|error| error.to_string()),
             ["transfer", _, to] => {
                 peer.raft.transfer_leadership(node(number(to)?)).err().map(|error| error.to_string())
@@ -345,7 +348,9 @@ fn news(before: &Seen, peer: &Peer) -> Vec<String> {
     if peer.raft.commit() != before.commit {
         lines.push(format!("commit {}", peer.raft.commit()));
     }
-    let applied = peer.applied[before.applied..].iter();
+    // A restored state is one thing that was applied; what came before is in it.
+    let is_restored = peer.applied.len() < before.applied;
+    let applied = peer.applied[if is_restored { 0 } else { before.applied }..].iter();
     let commands: Vec<String> =
         applied.filter(|applied| applied.kind == EntryKind::Command).map(trace::applied).collect();
     if !commands.is_empty() {
@@ -406,6 +411,8 @@ fn commands_that_make_no_sense_are_refused() {
         "campaign",
         "campaign x",
         "campaign 9",
+        "snapshot x",
+        "snapshot 9",
         "deliver 1->2",
         "persist 1",
         "restart 1",

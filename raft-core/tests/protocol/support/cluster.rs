@@ -38,14 +38,19 @@ impl Cluster {
     /// As [`led`](Self::led), with chunks of four bytes, two of them on their way, and a log that ends
     /// where a snapshot does; what else is to be different.
     pub(crate) fn led_small(count: u64, change: impl Fn(&mut Config)) -> Self {
+        let mut cluster = Self::of_small(count, change);
+        cluster.elect(1);
+        cluster
+    }
+
+    /// The same without a leader.
+    pub(crate) fn of_small(count: u64, change: impl Fn(&mut Config)) -> Self {
         let settings = |id| {
             let mut config = small(id);
             change(&mut config);
             config
         };
-        let mut cluster = Self::from_peers((1..=count).map(|id| Peer::found(settings(id), voters(count))));
-        cluster.elect(1);
-        cluster
+        Self::from_peers((1..=count).map(|id| Peer::found(settings(id), voters(count))))
     }
 
     /// The leader, node 1, appends so many commands and takes a snapshot of all of them.
@@ -55,6 +60,30 @@ impl Cluster {
             self.settle();
         }
         self.with(1, Peer::take_snapshot);
+    }
+
+    /// Node 1 leads three with a snapshot of so many commands; node 3 has nothing of them, and two
+    /// chunks are on their way to it.
+    pub(crate) fn in_transfer(commands: u64) -> Self {
+        let mut cluster = Self::led_small(3, |_| {});
+        cluster.partition(&[3]);
+        cluster.fill(commands);
+        cluster.heal();
+        cluster.with(1, |peer| peer.tick(1));
+        cluster.settle_but("install snapshot");
+        assert_eq!(cluster.bag.len(), 2);
+        cluster
+    }
+
+    /// Everybody gets to the state of the leader.
+    pub(crate) fn assert_caught_up(&mut self, leader: u64) {
+        self.with(leader, |peer| peer.propose(b"last"));
+        self.settle();
+        self.tick(1);
+        let state = self.peer(leader).state();
+        for id in self.ids() {
+            assert_eq!(self.peer(id).state(), state, "node {id}");
+        }
     }
 
     pub(crate) fn from_peers(peers: impl IntoIterator<Item = Peer>) -> Self {

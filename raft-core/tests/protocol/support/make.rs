@@ -4,8 +4,9 @@ use raft_core::bytes::Bytes;
 use raft_core::mem::MemLog;
 use raft_core::{
     Append, AppendReply, Batches, Body, Config, Conflict, Entries, EntryKind, HardState, Heartbeat,
-    HeartbeatReply, InstallSnapshot, LogIndex, LogStore, Member, MemberRole, Membership, Message, NewMark,
-    NodeId, Persist, PersistId, Position, SnapshotMark, SnapshotMeta, Term, VoteRequest,
+    HeartbeatReply, InstallSnapshot, InstallSnapshotReply, LogIndex, LogStore, Member, MemberRole,
+    Membership, Message, NewMark, NodeId, Persist, PersistId, Position, SnapshotMark, SnapshotMeta, Term,
+    VoteRequest,
 };
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
@@ -82,6 +83,11 @@ pub(crate) fn chunk(meta: &SnapshotMeta, offset: u64, bytes: &[u8]) -> Body {
         chunk,
         chunk_crc32c,
     }))
+}
+
+/// The answer to a chunk: so many bytes have arrived.
+pub(crate) fn snapshot_reply(last: Position, received: u64) -> Body {
+    Body::InstallSnapshotReply(InstallSnapshotReply { round: 0, last, received })
 }
 
 /// A log that begins behind `last`.
