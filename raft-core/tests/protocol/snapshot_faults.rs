@@ -171,6 +171,8 @@ fn an_old_snapshot_changes_nothing() {
         assert!(answers.contains(&snapshot_reply(meta.last, meta.size)), "{answers:?}");
         assert_eq!((follower.status(), follower.state()), (before.clone(), state.clone()));
     }
+    follower.raft.snapshot_stored(&snapshot_meta(at(1, 2), b"12"));
+    follower.drain();
     follower.hear(2, 3, chunk(&snapshot_meta(at(2, 7), b"1234"), 0, b"1234"));
     assert_eq!(follower.raft.offence_count(Offence::CommittedConflict), 1);
     assert_eq!((follower.status(), follower.state()), (before, state));
@@ -354,6 +356,20 @@ fn a_removed_member_gets_no_more_chunks() {
     cluster.with(1, Peer::take_snapshot);
     let status = cluster.peer(1).status();
     assert_eq!(status.mark.index, status.commit);
+}
+
+/// S95: an answer that comes again and again makes the leader repeat itself once, until something
+/// new arrives.
+#[test]
+fn a_repeated_answer_is_not_a_loss_each_time() {
+    let mut cluster = Cluster::in_transfer(10);
+    deliver_chunks(&mut cluster, 2);
+    cluster.take(is_chunk);
+    let last = cluster.peer(1).status().snapshot.expect("taken");
+    for _ in 0..10 {
+        cluster.with(1, |peer| peer.hear(3, 1, snapshot_reply(last, 8)));
+    }
+    assert_eq!(cluster.take(is_chunk).len(), 2, "one window");
 }
 
 /// Answers that cannot be true, or come late, move nothing.

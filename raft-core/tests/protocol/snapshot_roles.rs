@@ -34,11 +34,12 @@ fn what_is_written_in_an_election_is_noted() {
     let meta = snapshot_meta(at(1, 5), b"12345678");
     follower.hear(2, 1, heartbeat(0, 1));
     follower.raft.receive(message(2, 1, 1, chunk(&meta, 0, b"1234")));
+    follower.raft.receive(message(2, 1, 1, chunk(&meta, 4, b"5678")));
     let mut stored = 0;
     while let Some(action) = follower.raft.poll_action() {
         stored += usize::from(matches!(action, raft_core::Action::StoreChunk(_)));
     }
-    assert_eq!(stored, 1);
+    assert_eq!(stored, 2);
     follower.tick(40);
     assert_eq!(follower.role(), RoleName::PreCandidate);
     follower.raft.snapshot_written(meta.last, 4);

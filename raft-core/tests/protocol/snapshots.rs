@@ -103,6 +103,30 @@ fn what_is_not_handed_out_is_kept() {
     assert_eq!((snapshot_of(&follower), follower.status().mark), (at(2, 4), at(0, 0)));
     follower.sync();
     assert_eq!(follower.applied.len(), 5);
+
+    // Durable, but the machine takes one entry at a time.
+    let mut settings = small(1);
+    settings.apply_bytes_max = 1;
+    let mut follower = Peer::found(settings, voters(3));
+    (follower.is_apply_slow, follower.is_snapshot_slow) = (true, true);
+    follower.hear(2, 2, chunk(&meta, 0, state));
+    follower.hear(2, 2, append(at(0, 0), 5, &[1, 1, 2, 2, 2]));
+    follower.sync_snapshot();
+    follower.drain();
+    assert_eq!((snapshot_of(&follower), follower.status().mark), (at(2, 4), at(1, 1)));
+}
+
+/// S31: a change that is cut off after the log was compacted: the membership before it is back.
+#[test]
+fn a_membership_rolls_back_to_the_one_at_the_mark() {
+    let mut leader = Peer::found(small(1), voters(3));
+    leader.win(&[2]);
+    leader.acknowledge(&[2]);
+    leader.change(&MembershipChange::new().learner(node(4))).expect("settled");
+    leader.take_snapshot();
+    assert_eq!(leader.status().mark, at(1, 1));
+    leader.hear(2, 2, append(at(1, 1), 1, &[2]));
+    assert_eq!((leader.raft.last(), leader.raft.membership()), (at(2, 2), &voters(3)));
 }
 
 /// Every way of having no snapshot to take.
