@@ -80,11 +80,12 @@ pub(crate) fn on_written(books: &mut Books, follower: Option<&Follower>, last: P
 pub(crate) fn install(books: &mut Books, meta: &SnapshotMeta) -> bool {
     let last = meta.last;
     // The store may drop an older one, so it must not be restored from any longer.
+    let replaces_log = !books.log.matches(last);
     let is_newer = books.applying.restoring.is_some_and(|restoring| restoring < last.index);
-    if !is_needed(books, last) && !(is_newer && books.log.matches(last)) {
+    let supersedes = is_newer && !replaces_log;
+    if !supersedes && !is_needed(books, last) {
         return false;
     }
-    let replaces_log = !books.log.matches(last);
     if replaces_log {
         books.reset_log(SnapshotMark { last, membership: meta.membership.clone() });
     }

@@ -95,7 +95,7 @@ fn the_same_snapshot_goes_on_under_another_leader() {
     assert!(offsets.contains(&0), "it does not know yet how far it got");
     deliver_chunks(&mut cluster, 1);
     let offsets: Vec<u64> = cluster.bag.iter().filter(from_two).map(offset).collect();
-    assert!(offsets.iter().any(|offset| *offset as usize >= before), "{offsets:?}");
+    assert!(offsets.iter().any(|offset| *offset >= before), "{offsets:?}");
     cluster.settle();
     cluster.heal();
     cluster.tick(3);

@@ -101,8 +101,8 @@ impl Peer {
     }
 
     /// How many bytes of a snapshot came in.
-    pub(crate) fn received_bytes(&self) -> usize {
-        self.incoming.len()
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.incoming.len() as u64
     }
 
     /// Up to where the node's durable snapshot reaches.
