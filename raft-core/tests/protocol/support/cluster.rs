@@ -280,11 +280,12 @@ impl Cluster {
                     assert!(state.is_none_or(|state: Vec<u8>| state == applied.payload), "restored by {id}");
                     continue;
                 }
+                let count = self.committed.len();
                 match self.committed.get_mut(place) {
                     Some(known) if known.is_hollow_of(applied) => *known = applied.clone(),
                     Some(known) if applied.is_hollow_of(known) => {}
                     Some(known) => assert_eq!(known, applied, "applied by {id}"),
-                    None if place == self.committed.len() => self.committed.push(applied.clone()),
+                    None if place == count => self.committed.push(applied.clone()),
                     None => {}
                 }
             }

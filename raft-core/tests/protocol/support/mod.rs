@@ -15,8 +15,8 @@ pub(crate) use cluster::{Cluster, carries_entries};
 pub(crate) use dice::Dice;
 pub(crate) use make::{
     append, append_reply, at, batch, batches, chunk, config, crc32c, ends_at, heartbeat, heartbeat_reply,
-    hollow_append, index, joint, kind, message, new_log, node, payload, refused, small, snapshot_meta, snapshot_reply,
-    store_behind, term, vote, voters, with_learner, with_witness,
+    hollow_append, index, joint, kind, message, new_log, node, payload, refused, small, snapshot_meta,
+    snapshot_reply, store_behind, term, vote, voters, with_learner, with_witness,
 };
 pub(crate) use peer::{Applied, Peer};
 pub(crate) use snapshots::keep;

@@ -3,7 +3,8 @@
 use raft_core::bytes::Bytes;
 use raft_core::mem::{MemLog, MemLogError};
 use raft_core::{
-    Entries, LogIndex, LogStore, Persist, PersistId, Position, Recovered, SnapshotFailure, SnapshotMeta, SnapshotStore,
+    Entries, LogIndex, LogStore, Persist, PersistId, Position, Recovered, SnapshotFailure, SnapshotMeta,
+    SnapshotStore,
 };
 
 use super::make::{batch, index};
@@ -21,7 +22,7 @@ pub(crate) struct Shelf {
     /// Nothing more of a snapshot should be written for now.
     pub(crate) is_busy: bool,
     /// A snapshot failed and nobody asked yet.
-    pub(crate) has_failed: bool,
+    pub(crate) failed: Option<Position>,
 }
 
 impl Shelf {
@@ -70,7 +71,7 @@ impl SnapshotStore for Shelf {
     fn finish_snapshot(&mut self, meta: SnapshotMeta) {
         if self.is_full {
             self.log.abort_snapshot();
-            self.has_failed = true;
+            self.failed = Some(meta.last);
         } else {
             self.log.finish_snapshot(meta);
         }
@@ -81,8 +82,8 @@ impl SnapshotStore for Shelf {
     }
 
     fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<MemLogError>>> {
-        if std::mem::take(&mut self.has_failed) {
-            return Some(Err(MemLogError::Missing { first: index(0) }));
+        if let Some(last) = self.failed.take() {
+            return Some(Err(SnapshotFailure { last, error: MemLogError::Missing { first: index(0) } }));
         }
         self.log.poll_snapshot()
     }
