@@ -355,7 +355,7 @@ fn an_overtaken_snapshot_does_not_stand_in_the_way() {
     follower.hear(2, 1, chunk(&snapshot_meta(at(1, 6), b"12345678"), 0, b"1234"));
     follower.hear(2, 1, append(at(0, 0), 5, &[1; 8]));
     assert_eq!(follower.raft.take_snapshot(), Err(SnapshotError::InProgress));
-    follower.hear(2, 1, append(at(1, 8), 6, &[]));
+    follower.hear(2, 1, append(at(1, 8), 7, &[]));
     follower.take_snapshot();
-    assert_eq!(snapshot_of(&follower), at(1, 6));
+    assert_eq!(snapshot_of(&follower), at(1, 7));
 }
