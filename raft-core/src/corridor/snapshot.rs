@@ -32,7 +32,7 @@ impl Machine {
         let (last, snapshots) = (meta.last, &mut self.books.snapshots);
         let is_own = snapshots.taking.take_if(|taking| *taking == last).is_some();
         snapshots.incoming.take_if(|incoming| incoming.meta.last == last);
-        if last.index < snapshots.last().index {
+        if last < snapshots.last() {
             return;
         }
         snapshots.stored(meta.clone());
