@@ -200,13 +200,15 @@ impl Books {
     }
 
     /// Whether this node is a witness: by its place in the membership or, while that has none for
-    /// it, by the payloads that its log lacks.
+    /// it, by the payloads that its log or its snapshot lacks.
     ///
     /// What a log lacks it lacks for ever, so no membership makes a full member of such a node: a
     /// leader that never heard of its past may add it as one, but finds it refusing every payload
     /// and every candidacy. Its id is spent.
     pub(crate) fn is_witness(&self) -> bool {
-        self.memberships.current().is_witness(self.id()) || self.log.has_hollow()
+        self.memberships.current().is_witness(self.id())
+            || self.log.has_hollow()
+            || self.snapshots.newest.as_ref().is_some_and(|newest| newest.is_hollow)
     }
 
     /// Which rule entries of this kind would break if this node appended them now.

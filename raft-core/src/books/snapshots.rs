@@ -63,8 +63,13 @@ impl Snapshots {
 
     /// Whether enough was applied since the last one, or somebody wants one. Zero stands for no
     /// such limit.
+    ///
+    /// A state that is larger than the limit of bytes takes its own size for it: so no more is
+    /// written for snapshots than for the log.
     pub(crate) fn is_due(&self, entries: u64, bytes: u64) -> bool {
         let is_over = |since: u64, limit: u64| limit > 0 && since >= limit;
+        let size = self.newest.as_ref().map_or(0, |newest| newest.size);
+        let bytes = if bytes > 0 { bytes.max(size) } else { 0 };
         self.is_wanted || is_over(self.entries_since, entries) || is_over(self.bytes_since, bytes)
     }
 

@@ -26,7 +26,8 @@ impl Snapshot {
         let state: Vec<u8> = (0..).flat_map(word).take(bytes).collect();
         let mark = mark(1, index);
         let (size, crc32c) = (state.len() as u64, crc32c(&state));
-        let meta = SnapshotMeta { last: mark.last, membership: mark.membership, size, crc32c };
+        let meta =
+            SnapshotMeta { last: mark.last, membership: mark.membership, size, crc32c, is_hollow: false };
         Self { meta, state: state.into() }
     }
 

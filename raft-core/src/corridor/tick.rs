@@ -27,7 +27,7 @@ impl Machine {
             Role::Leader(leader) => {
                 let transfer = leader.transfer.map_or(u32::MAX, |transfer| until(patience, transfer.ticks));
                 let check = until(patience, clock.election_elapsed);
-                let chunk = if sending::waits_for_budget(&self.books, leader) { 1 } else { u32::MAX };
+                let chunk = sending::ticks_until_due(&self.books, leader);
                 until(config.heartbeat_ticks, clock.beat_elapsed).min(check).min(transfer).min(chunk)
             }
             Role::Follower(_)

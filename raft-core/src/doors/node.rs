@@ -423,7 +423,7 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     }
 
     fn report_reads(&mut self) {
-        if self.snapshots.restoring().is_some() {
+        if !self.raft.has_state() {
             return;
         }
         while let Some(up_to) = self.reads.take_ready(self.applied) {

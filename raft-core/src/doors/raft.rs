@@ -347,6 +347,17 @@ impl Raft {
         self.role() == RoleName::Leader
     }
 
+    /// Whether it is a witness: it votes and knows positions, but has neither payloads nor state.
+    #[must_use]
+    pub fn is_witness(&self) -> bool {
+        self.machine.books.is_witness()
+    }
+
+    /// Whether its state may be read: it is not lost, nor being restored.
+    pub(crate) fn has_state(&self) -> bool {
+        self.machine.books.applying.has_state()
+    }
+
     /// Who leads, as far as it knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {

@@ -38,8 +38,10 @@ struct Writing {
 enum Source {
     /// This node's own state machine.
     Machine(Box<dyn SnapshotSource>),
+    /// This node is a witness.
+    Nothing,
     /// The leader; so large and with this checksum in the end.
-    Leader { size: u64, crc32c: u32 },
+    Leader { size: u64, crc32c: u32, is_hollow: bool },
 }
 
 #[derive(Debug)]
@@ -64,8 +66,9 @@ impl SnapshotDesk {
         store: &mut L,
         raft: &mut Raft,
     ) {
+        let source = if raft.is_witness() { Some(Source::Nothing) } else { source.map(Source::Machine) };
         match source {
-            Some(source) => self.begin(mark, Source::Machine(source), store),
+            Some(source) => self.begin(mark, source, store),
             None => raft.snapshot_failed(mark.last),
         }
     }
@@ -77,10 +80,15 @@ impl SnapshotDesk {
         store: &mut L,
         raft: &mut Raft,
     ) {
-        let InstallSnapshot { meta: SnapshotMeta { last, membership, size, crc32c }, offset, chunk, .. } =
-            install;
+        let InstallSnapshot {
+            meta: SnapshotMeta { last, membership, size, crc32c, is_hollow },
+            offset,
+            chunk,
+            ..
+        } = install;
         if offset == 0 {
-            self.begin(SnapshotMark { last, membership }, Source::Leader { size, crc32c }, store);
+            let from = Source::Leader { size, crc32c, is_hollow };
+            self.begin(SnapshotMark { last, membership }, from, store);
         }
         let Some(writing) = self.writing.as_mut().filter(|writing| writing.mark.last == last) else {
             // The beginning is gone; the leader is to send all of it again.
@@ -127,8 +135,12 @@ impl SnapshotDesk {
             raft.snapshot_written(last, written);
         }
         let Some(writing) = &mut self.writing else { return };
-        let Source::Machine(source) = &mut writing.from else { return };
-        match source.next_piece(PIECE_BYTES) {
+        let piece = match &mut writing.from {
+            Source::Machine(source) => source.next_piece(PIECE_BYTES),
+            Source::Nothing => None,
+            Source::Leader { .. } => return,
+        };
+        match piece {
             Some(piece) => writing.push(piece, store),
             None => self.finish(store, raft),
         }
@@ -151,6 +163,10 @@ impl SnapshotDesk {
         machine: &mut S,
     ) -> Result<Step, NodeError<L::Error>> {
         let Some(Restoring { meta, offset }) = &mut self.restoring else { return Ok(Step::Done) };
+        if meta.is_hollow {
+            self.restoring = None;
+            return Ok(Step::Done);
+        }
         let read = store.read_snapshot(meta.last, *offset, PIECE_BYTES).map_err(NodeError::Store)?;
         let piece = read.filter(|piece| !piece.is_empty() || meta.size == 0);
         let Some(bytes) = piece else { return Err(NodeError::SnapshotLost(meta.last)) };
@@ -170,7 +186,7 @@ impl SnapshotDesk {
     /// Whether there is a piece to write or to restore now.
     pub(super) fn has_work<L: SnapshotStore>(&self, store: &L) -> bool {
         let is_taking =
-            self.writing.as_ref().is_some_and(|writing| matches!(writing.from, Source::Machine(_)));
+            self.writing.as_ref().is_some_and(|writing| !matches!(writing.from, Source::Leader { .. }));
         self.restoring.is_some() || ((is_taking || self.owed.is_some()) && store.snapshot_room() > 0)
     }
 
@@ -187,14 +203,15 @@ impl SnapshotDesk {
         else {
             return;
         };
-        let is_whole = match from {
-            Source::Machine(_) => true,
-            Source::Leader { size: expected_size, crc32c: expected } => {
-                (size, crc32c) == (expected_size, expected)
+        let (is_whole, is_hollow) = match from {
+            Source::Machine(_) => (true, false),
+            Source::Nothing => (true, true),
+            Source::Leader { size: expected_size, crc32c: expected, is_hollow } => {
+                ((size, crc32c) == (expected_size, expected), is_hollow)
             }
         };
         if is_whole {
-            store.finish_snapshot(SnapshotMeta { last, membership, size, crc32c });
+            store.finish_snapshot(SnapshotMeta { last, membership, size, crc32c, is_hollow });
         } else {
             store.abort_snapshot();
             raft.snapshot_failed(last);
@@ -214,6 +231,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Machine(_) => "Machine",
+            Self::Nothing => "Nothing",
             Self::Leader { .. } => "Leader",
         })
     }

@@ -101,10 +101,10 @@ pub struct Config {
     /// A forwarded proposal that was not answered for this time is given up as of unknown outcome;
     /// so is, in a [`Node`](crate::Node), any proposal, give or take an eighth. Default 100.
     pub proposal_timeout_ticks: u32,
-    /// A snapshot is taken when this many payload bytes were applied since the last one; zero for
-    /// never by bytes. Default 64 MiB.
+    /// A snapshot is taken when this many payload bytes were applied since the last one, and at
+    /// least as many as that one had; zero for never by bytes. Default 64 MiB.
     pub snapshot_log_bytes: u64,
-    /// … or this many entries; zero for never by entries. Default 1,000,000.
+    /// … or this many entries, whatever their size; zero for never by entries. Default 0.
     pub snapshot_log_entries: u64,
     /// Entries that stay in the log behind a snapshot, so that a member that is a little behind need
     /// not be sent a whole snapshot. Default 10,000.
@@ -200,7 +200,7 @@ impl Config {
             apply_bytes_max: 4 << 20,
             proposal_timeout_ticks: 100,
             snapshot_log_bytes: 64 << 20,
-            snapshot_log_entries: 1_000_000,
+            snapshot_log_entries: 0,
             retained_entries: 10_000,
             snapshot_chunk_bytes: 256 << 10,
             snapshot_chunks_max: 4,

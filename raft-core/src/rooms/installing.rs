@@ -12,6 +12,7 @@ use crate::books::Books;
 use crate::books::role::Follower;
 use crate::books::snapshots::Incoming;
 use crate::words::action::Action;
+use crate::words::entries::EntryKind;
 use crate::words::error::SnapshotError;
 use crate::words::ids::{NodeId, Position, Term};
 use crate::words::message::{Body, InstallSnapshot, InstallSnapshotReply, SnapshotMeta};
@@ -138,13 +139,18 @@ fn is_needed(books: &Books, last: Position) -> bool {
 /// What no leader sends.
 fn check(books: &Books, install: &InstallSnapshot) -> Result<(), Offence> {
     let InstallSnapshot { meta, offset, chunk, .. } = install;
+    let kind = if meta.is_hollow { EntryKind::Hollow } else { EntryKind::Command };
+    if let Some(offence) = books.misfit(kind) {
+        return Err(offence);
+    }
     let len = chunk.len() as u64;
     let is_whole = offset.checked_add(len).is_some_and(|end| end <= meta.size);
     let is_position = meta.last.term > Term::ZERO
         && meta.last.term <= books.term()
         && (1..INDEX_MAX).contains(&meta.last.index.get());
     let has_voters = meta.membership.voters().next().is_some();
-    if !is_whole || !is_position || !has_voters || crc32c(chunk) != install.chunk_crc32c {
+    let is_state = meta.size == 0 || !meta.is_hollow;
+    if !is_whole || !is_state || !is_position || !has_voters || crc32c(chunk) != install.chunk_crc32c {
         return Err(Offence::MalformedChunk);
     }
     if meta.size > books.config.snapshot_bytes_max {

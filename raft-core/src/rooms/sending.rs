@@ -20,6 +20,7 @@ pub(crate) fn poll_chunk(books: &mut Books, leader: &mut Leader) -> Option<Actio
         let (id, round) = (progress.id, leader.round);
         let Some(sending) = &mut progress.sending else {
             if let Some(meta) = books.snapshots.sendable().cloned() {
+                let meta = if progress.is_witness { meta.into_hollow() } else { meta };
                 books.counters.snapshots_sent += 1;
                 books.outbox.notice(Notice::SnapshotSending { to: id, last: meta.last });
                 progress.send_snapshot(Some(meta), false);
@@ -163,10 +164,14 @@ pub(crate) fn on_unreachable(leader: &mut Leader, peer: NodeId) {
     }
 }
 
-/// Whether some member waits for the next tick's bytes.
-pub(crate) fn waits_for_budget(books: &Books, leader: &Leader) -> bool {
-    !has_budget(books, leader.snapshot_budget)
-        && leader.progress.iter().any(|progress| progress.sending.is_some())
+/// How long until more may be sent, or something is taken for lost; `u32::MAX` if nothing is on its
+/// way.
+pub(crate) fn ticks_until_due(books: &Books, leader: &Leader) -> u32 {
+    let patience = books.config.election_timeout_ticks_min;
+    let sendings = leader.progress.iter().filter_map(|progress| progress.sending.as_ref());
+    let lost = sendings.map(|sending| patience.saturating_sub(sending.idle_ticks).max(1)).min();
+    let waits_for_budget = !has_budget(books, leader.snapshot_budget);
+    lost.map_or(u32::MAX, |lost| if waits_for_budget { 1 } else { lost })
 }
 
 fn has_budget(books: &Books, budget: i64) -> bool {

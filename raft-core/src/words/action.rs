@@ -21,7 +21,8 @@ pub enum Action {
     /// Read these entries from the log, then call `loaded`.
     Load(Load),
     /// Take a snapshot of the state as it is when everything before in this order is applied; once
-    /// it is durable, call `snapshot_stored`, or `snapshot_failed`.
+    /// it is durable, call `snapshot_stored`, or `snapshot_failed`. A witness has no state, and takes
+    /// a hollow one.
     TakeSnapshot(SnapshotMark),
     /// Read these bytes of a snapshot of this node's, then call `chunk_loaded`, or
     /// `chunk_unavailable`.
@@ -31,7 +32,8 @@ pub enum Action {
     /// taken. When the last one is written and the whole state has the checksum that its meta names,
     /// make it durable and call `snapshot_stored`; if not, `snapshot_failed`.
     StoreChunk(Box<InstallSnapshot>),
-    /// Replace the state by this snapshot, which is stored, then call `applied` with its index.
+    /// Replace the state by this snapshot, which is stored, then call `applied` with its index. A
+    /// hollow one replaces nothing.
     RestoreSnapshot(SnapshotMeta),
     /// Reads up to `up_to` may be served as soon as everything up to `index` is applied.
     ReadReady {

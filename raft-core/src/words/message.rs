@@ -204,6 +204,15 @@ pub struct SnapshotMeta {
     pub size: u64,
     /// The CRC32C of the state.
     pub crc32c: u32,
+    /// Whether there is no state, because it is the snapshot of a witness; `size` is zero then.
+    pub is_hollow: bool,
+}
+
+impl SnapshotMeta {
+    /// What a witness needs of this snapshot.
+    pub(crate) fn into_hollow(self) -> Self {
+        Self { size: 0, crc32c: 0, is_hollow: true, ..self }
+    }
 }
 
 /// One chunk of a snapshot: [`Body::InstallSnapshot`].

@@ -249,7 +249,7 @@ fn what_was_loaded_for_applying_does_not_overtake_a_snapshot_that_is_awaited() {
     assert_eq!(follower.applied, [], "it has no state to apply them to");
     let chunk = Bytes::from_static(b"state");
     let (size, crc32c) = (chunk.len() as u64, crc32c(&chunk));
-    let meta = SnapshotMeta { last: at(1, 3), membership: voters(3), size, crc32c };
+    let meta = SnapshotMeta { last: at(1, 3), membership: voters(3), size, crc32c, is_hollow: false };
     let install = InstallSnapshot { meta, round: 1, offset: 0, chunk, chunk_crc32c: crc32c };
     follower.hear(2, 2, Body::InstallSnapshot(Box::new(install)));
     assert_eq!(follower.status().applied, index(3));

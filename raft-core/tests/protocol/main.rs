@@ -38,4 +38,5 @@ mod wire;
 mod wire_values;
 mod witness;
 mod witness_bound;
+mod witness_snapshots;
 mod work;

@@ -70,7 +70,7 @@ fn essence(peer: &Peer) -> (Status, usize, u64) {
 
 /// The first chunk of a snapshot up to `last`, of so many bytes.
 fn snapshot(last: Position, size: u64, chunk: &'static [u8], chunk_crc32c: u32) -> Body {
-    let meta = SnapshotMeta { last, membership: voters(3), size, crc32c: 0 };
+    let meta = SnapshotMeta { last, membership: voters(3), size, crc32c: 0, is_hollow: false };
     let chunk = Bytes::from_static(chunk);
     Body::InstallSnapshot(Box::new(InstallSnapshot { meta, round: 1, offset: 0, chunk, chunk_crc32c }))
 }

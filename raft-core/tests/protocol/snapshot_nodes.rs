@@ -128,7 +128,10 @@ impl Played {
 /// A snapshot of a state of a mebibyte: several pieces of work.
 fn large(last: Position) -> (SnapshotMeta, Vec<u8>) {
     let state = vec![b'x'; 1 << 20];
-    (SnapshotMeta { last, membership: voters(3), size: 1 << 20, crc32c: crc32c(&state) }, state)
+    (
+        SnapshotMeta { last, membership: voters(3), size: 1 << 20, crc32c: crc32c(&state), is_hollow: false },
+        state,
+    )
 }
 
 /// The only voter takes snapshots by the policy, forgets its log, and restarts from both.
@@ -232,7 +235,13 @@ fn a_machine_without_snapshots_keeps_its_log() {
 /// What is no state of the machine, or is gone, stops the node: at the start, and later.
 #[test]
 fn a_state_that_cannot_be_restored_stops_the_node() {
-    let meta = SnapshotMeta { last: at(1, 5), membership: voters(3), size: 3, crc32c: crc32c(b"???") };
+    let meta = SnapshotMeta {
+        last: at(1, 5),
+        membership: voters(3),
+        size: 3,
+        crc32c: crc32c(b"???"),
+        is_hollow: false,
+    };
     let with_snapshot = || {
         let mut log = MemLog::new();
         keep(&mut log, &meta, b"???");
@@ -278,7 +287,13 @@ fn proposals_that_a_snapshot_covers_are_of_unknown_outcome() {
         (played.node.propose(b"x").expect("leads"), played.node.propose(b"y").expect("leads"));
     played.send(
         2,
-        &SnapshotMeta { last: at(2, 2), membership: voters(3), size: 2, crc32c: crc32c(b"ab") },
+        &SnapshotMeta {
+            last: at(2, 2),
+            membership: voters(3),
+            size: 2,
+            crc32c: crc32c(b"ab"),
+            is_hollow: false,
+        },
         b"ab",
     );
     played.rest();
@@ -355,7 +370,13 @@ fn no_read_is_served_from_half_a_state() {
 fn a_busy_store_holds_the_leader_back() {
     let mut played = Played::new();
     played.node.store_mut().is_busy = true;
-    let meta = SnapshotMeta { last: at(1, 5), membership: voters(3), size: 8, crc32c: crc32c(b"12345678") };
+    let meta = SnapshotMeta {
+        last: at(1, 5),
+        membership: voters(3),
+        size: 8,
+        crc32c: crc32c(b"12345678"),
+        is_hollow: false,
+    };
     played.hear(1, chunk(&meta, 0, b"1234"));
     assert_eq!(played.heard(), []);
     assert!(!played.node.has_work());
@@ -371,7 +392,13 @@ fn a_busy_store_holds_the_leader_back() {
 #[test]
 fn a_damaged_whole_is_dropped() {
     let mut played = Played::new();
-    let meta = SnapshotMeta { last: at(1, 5), membership: voters(3), size: 4, crc32c: crc32c(b"1234") };
+    let meta = SnapshotMeta {
+        last: at(1, 5),
+        membership: voters(3),
+        size: 4,
+        crc32c: crc32c(b"1234"),
+        is_hollow: false,
+    };
     played.hear(1, chunk(&meta, 0, b"oops"));
     assert_eq!(played.heard(), [snapshot_reply(meta.last, 0)]);
     assert_eq!(played.node.status().snapshot, None);
@@ -403,7 +430,13 @@ fn a_full_store_fails_only_the_snapshot() {
     played.node.take_snapshot().expect("something new");
     played.node.pump().expect("works");
     played.node.store_mut().is_busy = false;
-    let meta = SnapshotMeta { last: at(1, 5), membership: voters(3), size: 4, crc32c: crc32c(b"1234") };
+    let meta = SnapshotMeta {
+        last: at(1, 5),
+        membership: voters(3),
+        size: 4,
+        crc32c: crc32c(b"1234"),
+        is_hollow: false,
+    };
     played.end.send(message(2, 1, 1, chunk(&meta, 0, b"12")));
     played.hear(1, chunk(&meta, 2, b"34"));
     played.rest();

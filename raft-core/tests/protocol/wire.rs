@@ -21,7 +21,13 @@ fn bodies() -> Vec<Body> {
     let mut vote_by_order = vote(2, at(3, 4));
     (vote_by_order.transfer, vote_by_order.priority) = (true, -5);
     let reply = VoteReply { campaign: 3, granted: true };
-    let meta = SnapshotMeta { last: at(3, 9), membership: joint(&[1, 2], &[2, 3]), size: 7, crc32c: 8 };
+    let meta = SnapshotMeta {
+        last: at(3, 9),
+        membership: joint(&[1, 2], &[2, 3]),
+        size: 7,
+        crc32c: 8,
+        is_hollow: false,
+    };
     let chunk = Bytes::from_static(b"chunk");
     let mut bodies = vec![
         Body::PreVote(vote(1, at(3, 4))),
@@ -124,7 +130,7 @@ fn every_unsound_message_has_its_error() {
     let prev = wire_position(2, 4);
     let member = |role| v1::Member { id: 1, role, outgoing_voter: false, context: Bytes::new(), domain: 0 };
     let members = |members| Some(v1::Membership { members, joint: false, auto_leave: false });
-    let meta = |membership| v1::SnapshotMeta { last: prev, membership, size: 0, crc32c: 0 };
+    let meta = |membership| v1::SnapshotMeta { last: prev, membership, size: 0, crc32c: 0, hollow: false };
     let cases = [
         (v1::Message { from: 0, ..sound(beat(0)) }, MessageError::InvalidId),
         (v1::Message { to: u64::MAX, ..sound(beat(0)) }, MessageError::InvalidId),

@@ -94,8 +94,10 @@ fn body() -> impl Strategy<Value = Body> {
 }
 
 fn other_body() -> impl Strategy<Value = Body> {
-    let meta = (position(), option::weighted(0.9, membership()), number())
-        .prop_map(|(last, membership, size)| SnapshotMeta { last, membership, size, crc32c: 1 });
+    let meta =
+        (position(), option::weighted(0.9, membership()), number()).prop_map(|(last, membership, size)| {
+            SnapshotMeta { last, membership, size, crc32c: 1, hollow: false }
+        });
     prop_oneof![
         (option::weighted(0.9, meta), number(), number(), bytes()).prop_map(
             |(meta, round, offset, chunk)| {

@@ -71,6 +71,9 @@ pub struct SnapshotMeta {
     pub size: u64,
     #[prost(fixed32, tag = "4")]
     pub crc32c: u32,
+    /// Without a state, for a witness; `size` is zero then.
+    #[prost(bool, tag = "5")]
+    pub hollow: bool,
 }
 /// Asks whether an election in `Message.term + 1` could be won (diss. section 9.6).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

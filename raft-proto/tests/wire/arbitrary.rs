@@ -56,8 +56,9 @@ pub(crate) fn hard_state() -> impl Strategy<Value = HardState> {
 }
 
 pub(crate) fn snapshot_meta() -> impl Strategy<Value = SnapshotMeta> {
-    (position(), option::of(membership()), number(), any::<u32>())
-        .prop_map(|(last, membership, size, crc32c)| SnapshotMeta { last, membership, size, crc32c })
+    (position(), option::of(membership()), number(), any::<u32>()).prop_map(
+        |(last, membership, size, crc32c)| SnapshotMeta { last, membership, size, crc32c, hollow: false },
+    )
 }
 
 pub(crate) fn hello() -> impl Strategy<Value = Hello> {

@@ -35,7 +35,13 @@ pub(crate) fn hard_state() -> HardState {
 }
 
 pub(crate) fn snapshot_meta() -> SnapshotMeta {
-    SnapshotMeta { last: LAST, membership: Some(membership()), size: 70_000, crc32c: 0x0123_4567 }
+    SnapshotMeta {
+        last: LAST,
+        membership: Some(membership()),
+        size: 70_000,
+        crc32c: 0x0123_4567,
+        hollow: true,
+    }
 }
 
 pub(crate) fn hello() -> Hello {

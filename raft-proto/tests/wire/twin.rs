@@ -91,6 +91,7 @@ impl Twin for v1::SnapshotMeta {
 
     fn twin(&self) -> Self::Other {
         twin::SnapshotMeta {
+            hollow: self.hollow,
             last: field(self.last.as_ref()),
             membership: field(self.membership.as_ref()),
             size: self.size,

@@ -37,6 +37,7 @@ pub(crate) struct SnapshotEnd {
     pub(crate) size: u64,
     pub(crate) crc32c: u32,
     pub(crate) membership_bytes: u32,
+    pub(crate) is_hollow: bool,
     foot_crc: u32,
 }
 
@@ -48,7 +49,7 @@ pub(crate) enum FootError {
 }
 
 pub(crate) const HEAD_BYTES: usize = 64;
-pub(crate) const END_BYTES: usize = 20;
+pub(crate) const END_BYTES: usize = 24;
 /// So many bytes of the state are in each chunk but the last.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 /// Each chunk is followed by its checksum.
@@ -91,6 +92,7 @@ pub(crate) fn encode_foot(meta: &SnapshotMeta, seed: u32) -> Vec<u8> {
     foot.extend_from_slice(&meta.size.to_le_bytes());
     foot.extend_from_slice(&meta.crc32c.to_le_bytes());
     foot.extend_from_slice(&membership_bytes.to_le_bytes());
+    foot.extend_from_slice(&u32::from(meta.is_hollow).to_le_bytes());
     let crc = crc32c::crc32c_append(seed, &foot);
     foot.extend_from_slice(&crc.to_le_bytes());
     foot
@@ -102,7 +104,8 @@ impl SnapshotEnd {
         let mut reader = Reader::new(bytes);
         let size = reader.u64().unwrap_or(0);
         let mut number = || reader.u32().unwrap_or(0);
-        Self { size, crc32c: number(), membership_bytes: number(), foot_crc: number() }
+        let (crc32c, membership_bytes, flags) = (number(), number(), number());
+        Self { size, crc32c, membership_bytes, is_hollow: flags & 1 == 1, foot_crc: number() }
     }
 
     /// How long a file with such an end is; `None` if no file can be.

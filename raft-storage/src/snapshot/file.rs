@@ -160,7 +160,13 @@ fn read_foot(
         }
         Err(FootError::Membership) => return lost(offset, Damage::Content),
     };
-    Ok(Ok(SnapshotMeta { last: name.last, membership, size: end.size, crc32c: end.crc32c }))
+    Ok(Ok(SnapshotMeta {
+        last: name.last,
+        membership,
+        size: end.size,
+        crc32c: end.crc32c,
+        is_hollow: end.is_hollow,
+    }))
 }
 
 /// At most so much of the state is read at once, in bytes.

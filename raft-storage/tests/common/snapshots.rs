@@ -23,7 +23,8 @@ impl Snapshot {
         let state: Vec<u8> = (0u64..).flat_map(|at| (at ^ index << 20).to_be_bytes()).take(bytes).collect();
         let mark = mark(term, index);
         let (size, crc32c) = (state.len() as u64, crc32c::crc32c(&state));
-        let meta = SnapshotMeta { last: mark.last, membership: mark.membership, size, crc32c };
+        let meta =
+            SnapshotMeta { last: mark.last, membership: mark.membership, size, crc32c, is_hollow: false };
         Self { meta, state: state.into() }
     }
 

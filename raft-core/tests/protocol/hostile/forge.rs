@@ -199,7 +199,7 @@ fn chunk(reader: &mut Reader<'_>, view: &View) -> InstallSnapshot {
     let (crc32c, size) = (crc32c(&chunk), chunk.len() as u64);
     let membership = voters(1 + u64::from(reader.byte() % 5));
     let last = snapshot_last(reader, view);
-    let meta = SnapshotMeta { last, membership, size: reader.number(size), crc32c };
+    let meta = SnapshotMeta { last, membership, size: reader.number(size), crc32c, is_hollow: false };
     let (round, offset) = (reader.number(1), if reader.once_in(4) { reader.number(size) } else { 0 });
     let chunk_crc32c = if reader.once_in(8) { 0 } else { crc32c };
     InstallSnapshot { meta, round, offset, chunk, chunk_crc32c }

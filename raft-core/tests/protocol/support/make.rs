@@ -55,7 +55,7 @@ pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
 /// A node's store whose log begins behind `last`, with the snapshot of what was before.
 pub(crate) fn store_behind(last: Position, membership: Membership) -> MemLog {
     let mut store = MemLog::new();
-    let meta = SnapshotMeta { last, membership: membership.clone(), size: 0, crc32c: 0 };
+    let meta = SnapshotMeta { last, membership: membership.clone(), size: 0, crc32c: 0, is_hollow: false };
     keep(&mut store, &meta, b"");
     let request = Persist {
         id: PersistId::new(1),
@@ -70,7 +70,13 @@ pub(crate) fn store_behind(last: Position, membership: Membership) -> MemLog {
 
 /// A snapshot of voters 1 to 3 with this state.
 pub(crate) fn snapshot_meta(last: Position, state: &[u8]) -> SnapshotMeta {
-    SnapshotMeta { last, membership: voters(3), size: state.len() as u64, crc32c: crc32c(state) }
+    SnapshotMeta {
+        last,
+        membership: voters(3),
+        size: state.len() as u64,
+        crc32c: crc32c(state),
+        is_hollow: false,
+    }
 }
 
 /// The part of a snapshot's state that begins at `offset`.

@@ -25,9 +25,13 @@ impl Peer {
         match action {
             Action::TakeSnapshot(SnapshotMark { last, membership }) => {
                 self.pictures += 1;
-                let state = self.state();
+                let is_hollow = self.raft.is_witness();
+                let state = if is_hollow { Vec::new() } else { self.state() };
                 let (size, crc32c) = (state.len() as u64, crc32c(&state));
-                self.write_snapshot(Written { meta: SnapshotMeta { last, membership, size, crc32c }, state });
+                self.write_snapshot(Written {
+                    meta: SnapshotMeta { last, membership, size, crc32c, is_hollow },
+                    state,
+                });
             }
             Action::LoadChunk(load) => {
                 let chunk = self.written.read_snapshot(load.last, load.offset, load.bytes_max);

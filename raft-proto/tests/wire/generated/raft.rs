@@ -631,6 +631,8 @@ pub struct SnapshotMeta {
     pub size: u64,
     // @@protoc_insertion_point(field:raft.v1.SnapshotMeta.crc32c)
     pub crc32c: u32,
+    // @@protoc_insertion_point(field:raft.v1.SnapshotMeta.hollow)
+    pub hollow: bool,
     // special fields
     // @@protoc_insertion_point(special_field:raft.v1.SnapshotMeta.special_fields)
     pub special_fields: ::protobuf::SpecialFields,
@@ -670,6 +672,9 @@ impl ::protobuf::Message for SnapshotMeta {
                 37 => {
                     self.crc32c = is.read_fixed32()?;
                 },
+                40 => {
+                    self.hollow = is.read_bool()?;
+                },
                 tag => {
                     ::protobuf::rt::read_unknown_or_skip_group(tag, is, self.special_fields.mut_unknown_fields())?;
                 },
@@ -696,6 +701,9 @@ impl ::protobuf::Message for SnapshotMeta {
         if self.crc32c != 0 {
             my_size += 1 + 4;
         }
+        if self.hollow != false {
+            my_size += 1 + 1;
+        }
         my_size += ::protobuf::rt::unknown_fields_size(self.special_fields.unknown_fields());
         self.special_fields.cached_size().set(my_size as u32);
         my_size
@@ -713,6 +721,9 @@ impl ::protobuf::Message for SnapshotMeta {
         }
         if self.crc32c != 0 {
             os.write_fixed32(4, self.crc32c)?;
+        }
+        if self.hollow != false {
+            os.write_bool(5, self.hollow)?;
         }
         os.write_unknown_fields(self.special_fields.unknown_fields())?;
         ::std::result::Result::Ok(())
@@ -735,6 +746,7 @@ impl ::protobuf::Message for SnapshotMeta {
         self.membership.clear();
         self.size = 0;
         self.crc32c = 0;
+        self.hollow = false;
         self.special_fields.clear();
     }
 
@@ -744,6 +756,7 @@ impl ::protobuf::Message for SnapshotMeta {
             membership: ::protobuf::MessageField::none(),
             size: 0,
             crc32c: 0,
+            hollow: false,
             special_fields: ::protobuf::SpecialFields::new(),
         };
         &instance
