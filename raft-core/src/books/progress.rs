@@ -144,11 +144,12 @@ impl Progress {
         self.sending = None;
     }
 
-    /// Sends a snapshot, or waits for one that can be read.
+    /// Sends a snapshot, or waits for one that can be read. A witness gets no state.
     pub(crate) fn send_snapshot(&mut self, meta: Option<SnapshotMeta>, is_requested: bool) {
         self.mode = Mode::Snapshot;
         self.inflight.clear();
         self.loading = None;
+        let meta = meta.map(|meta| if self.is_witness { meta.into_hollow() } else { meta });
         self.sending = meta.map(|meta| Box::new(Sending::new(meta, is_requested)));
     }
 

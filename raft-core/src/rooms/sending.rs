@@ -20,7 +20,6 @@ pub(crate) fn poll_chunk(books: &mut Books, leader: &mut Leader) -> Option<Actio
         let (id, round) = (progress.id, leader.round);
         let Some(sending) = &mut progress.sending else {
             if let Some(meta) = books.snapshots.sendable().cloned() {
-                let meta = if progress.is_witness { meta.into_hollow() } else { meta };
                 books.counters.snapshots_sent += 1;
                 books.outbox.notice(Notice::SnapshotSending { to: id, last: meta.last });
                 progress.send_snapshot(Some(meta), false);

@@ -53,6 +53,21 @@ fn a_full_member_that_is_far_behind_is_sent_the_state_beside_a_witness() {
     cluster.assert_caught_up(leader);
 }
 
+/// Even one that asks for it. Once it was sent the whole state, which it refused for ever.
+#[test]
+fn a_witness_that_asks_for_a_snapshot_is_sent_no_state() {
+    let mut cluster = group();
+    cluster.fill(20);
+    cluster.settle();
+    cluster.with(3, Peer::request_snapshot);
+    cluster.tick(40);
+    assert!(snapshot_of(cluster.peer(3)).is_hollow);
+    assert!(!cluster.peer(3).status().awaits_snapshot);
+    cluster.with(1, |peer| peer.propose(b"more"));
+    cluster.tick(2);
+    assert_eq!(cluster.peer(3).raft.last(), cluster.peer(1).raft.last());
+}
+
 /// Its log is as bounded as anybody's, and what it has forgotten does not make it a full member: not
 /// even if no membership that it knows of has a place for it.
 #[test]
