@@ -30,7 +30,9 @@ use crate::report::{Recovery, TornTail};
 use crate::snapshot::found::{self, Candidates};
 use crate::state::group::GroupState;
 use crate::writer::Position;
+use carry::Carried;
 use directory::Found;
+use replay::Replay;
 use scan::{Record, Scanned};
 use window::Window;
 
@@ -56,28 +58,18 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     let mut salts = Salts::new(options.seed);
     let lock = initialise::lock(&dir, options.start)?;
     let (owner, initialised) = initialise::identify(&dir, options, &mut salts)?;
-    let mark = MarkFile::open(&dir)?;
     let mut window = Window::default();
-    let found = directory::read(&dir, &owner, mark.newest().seq, &mut window)?;
+    let Examined { mark, found, last, carried, replay, snapshots } = examine(&dir, &owner, &mut window)?;
     for segment in found.all() {
         salts.absorb(segment.salt);
     }
-    let mut replay = replay::Replay::new(found.first_live() > 1);
-    found.replay_sealed(&mut replay, &mut window)?;
-    let last = LastSegment::read(&found, &mark, &mut replay, &mut window)?;
-    let carried = last.carried();
-    if let Some(carried) = &carried {
-        replay.relocate(carried.how(&last));
-    }
-    replay.check().map_err(|damage| last.damaged(damage))?;
-    let snapshots = found::read(&dir, &owner, &found.snapshots)?;
 
     // From here on the medium is changed.
     let mut report = Recovery {
         initialised,
         records: replay.records(),
         torn_tail: last.torn_tail.clone(),
-        carried_records: carried.as_ref().map_or(0, carry::Carried::record_count),
+        carried_records: carried.as_ref().map_or(0, Carried::record_count),
         mark_loss: mark.loss(),
         snapshots: found.snapshots.len(),
         ignored_files: found.ignored.clone(),
@@ -91,7 +83,7 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     for segment in found.live() {
         segments.insert(Arc::clone(segment));
     }
-    let last_seq = carried.as_ref().map_or(last.segment.seq, carry::Carried::seq);
+    let last_seq = carried.as_ref().map_or(last.segment.seq, Carried::seq);
     let ready: VecDeque<Arc<Segment>> = found.ready_behind(last_seq);
     let logger = options.logger.clone();
     let mut maker = Maker::new(dir.clone(), owner, salts, options.segment_bytes, ready, logger);
@@ -108,6 +100,37 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     Ok(Opened { owner, position, segments, groups, dir, snapshots, maker, mark, lock, report })
 }
 
+/// What a directory holds, all of it found whole.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    mark: MarkFile,
+    found: Found,
+    pub(crate) last: LastSegment,
+    pub(crate) carried: Option<Carried>,
+    replay: Replay,
+    snapshots: Candidates,
+}
+
+/// Reads a directory and decides what opening it does or why it is refused. Changes nothing.
+pub(crate) fn examine(
+    dir: &DataDir,
+    owner: &IdentityFile,
+    window: &mut Window,
+) -> Result<Examined, OpenError> {
+    let mark = MarkFile::open(dir)?;
+    let found = directory::read(dir, owner, mark.newest().seq, window)?;
+    let mut replay = Replay::new(found.first_live() > 1);
+    found.replay_sealed(&mut replay, window)?;
+    let last = LastSegment::read(&found, &mark, &mut replay, window)?;
+    let carried = last.carried();
+    if let Some(carried) = &carried {
+        replay.relocate(carried.how(&last));
+    }
+    replay.check().map_err(|damage| last.damaged(damage))?;
+    let snapshots = found::read(dir, owner, &found.snapshots)?;
+    Ok(Examined { mark, found, last, carried, replay, snapshots })
+}
+
 /// The segment in which the log ends, and what is known about its end.
 #[derive(Debug)]
 pub(crate) struct LastSegment {
@@ -119,7 +142,7 @@ pub(crate) struct LastSegment {
     pub(crate) proven: u32,
     /// Whether there are records behind the end, which must never come to life again.
     has_stray_records: bool,
-    torn_tail: Option<TornTail>,
+    pub(crate) torn_tail: Option<TornTail>,
 }
 
 impl LastSegment {
@@ -128,7 +151,7 @@ impl LastSegment {
     fn read(
         found: &Found,
         mark: &MarkFile,
-        replay: &mut replay::Replay,
+        replay: &mut Replay,
         window: &mut Window,
     ) -> Result<Self, OpenError> {
         let segment = Arc::clone(found.last());
@@ -198,11 +221,11 @@ impl LastSegment {
     /// What moves to a new segment: whatever is not proven to be durable, because a sync of pages
     /// that an earlier sync failed to write proves nothing (F9, F10). The log also goes on in a new
     /// segment if the rest of this one holds anything that must stay dead, or if it is sealed.
-    fn carried(&self) -> Option<carry::Carried> {
+    fn carried(&self) -> Option<Carried> {
         let proven_count = self.records.iter().take_while(|record| record.end() <= self.proven).count();
         let is_whole = proven_count == self.records.len();
         let stays = is_whole && !self.has_stray_records && !self.scanned.is_sealed;
-        (!stays).then(|| carry::Carried::new(self, proven_count))
+        (!stays).then(|| Carried::new(self, proven_count))
     }
 
     fn position(&self) -> Position {
