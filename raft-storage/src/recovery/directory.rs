@@ -17,6 +17,17 @@ use crate::format::segment::{HEADER_BYTES, SegmentHeader, SegmentSeq, parse_segm
 use crate::format::snapshot::{SnapshotName, parse_snapshot_name};
 use crate::fs::read_up_to;
 
+/// The files of a directory, told apart by their names.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) segments: Vec<SegmentSeq>,
+    pub(crate) snapshots: Vec<SnapshotName>,
+    /// What a crash left half-made.
+    pub(crate) unfinished: Vec<String>,
+    /// Files that are none of ours, which stay as they are (F16).
+    pub(crate) ignored: Vec<String>,
+}
+
 /// The segments of a directory.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -25,11 +36,7 @@ pub(crate) struct Found {
     links: BTreeMap<SegmentSeq, Link>,
     last: Arc<Segment>,
     last_link: Link,
-    pub(crate) snapshots: Vec<SnapshotName>,
-    /// What a crash left half-made.
-    pub(crate) unfinished: Vec<String>,
-    /// Files that are none of ours, which stay as they are (F16).
-    pub(crate) ignored: Vec<String>,
+    pub(crate) names: Names,
 }
 
 /// Opens all segments and finds out which of them hold the log. The sync mark is about segment
@@ -40,28 +47,18 @@ pub(crate) fn read(
     marked: SegmentSeq,
     window: &mut Window,
 ) -> Result<Found, OpenError> {
+    let names = Names::read(dir)?;
     let mut segments = BTreeMap::new();
-    let (mut snapshots, mut unfinished, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
-    let names = dir.list()?;
-    let highest = names.iter().filter_map(|name| parse_segment_name(name)).max();
-    for name in names {
-        if let Some(seq) = parse_segment_name(&name) {
-            let segment = match open_segment(dir, seq, owner) {
-                // In order of their names, so the one before it has been opened.
-                Err(error) if Some(seq) == highest && marked < seq => {
-                    let before = segments.get(&seq.saturating_sub(1));
-                    return Err(prepared::explain(dir, seq, before, error, window)?);
-                }
-                segment => segment?,
-            };
-            segments.insert(seq, Arc::new(segment));
-        } else if let Some(name) = parse_snapshot_name(&name) {
-            snapshots.push(name);
-        } else if is_unfinished(&name) {
-            unfinished.push(name);
-        } else if ![IDENTITY_NAME, LOCK_NAME, MarkFile::NAME].contains(&name.as_str()) {
-            ignored.push(name);
-        }
+    for &seq in &names.segments {
+        let segment = match open_segment(dir, seq, owner) {
+            // In order of their names, so the one before it has been opened.
+            Err(error) if Some(&seq) == names.segments.last() && marked < seq => {
+                let before = segments.get(&seq.saturating_sub(1));
+                return Err(prepared::explain(dir, seq, before, error, window)?);
+            }
+            segment => segment?,
+        };
+        segments.insert(seq, Arc::new(segment));
     }
     let nothing = |seq| OpenError::Damaged {
         path: dir.path_of(&segment_name(seq)),
@@ -86,7 +83,7 @@ pub(crate) fn read(
         // The last segment itself is always among those that matter.
         return Err(damaged(&last, Damage::Content));
     }
-    Ok(Found { segments, links, last, last_link: newest, snapshots, unfinished, ignored })
+    Ok(Found { segments, links, last, last_link: newest, names })
 }
 
 /// Removes files.
@@ -98,6 +95,25 @@ pub(crate) fn remove(dir: &DataDir, names: &[String]) -> Result<(), OpenError> {
         dir.sync()?;
     }
     Ok(())
+}
+
+impl Names {
+    /// Lists a directory; every list is in the order of the names.
+    pub(crate) fn read(dir: &DataDir) -> Result<Self, Failure> {
+        let mut names = Self::default();
+        for name in dir.list()? {
+            if let Some(seq) = parse_segment_name(&name) {
+                names.segments.push(seq);
+            } else if let Some(name) = parse_snapshot_name(&name) {
+                names.snapshots.push(name);
+            } else if is_unfinished(&name) {
+                names.unfinished.push(name);
+            } else if ![IDENTITY_NAME, LOCK_NAME, MarkFile::NAME].contains(&name.as_str()) {
+                names.ignored.push(name);
+            }
+        }
+        Ok(names)
+    }
 }
 
 impl Found {
@@ -163,7 +179,7 @@ impl Found {
 
 /// The last segment that is part of the log. Those behind it are not begun, or nothing in them was
 /// ever durable.
-fn newest_linked(
+pub(crate) fn newest_linked(
     segments: &BTreeMap<SegmentSeq, Arc<Segment>>,
     window: &mut Window,
 ) -> Result<Option<(Arc<Segment>, Link)>, OpenError> {
@@ -175,7 +191,11 @@ fn newest_linked(
     Ok(None)
 }
 
-fn open_segment(dir: &DataDir, seq: SegmentSeq, owner: &IdentityFile) -> Result<Segment, OpenError> {
+pub(crate) fn open_segment(
+    dir: &DataDir,
+    seq: SegmentSeq,
+    owner: &IdentityFile,
+) -> Result<Segment, OpenError> {
     let name = segment_name(seq);
     let (file, path) = (dir.open(&name)?, dir.path_of(&name));
     let mut bytes = [0; HEADER_BYTES];

@@ -54,7 +54,7 @@ pub(crate) fn identify(
         if options.start == Start::Initialise {
             return Err(OpenError::AlreadyInitialised { dir: dir.path().to_owned() });
         }
-        return read_identity(dir, options).map(|owner| (owner, false));
+        return check_identity(dir, options).map(|owner| (owner, false));
     }
     refuse_orphans(dir, &names)?;
     match options.start {
@@ -65,7 +65,26 @@ pub(crate) fn identify(
     }
 }
 
-fn read_identity(dir: &DataDir, options: &WalOptions) -> Result<IdentityFile, OpenError> {
+/// Whose directory it is.
+pub(crate) fn find_owner(dir: &DataDir) -> Result<IdentityFile, OpenError> {
+    let names = dir.list()?;
+    if names.iter().any(|name| name == IDENTITY_NAME) {
+        return read_identity(dir);
+    }
+    refuse_orphans(dir, &names)?;
+    Err(OpenError::NotInitialised { dir: dir.path().to_owned() })
+}
+
+fn check_identity(dir: &DataDir, options: &WalOptions) -> Result<IdentityFile, OpenError> {
+    let owner = read_identity(dir)?;
+    let (expected, found) = (options.identity, owner.identity);
+    if found == expected {
+        return Ok(owner);
+    }
+    Err(OpenError::OtherIdentity { path: dir.path_of(IDENTITY_NAME), expected, found })
+}
+
+fn read_identity(dir: &DataDir) -> Result<IdentityFile, OpenError> {
     let (file, path) = (dir.open(IDENTITY_NAME)?, dir.path_of(IDENTITY_NAME));
     let mut bytes = [0; IDENTITY_BYTES];
     let count = read_up_to(&*file, &mut bytes, 0).map_err(Failure::of(Operation::Read, &path))?;
@@ -73,12 +92,7 @@ fn read_identity(dir: &DataDir, options: &WalOptions) -> Result<IdentityFile, Op
         let damage = Damage::TooShort { needed_bytes: bytes.len() as u64 };
         return Err(OpenError::Damaged { path, offset: 0, damage });
     }
-    let owner = IdentityFile::decode(&bytes).map_err(|error| OpenError::of_head(&path, error))?;
-    if owner.identity != options.identity {
-        let (expected, found) = (options.identity, owner.identity);
-        return Err(OpenError::OtherIdentity { path, expected, found });
-    }
-    Ok(owner)
+    IdentityFile::decode(&bytes).map_err(|error| OpenError::of_head(&path, error))
 }
 
 /// Without an identity file, there may only be what an interrupted initialisation leaves: the first

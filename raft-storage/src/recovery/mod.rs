@@ -71,11 +71,11 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
         torn_tail: last.torn_tail.clone(),
         carried_records: carried.as_ref().map_or(0, Carried::record_count),
         mark_loss: mark.loss(),
-        snapshots: found.snapshots.len(),
-        ignored_files: found.ignored.clone(),
+        snapshots: found.names.snapshots.len(),
+        ignored_files: found.names.ignored.clone(),
         ..Recovery::default()
     };
-    directory::remove(&dir, &found.unfinished)?;
+    directory::remove(&dir, &found.names.unfinished)?;
     // A process that died may have given names and not synced them: that of a snapshot, for which
     // the log will drop what it replaces, or that of the identity itself (F10, F18).
     dir.sync()?;
@@ -127,7 +127,7 @@ pub(crate) fn examine(
         replay.relocate(carried.how(&last));
     }
     replay.check().map_err(|damage| last.damaged(damage))?;
-    let snapshots = found::read(dir, owner, &found.snapshots)?;
+    let snapshots = found::read(dir, owner, &found.names.snapshots)?;
     Ok(Examined { mark, found, last, carried, replay, snapshots })
 }
 

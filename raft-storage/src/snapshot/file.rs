@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use raft_core::bytes::Bytes;
-use raft_core::{LogIndex, SnapshotMeta, Term};
+use raft_core::{GroupId, LogIndex, SnapshotMeta, Term};
 
 use crate::error::{Damage, Failure, LogError, OpenError, Operation};
 use crate::files::dir::DataDir;
@@ -94,7 +94,7 @@ impl SnapshotFile {
     }
 
     /// Reads the whole state through and checks every chunk and the checksum of all of it.
-    pub(crate) fn verify(&self, file: &dyn FsFile) -> Result<(), LogError> {
+    fn verify(&self, file: &dyn FsFile) -> Result<(), LogError> {
         let (mut offset, mut found) = (0, 0);
         while offset < self.meta.size {
             let piece = self.read(file, offset, READ_BYTES_MAX)?;
@@ -106,6 +106,18 @@ impl SnapshotFile {
         }
         let damage = Damage::Checksum { expected: found, found: self.meta.crc32c };
         Err(self.corrupt(HEAD_BYTES as u64, damage))
+    }
+
+    /// Opens and reads it through; tells what is damaged.
+    pub(crate) fn find_loss(&self, dir: &DataDir, group: GroupId) -> Result<Option<SnapshotLoss>, LogError> {
+        let name = SnapshotName { group, last: self.meta.last };
+        match self.verify(&*dir.open(&snapshot_file_name(name))?) {
+            Ok(()) => Ok(None),
+            Err(LogError::Corrupt { path, offset, damage }) => {
+                Ok(Some(SnapshotLoss { path, offset, damage }))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn check_chunk<'a>(&self, number: u64, chunk: &'a [u8]) -> Result<&'a [u8], LogError> {

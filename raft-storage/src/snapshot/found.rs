@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use raft_core::GroupId;
+use raft_core::{GroupId, LogIndex, Position};
 
 use super::file::SnapshotFile;
-use crate::error::OpenError;
+use crate::error::{Damage, LogError, OpenError};
 use crate::files::dir::DataDir;
 use crate::format::identity::IdentityFile;
-use crate::format::snapshot::SnapshotName;
+use crate::format::snapshot::{SnapshotName, snapshot_file_name};
 use crate::report::SnapshotLoss;
 
 /// A file with a snapshot's name, whole or not as far as head and foot tell.
@@ -36,4 +36,61 @@ pub(crate) fn read(
         group.sort_by_key(|candidate| std::cmp::Reverse(candidate.name.order()));
     }
     Ok(candidates)
+}
+
+/// What a group can use of its candidates.
+#[derive(Debug, Default)]
+pub(crate) struct Choice {
+    /// The newest first; the first one counts.
+    pub(crate) kept: Vec<SnapshotFile>,
+    /// What turned out damaged.
+    pub(crate) losses: Vec<SnapshotLoss>,
+}
+
+impl Choice {
+    /// Finds the newest whole snapshot that fits a log that begins behind `mark`. `verify` reads one
+    /// through and tells what is damaged.
+    ///
+    /// Every snapshot at or past the mark does: the log has what lies between, or nothing there was
+    /// ever acknowledged (F19). So a damaged one is passed over only as long as another fits, or as
+    /// the log reaches back to its very beginning (F6).
+    pub(crate) fn new(
+        candidates: Vec<Candidate>,
+        mark: Position,
+        mut verify: impl FnMut(&SnapshotFile) -> Result<Option<SnapshotLoss>, LogError>,
+    ) -> Result<Self, LogError> {
+        let mut choice = Self::default();
+        for Candidate { name: SnapshotName { last, .. }, file } in candidates {
+            let fits = last == mark || last.index > mark.index;
+            match file {
+                Ok(_) if choice.kept.is_empty() && !fits => break,
+                // A predecessor was verified when it was the newest. It is verified again when it
+                // is needed.
+                Ok(file) if choice.kept.is_empty() => match verify(&file)? {
+                    None => choice.kept.push(file),
+                    Some(loss) => choice.losses.push(loss),
+                },
+                Ok(file) => choice.kept.push(file),
+                Err(loss) => choice.losses.push(loss),
+            }
+        }
+        Ok(choice)
+    }
+
+    /// Whether the group's log can do with what was found: with a snapshot, or without any.
+    pub(crate) fn check(&self, dir: &DataDir, group: GroupId, mark: Position) -> Result<(), LogError> {
+        if !self.kept.is_empty() || mark.index == LogIndex::ZERO {
+            return Ok(());
+        }
+        Err(match self.losses.first() {
+            Some(SnapshotLoss { path, offset, damage }) => {
+                LogError::Corrupt { path: path.clone(), offset: *offset, damage: *damage }
+            }
+            None => {
+                let name = snapshot_file_name(SnapshotName { group, last: mark });
+                let damage = Damage::SnapshotMissing { group, mark };
+                LogError::Corrupt { path: dir.path_of(&name), offset: 0, damage }
+            }
+        })
+    }
 }

@@ -4,7 +4,7 @@
 //! (F12); if it cannot be read, an older one and the log may make up for it (F6).
 
 mod draft;
-mod file;
+pub(crate) mod file;
 pub(crate) mod found;
 pub(crate) mod scribe;
 pub(crate) mod shelf;

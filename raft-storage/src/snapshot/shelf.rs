@@ -7,12 +7,12 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use raft_core::bytes::Bytes;
-use raft_core::{GroupId, LogIndex, Position, SnapshotFailure, SnapshotMeta};
+use raft_core::{GroupId, Position, SnapshotFailure, SnapshotMeta};
 
 use super::file::SnapshotFile;
-use super::found::Candidate;
+use super::found::{Candidate, Choice};
 use super::scribe::{Desk, Scribe};
-use crate::error::{Damage, LogError};
+use crate::error::LogError;
 use crate::format::snapshot::{SnapshotName, snapshot_file_name};
 use crate::fs::FsFile;
 use crate::report::SnapshotLoss;
@@ -51,34 +51,20 @@ impl Shelf {
         Self { scribe, group, candidates, kept, desk: None, finishing, news, losses }
     }
 
-    /// Finds the newest whole snapshot that fits a log that begins behind `mark`.
-    ///
-    /// Every snapshot at or past the mark does: the log has what lies between, or nothing there was
-    /// ever acknowledged (F19). So a damaged one is passed over only as long as another fits, or as
-    /// the log reaches back to its very beginning (F6).
+    /// Finds the snapshot that counts for a log that begins behind `mark`.
     pub(crate) fn recover(&mut self, mark: Position) -> Result<Option<SnapshotMeta>, LogError> {
         let candidates = std::mem::take(&mut self.candidates);
         let names: Vec<SnapshotName> = candidates.iter().map(|candidate| candidate.name).collect();
-        for candidate in candidates {
-            let last = candidate.name.last;
-            let fits = last == mark || last.index > mark.index;
-            match candidate.file {
-                Ok(_) if self.kept.is_empty() && !fits => break,
-                // A predecessor was verified when it was the newest. It is verified again when it
-                // is needed.
-                Ok(file) if self.kept.is_empty() => match self.verify(&file)? {
-                    None => self.kept.push(Kept::new(file)),
-                    Some(loss) => self.losses.push(loss),
-                },
-                Ok(file) => self.kept.push(Kept::new(file)),
-                Err(loss) => self.losses.push(loss),
-            }
-        }
-        self.kept.truncate(NAMES_KEPT);
-        let Some(newest) = self.kept.first() else { return self.without_snapshot(mark).map(|()| None) };
+        let dir = &self.scribe.dir;
+        let choice = Choice::new(candidates, mark, |file| file.find_loss(dir, self.group))?;
+        let is_usable = choice.check(dir, self.group, mark);
+        self.losses = choice.losses;
+        self.kept = choice.kept.into_iter().take(NAMES_KEPT).map(Kept::new).collect();
+        is_usable?;
+        self.warn();
+        let Some(newest) = self.kept.first() else { return Ok(None) };
         let (newest, meta) = (self.name_of(newest), newest.file.meta.clone());
         let predecessor = self.kept.get(1).map(|kept| self.name_of(kept));
-        self.warn();
         let is_left_over = |name: &SnapshotName| name.order() < newest.order() && Some(*name) != predecessor;
         if names.iter().any(is_left_over) {
             self.scribe.purge(newest, predecessor);
@@ -198,36 +184,6 @@ impl Shelf {
             at += 1;
             at <= NAMES_KEPT || kept.open.is_some()
         });
-    }
-
-    /// Reads a snapshot through; tells what is damaged.
-    fn verify(&self, file: &SnapshotFile) -> Result<Option<SnapshotLoss>, LogError> {
-        let name = SnapshotName { group: self.group, last: file.meta.last };
-        match file.verify(&*self.scribe.dir.open(&snapshot_file_name(name))?) {
-            Ok(()) => Ok(None),
-            Err(LogError::Corrupt { path, offset, damage }) => {
-                Ok(Some(SnapshotLoss { path, offset, damage }))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether a log that begins behind `mark` can do without any snapshot.
-    fn without_snapshot(&self, mark: Position) -> Result<(), LogError> {
-        if mark.index == LogIndex::ZERO {
-            self.warn();
-            return Ok(());
-        }
-        Err(match self.losses.first() {
-            Some(SnapshotLoss { path, offset, damage }) => {
-                LogError::Corrupt { path: path.clone(), offset: *offset, damage: *damage }
-            }
-            None => {
-                let name = snapshot_file_name(SnapshotName { group: self.group, last: mark });
-                let damage = Damage::SnapshotMissing { group: self.group, mark };
-                LogError::Corrupt { path: self.scribe.dir.path_of(&name), offset: 0, damage }
-            }
-        })
     }
 
     fn warn(&self) {
