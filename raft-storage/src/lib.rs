@@ -15,6 +15,7 @@ mod files;
 mod format;
 pub mod fs;
 mod group;
+pub mod inspect;
 mod options;
 mod recovery;
 mod report;

@@ -70,6 +70,10 @@ impl Fs for SlowFs {
         self.disk.open(path)
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        self.disk.open_to_read(path)
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
         let file = self.disk.create(path)?;
         let is_snapshot = path.to_string_lossy().ends_with(".snap.new");
@@ -90,6 +94,10 @@ impl Fs for SlowFs {
 
     fn try_lock(&self, path: &Path, holder: &str) -> io::Result<LockOutcome> {
         self.disk.try_lock(path, holder)
+    }
+
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {
+        self.disk.lock_holder(path)
     }
 }
 

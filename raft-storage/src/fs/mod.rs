@@ -1,6 +1,7 @@
 //! The file system as the log needs it: a few calls behind two traits, so that the same log code
 //! runs on real files and on a simulated disk that loses, tears and refuses.
 
+pub(crate) mod read_only;
 mod real;
 pub mod sim;
 
@@ -38,6 +39,13 @@ pub trait Fs: Send + Sync + Debug {
     /// [`io::ErrorKind::NotFound`] if there is none.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>>;
 
+    /// Opens an existing file for reading alone, which a read-only medium allows too.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] if there is none.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn FsFile>>;
+
     /// Makes an empty file, also where there was one.
     ///
     /// # Errors
@@ -73,6 +81,14 @@ pub trait Fs: Send + Sync + Debug {
     ///
     /// What the system says.
     fn try_lock(&self, path: &Path, holder: &str) -> io::Result<LockOutcome>;
+
+    /// Who has the lock now, by what that one wrote into the file; `None` if nobody has it, or there
+    /// is no such file. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<String>>;
 }
 
 /// An open file. Reads and writes name their place, so many readers can share it with one writer.

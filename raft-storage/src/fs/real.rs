@@ -32,6 +32,10 @@ impl Fs for RealFs {
         Ok(Arc::new(RealFile(OpenOptions::new().read(true).write(true).open(path)?)))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        Ok(Arc::new(RealFile(File::open(path)?)))
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
         Ok(Arc::new(RealFile(file)))
@@ -57,14 +61,31 @@ impl Fs for RealFs {
                 file.write_all(holder.as_bytes())?;
                 Ok(LockOutcome::Taken(Box::new(RealLock { _file: file })))
             }
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = Vec::new();
-                file.take(HOLDER_BYTES_MAX).read_to_end(&mut holder)?;
-                Ok(LockOutcome::Held(String::from_utf8_lossy(&holder).trim().to_owned()))
-            }
+            Err(TryLockError::WouldBlock) => Ok(LockOutcome::Held(read_holder(file)?)),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // A shared lock fails while an owner has the exclusive one. It is let go of at once: only a
+        // node that starts in this very moment would find it in its way, and start at the next try.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => read_holder(file).map(Some),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn read_holder(file: File) -> io::Result<String> {
+    let mut holder = Vec::new();
+    file.take(HOLDER_BYTES_MAX).read_to_end(&mut holder)?;
+    Ok(String::from_utf8_lossy(&holder).trim().to_owned())
 }
 
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::initialise::{IDENTITY_NAME, LOCK_NAME};
 use super::replay::Replay;
+use super::scan::Scanned;
 use super::window::Window;
 use super::{damaged, prepared, scan};
 use crate::error::{Damage, Failure, OpenError, Operation};
@@ -15,7 +16,7 @@ use crate::format::identity::IdentityFile;
 use crate::format::record::Link;
 use crate::format::segment::{HEADER_BYTES, SegmentHeader, SegmentSeq, parse_segment_name, segment_name};
 use crate::format::snapshot::{SnapshotName, parse_snapshot_name};
-use crate::fs::read_up_to;
+use crate::fs::{FsFile, read_up_to};
 
 /// The files of a directory, told apart by their names.
 #[derive(Debug, Default)]
@@ -117,6 +118,28 @@ impl Names {
 }
 
 impl Found {
+    /// What can be made of the segments that could be opened, if any of them is part of the log:
+    /// links may be missing, and no promise is made about the rest.
+    pub(crate) fn salvage(
+        names: Names,
+        segments: BTreeMap<SegmentSeq, Arc<Segment>>,
+        window: &mut Window,
+    ) -> Result<Option<Self>, OpenError> {
+        let Some((last, last_link)) = newest_linked(&segments, window)? else { return Ok(None) };
+        let mut links = BTreeMap::new();
+        for (seq, segment) in segments.range(last_link.first_live..=last.seq) {
+            if let Ok(link) = scan::read_link(segment, window)? {
+                links.insert(*seq, link);
+            }
+        }
+        Ok(Some(Self { segments, links, last, last_link, names }))
+    }
+
+    /// The link with which a segment begins that is part of the log.
+    pub(crate) fn link(&self, seq: SegmentSeq) -> Option<&Link> {
+        self.links.get(&seq)
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.segments.values()
     }
@@ -163,12 +186,7 @@ impl Found {
             let limit = Some(link.previous_end);
             let scanned =
                 scan::scan(segment, limit, window, |record, body| replay.apply(segment, record, body))?;
-            let broken = scanned.broken.or_else(|| {
-                let (expected, found) = (link.previous_chain, scanned.chain);
-                (scanned.end != link.previous_end || expected != found)
-                    .then_some(Damage::Chain { expected, found })
-            });
-            if let Some(damage) = broken {
+            if let Some(damage) = missing_to(link, &scanned) {
                 let offset = u64::from(scanned.end);
                 return Err(OpenError::Damaged { path: segment.path().clone(), offset, damage });
             }
@@ -177,9 +195,19 @@ impl Found {
     }
 }
 
+/// What is wrong with a segment that does not reach to where the next one's link says the log leaves
+/// it.
+pub(crate) fn missing_to(link: &Link, scanned: &Scanned) -> Option<Damage> {
+    scanned.broken.or_else(|| {
+        let (expected, found) = (link.previous_chain, scanned.chain);
+        let is_whole = scanned.end == link.previous_end && expected == found;
+        (!is_whole).then_some(Damage::Chain { expected, found })
+    })
+}
+
 /// The last segment that is part of the log. Those behind it are not begun, or nothing in them was
 /// ever durable.
-pub(crate) fn newest_linked(
+fn newest_linked(
     segments: &BTreeMap<SegmentSeq, Arc<Segment>>,
     window: &mut Window,
 ) -> Result<Option<(Arc<Segment>, Link)>, OpenError> {
@@ -196,20 +224,30 @@ pub(crate) fn open_segment(
     seq: SegmentSeq,
     owner: &IdentityFile,
 ) -> Result<Segment, OpenError> {
+    let (header, seed, file) = open_head(dir, seq)?;
+    let path = dir.path_of(&segment_name(seq));
+    OpenError::check_owner(&path, owner, &header.owner)?;
+    if header.seq != seq {
+        return Err(OpenError::Damaged { path, offset: 0, damage: Damage::Misnamed { seq: header.seq } });
+    }
+    Ok(Segment::new(&header, seed, path, file))
+}
+
+/// Opens a segment's file and reads its head, whosever it is.
+pub(crate) fn open_head(
+    dir: &DataDir,
+    seq: SegmentSeq,
+) -> Result<(SegmentHeader, u32, Arc<dyn FsFile>), OpenError> {
     let name = segment_name(seq);
     let (file, path) = (dir.open(&name)?, dir.path_of(&name));
     let mut bytes = [0; HEADER_BYTES];
     let count = read_up_to(&*file, &mut bytes, 0).map_err(Failure::of(Operation::Read, &path))?;
-    let refuse = |damage| OpenError::Damaged { path: path.clone(), offset: 0, damage };
     if count < bytes.len() {
-        return Err(refuse(Damage::TooShort { needed_bytes: bytes.len() as u64 }));
+        let damage = Damage::TooShort { needed_bytes: bytes.len() as u64 };
+        return Err(OpenError::Damaged { path, offset: 0, damage });
     }
     let (header, seed) = SegmentHeader::decode(&bytes).map_err(|error| OpenError::of_head(&path, error))?;
-    OpenError::check_owner(&path, owner, &header.owner)?;
-    if header.seq != seq {
-        return Err(refuse(Damage::Misnamed { seq: header.seq }));
-    }
-    Ok(Segment::new(&header, seed, path, file))
+    Ok((header, seed, file))
 }
 
 /// Whether the file is one that we were making when we were stopped.

@@ -2,14 +2,14 @@
 //!
 //! Nothing on the medium is changed before all of it has been found whole.
 
-mod carry;
-mod directory;
+pub(crate) mod carry;
+pub(crate) mod directory;
 mod evidence;
-mod initialise;
+pub(crate) mod initialise;
 mod prepared;
-mod replay;
-mod scan;
-mod window;
+pub(crate) mod replay;
+pub(crate) mod scan;
+pub(crate) mod window;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -148,7 +148,7 @@ pub(crate) struct LastSegment {
 impl LastSegment {
     /// Reads and applies it, and tells torn from corrupt: what is missing or broken but proven to
     /// have been durable was acknowledged (F4, F5, F8, F14).
-    fn read(
+    pub(crate) fn read(
         found: &Found,
         mark: &MarkFile,
         replay: &mut Replay,

@@ -32,10 +32,15 @@ pub(crate) fn read(
         let file = SnapshotFile::open(dir, owner, name)?;
         candidates.entry(name.group).or_default().push(Candidate { name, file });
     }
+    sort(&mut candidates);
+    Ok(candidates)
+}
+
+/// Puts the newest of each group first.
+pub(crate) fn sort(candidates: &mut Candidates) {
     for group in candidates.values_mut() {
         group.sort_by_key(|candidate| std::cmp::Reverse(candidate.name.order()));
     }
-    Ok(candidates)
 }
 
 /// What a group can use of its candidates.

@@ -122,6 +122,10 @@ impl Index {
         self.slot_of(index).unwrap_or(0)
     }
 
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
     pub(crate) fn slot(&self, at: usize) -> Option<&Slot> {
         self.slots.get(at)
     }

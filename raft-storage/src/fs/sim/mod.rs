@@ -140,6 +140,10 @@ impl Fs for SimFs {
         disk.find(path).map(|node| self.file(node))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        self.open(path)
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
         let mut disk = self.disk.lock();
         disk.call(Call::Create)?;
@@ -179,6 +183,10 @@ impl Fs for SimFs {
         disk.locks.insert(path.to_owned(), holder.to_owned());
         let guard = SimLock { disk: Arc::clone(&self.disk), path: path.to_owned() };
         Ok(LockOutcome::Taken(Box::new(guard)))
+    }
+
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {
+        Ok(self.disk.lock().locks.get(path).cloned())
     }
 }
 

@@ -1,0 +1,153 @@
+//! Shows the log record by record.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use raft_core::bytes::Bytes;
+use raft_core::{Entries, GroupId, HardState, LogIndex, NewMark};
+
+use super::survey::{self, Survey};
+use crate::error::OpenError;
+use crate::files::dir::DataDir;
+use crate::files::segment::Segment;
+use crate::format::batch::{BatchPlace, Decoded};
+use crate::format::record::{Link, RecordKind};
+use crate::recovery::directory::Names;
+use crate::recovery::initialise;
+use crate::recovery::scan::{self, Record};
+use crate::recovery::window::Window;
+use crate::state::group::GroupState;
+use crate::state::index::RecordPlace;
+
+/// One record of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogRecord {
+    /// The number of its segment.
+    pub segment: u32,
+    /// Where in it, in bytes from the file's start.
+    pub offset: u32,
+    /// How many bytes it takes.
+    pub byte_count: u32,
+    /// What it says.
+    pub content: RecordContent,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordContent {
+    /// The segment begins: the log comes from this place of an earlier one.
+    Link {
+        /// The number of the segment before; zero for the first of all.
+        previous_segment: u32,
+        /// Where the log leaves that one.
+        previous_end: u32,
+        /// The oldest segment that matters.
+        first_live: u32,
+    },
+    /// One request of a group, whose parts take effect in this order.
+    Request {
+        /// The group.
+        group: GroupId,
+        /// The log begins anew behind this position.
+        mark: Option<NewMark>,
+        /// Entries from here on are dropped.
+        truncate_from: Option<LogIndex>,
+        /// The new entries.
+        batches: Vec<RecordBatch>,
+        /// The new term, vote and commit index.
+        hard_state: Option<HardState>,
+    },
+    /// The segment is full.
+    Seal,
+    /// The bytes are intact, but nothing that this version writes.
+    Unknown,
+}
+
+/// A batch of entries in a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordBatch {
+    /// All that was written.
+    pub written: Entries,
+    /// Those of them that the log still holds: not truncated, and not behind its beginning.
+    pub held: Option<Entries>,
+}
+
+/// Shows every readable record of the log.
+pub(super) fn for_each(
+    dir: &DataDir,
+    names: Names,
+    mut show: impl FnMut(&LogRecord) -> ControlFlow<()>,
+) -> Result<(), OpenError> {
+    let owner = match initialise::find_owner(dir) {
+        Ok(owner) => Some(owner),
+        Err(OpenError::Damaged { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let Survey { found, groups, .. } = Survey::new(dir, names, owner.as_ref());
+    let Some(found) = found else { return Ok(()) };
+    let mut window = Window::default();
+    let mut is_over = false;
+    for (segment, next) in survey::in_log(&found) {
+        let limit = next.map(|next| next.previous_end);
+        scan::scan(segment, limit, &mut window, |record, body| {
+            is_over = is_over || show(&decode(segment, record, body, &groups)).is_break();
+            Ok(())
+        })?;
+        if is_over {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn decode(
+    segment: &Arc<Segment>,
+    record: &Record,
+    body: &[u8],
+    groups: &BTreeMap<GroupId, GroupState>,
+) -> LogRecord {
+    let place = RecordPlace { segment: segment.seq, offset: record.offset, byte_count: record.byte_count };
+    let content = match record.header.kind {
+        RecordKind::Seal => Some(RecordContent::Seal),
+        RecordKind::Link => Link::decode(body).map(|link| RecordContent::Link {
+            previous_segment: link.previous_seq,
+            previous_end: link.previous_end,
+            first_live: link.first_live,
+        }),
+        RecordKind::Batch => decode_request(record, body, place, groups),
+    };
+    let content = content.unwrap_or(RecordContent::Unknown);
+    LogRecord { segment: place.segment, offset: place.offset, byte_count: place.byte_count, content }
+}
+
+fn decode_request(
+    record: &Record,
+    body: &[u8],
+    place: RecordPlace,
+    groups: &BTreeMap<GroupId, GroupState>,
+) -> Option<RecordContent> {
+    let Decoded { mark, truncate_from, hard_state, batches, .. } = Decoded::decode(&record.header, body)?;
+    let group = GroupId::new(record.header.group);
+    let body = Bytes::copy_from_slice(body);
+    let state = groups.get(&group);
+    let read = |(batch, part): (&BatchPlace, u16)| {
+        let written = Entries::parse(batch.first, batch.term, batch.kind, batch.payloads(&body)).ok()?;
+        let held = state.and_then(|state| held(&written, state, place, part));
+        Some(RecordBatch { written, held })
+    };
+    let batches = batches.iter().zip(0..).map(read).collect::<Option<Vec<_>>>()?;
+    Some(RecordContent::Request { group, mark, truncate_from, batches, hard_state })
+}
+
+/// What of a batch the group's log still holds.
+fn held(written: &Entries, state: &GroupState, place: RecordPlace, part: u16) -> Option<Entries> {
+    let at = state.index.position_of(written.first());
+    let slot = state.index.slot(at).filter(|slot| slot.place == place && slot.part == part)?;
+    let end = state.index.slot(at + 1).map_or(state.index.last().next(), |next| next.first);
+    let behind_mark = state.mark_position().index.next().max(slot.first);
+    written.prefix_before(end)?.suffix_from(behind_mark)
+}
