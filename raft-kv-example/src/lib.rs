@@ -1,7 +1,7 @@
 //! A replicated key-value node that speaks the Redis protocol: its parts as a library.
 //!
 //! From the outside in: [`cli`] and [`settings`], [`run`] which puts a node together, [`server`] with
-//! its clients, [`node`] which joins it with Raft, [`admin`] which changes the group; and, knowing nothing of those, [`command`] and
+//! its clients, [`node`] which joins it with Raft, [`admin`] which changes the group, [`log_tool`] which looks at a node's files; and, knowing nothing of those, [`command`] and
 //! [`resp`] for the protocol and [`kv`] for the replicated state.
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ pub mod free_ports;
 pub mod join;
 pub mod kv;
 mod link;
+pub mod log_tool;
 pub mod logging;
 pub mod node;
 pub mod resp;

@@ -113,6 +113,59 @@ pub enum Damage {
 }
 
 impl Damage {
+    /// A name that stays the same, for programs to compare.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Magic => "magic",
+            Self::TooShort { .. } => "too-short",
+            Self::Checksum { .. } => "checksum",
+            Self::Missing => "missing-record",
+            Self::Length { .. } => "length",
+            Self::Chain { .. } => "chain",
+            Self::Content => "content",
+            Self::MissingSegment { .. } => "missing-segment",
+            Self::Misnamed { .. } => "misnamed",
+            Self::Foreign => "foreign",
+            Self::IdentityMissing => "identity-missing",
+            Self::Unused { .. } => "unused-segment",
+            Self::MarkMissing => "sync-mark-missing",
+            Self::EndsBeforeMark { .. } => "ends-before-mark",
+            Self::NotWhole => "not-whole",
+            Self::OtherSnapshot { .. } => "other-snapshot",
+            Self::SnapshotMissing { .. } => "snapshot-missing",
+            Self::Gap { .. } => "gap",
+            Self::StaleTerm { .. } => "stale-term",
+            Self::CommitPastEnd { .. } => "commit-past-end",
+        }
+    }
+
+    /// The checksum that should be there and the one that is, if it is one that does not fit.
+    #[must_use]
+    pub fn checksums(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::Checksum { expected, found } | Self::Chain { expected, found } => Some((*expected, *found)),
+            Self::Magic
+            | Self::TooShort { .. }
+            | Self::Missing
+            | Self::Length { .. }
+            | Self::Content
+            | Self::MissingSegment { .. }
+            | Self::Misnamed { .. }
+            | Self::Foreign
+            | Self::IdentityMissing
+            | Self::Unused { .. }
+            | Self::MarkMissing
+            | Self::EndsBeforeMark { .. }
+            | Self::NotWhole
+            | Self::OtherSnapshot { .. }
+            | Self::SnapshotMissing { .. }
+            | Self::Gap { .. }
+            | Self::StaleTerm { .. }
+            | Self::CommitPastEnd { .. } => None,
+        }
+    }
+
     /// What an operator can do about it.
     #[must_use]
     pub fn way_out(&self) -> &'static str {

@@ -98,13 +98,16 @@ impl Inspector {
     }
 
     /// Shows every readable record of the log in the order in which they were written, until told to
-    /// stop.
+    /// stop. Tells which segments are damaged; what is behind a damaged place in the same segment is
+    /// not shown.
     ///
     /// # Errors
     ///
-    /// As [`inspect`](Self::inspect), and if the system refuses a read. Damage is no error: what is
-    /// behind it in the same segment is passed over.
-    pub fn for_each_record(&self, show: impl FnMut(&LogRecord) -> ControlFlow<()>) -> Result<(), OpenError> {
+    /// As [`inspect`](Self::inspect), and if a file cannot be read or is of another version or node.
+    pub fn for_each_record(
+        &self,
+        show: impl FnMut(&LogRecord) -> ControlFlow<()>,
+    ) -> Result<Vec<FoundDamage>, OpenError> {
         let dir = self.dir();
         records::for_each(&dir, Names::read(&dir).map_err(|failure| self.unlisted(failure))?, show)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use raft_core::bytes::Bytes;
 use raft_core::{Entries, GroupId, HardState, LogIndex, NewMark};
 
+use super::report::FoundDamage;
 use super::survey::{self, Survey};
 use crate::error::OpenError;
 use crate::files::dir::DataDir;
@@ -81,14 +82,18 @@ pub(super) fn for_each(
     dir: &DataDir,
     names: Names,
     mut show: impl FnMut(&LogRecord) -> ControlFlow<()>,
-) -> Result<(), OpenError> {
+) -> Result<Vec<FoundDamage>, OpenError> {
     let owner = match initialise::find_owner(dir) {
         Ok(owner) => Some(owner),
         Err(OpenError::Damaged { .. }) => None,
         Err(error) => return Err(error),
     };
-    let Survey { found, groups, .. } = Survey::new(dir, names, owner.as_ref());
-    let Some(found) = found else { return Ok(()) };
+    let Survey { found, groups, wrong, .. } = Survey::new(dir, names, owner.as_ref());
+    if let Some(error) = wrong.others.into_iter().next() {
+        return Err(error);
+    }
+    let damages = wrong.damages.into_iter().map(FoundDamage::fatal).collect();
+    let Some(found) = found else { return Ok(damages) };
     let mut window = Window::default();
     let mut is_over = false;
     for (segment, next) in survey::in_log(&found) {
@@ -101,7 +106,7 @@ pub(super) fn for_each(
             break;
         }
     }
-    Ok(())
+    Ok(damages)
 }
 
 fn decode(

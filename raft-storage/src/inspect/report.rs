@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use raft_core::{EntryKind, GroupId, HardState, LogIndex, Run, SnapshotMark, SnapshotMeta};
+use raft_core::{EntryKind, GroupId, HardState, LogIndex, Position, Run, SnapshotMark, SnapshotMeta};
 
 use crate::error::{Damage, LogError, OpenError};
 use crate::format::identity::Identity;
@@ -156,6 +156,8 @@ pub struct SnapshotReport {
     pub byte_count: u64,
     /// The group, by the file's name.
     pub group: GroupId,
+    /// The last position that it replaces, by the file's name.
+    pub last: Position,
     /// What it says about itself, if head and foot are whole.
     pub meta: Option<SnapshotMeta>,
     /// How many chunks its state has.
@@ -218,6 +220,12 @@ impl Inspection {
         self.damages == other.damages
             && self.torn_tail == other.torn_tail
             && said(&self.refusals) == said(&other.refusals)
+    }
+}
+
+impl FoundDamage {
+    pub(super) fn fatal((path, offset, damage): (PathBuf, u64, Damage)) -> Self {
+        Self { path, offset, damage, is_fatal: true }
     }
 }
 

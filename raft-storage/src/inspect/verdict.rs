@@ -77,12 +77,7 @@ pub(super) fn look(dir: &DataDir, names: Names) -> Result<Inspection, OpenError>
             refusals.push(Refusal::Log(error));
         }
     }
-    let fatal = wrong.damages.into_iter().map(|(path, offset, damage)| FoundDamage {
-        path,
-        offset,
-        damage,
-        is_fatal: true,
-    });
+    let fatal = wrong.damages.into_iter().map(FoundDamage::fatal);
     let damages = fatal.chain(snapshots.losses.iter().map(|loss| damage_of(loss, &refusals))).collect();
     let newest = mark.as_ref().map(|mark| *mark.newest()).filter(|newest| newest.count > 0);
     Ok(Inspection {
@@ -181,6 +176,7 @@ impl Snapshots {
             path: dir.path_of(&file_name),
             byte_count: byte_count(dir, &file_name).unwrap_or(0),
             group: name.group,
+            last: name.last,
             meta: None,
             chunks: 0,
             is_whole: false,
