@@ -83,7 +83,9 @@ impl<W: Write> Printer<'_, W> {
     fn record(&mut self, record: &LogRecord) -> io::Result<ControlFlow<()>> {
         let is_wanted = match &record.content {
             RecordContent::Request { group, batches, .. } => self.wants(*group) && self.touches(batches),
-            _ => self.args.group.is_none() && self.has_no_range(),
+            RecordContent::Link { .. } | RecordContent::Seal | RecordContent::Unknown => {
+                self.args.group.is_none() && self.has_no_range()
+            }
         };
         if !is_wanted {
             return Ok(ControlFlow::Continue(()));
@@ -156,7 +158,7 @@ fn record_text(record: &LogRecord) -> String {
                 format!("term {} vote {vote} commit {}", state.term, state.commit)
             }));
         }
-        _ => words.push("unknown".to_owned()),
+        RecordContent::Unknown => words.push("unknown".to_owned()),
     }
     words.join(" ")
 }
@@ -174,7 +176,7 @@ fn record_json(record: &LogRecord) -> Value {
             "batches": batches.iter().map(batch_json).collect::<Vec<_>>(),
             "hard_state": hard_state.map(json::hard_state),
         }),
-        _ => json!("unknown"),
+        RecordContent::Unknown => json!("unknown"),
     };
     json!({
         "segment": record.segment, "offset": record.offset, "bytes": record.byte_count, "content": content,

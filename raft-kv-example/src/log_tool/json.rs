@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use raft_core::{EntryKind, HardState, Position, SnapshotMeta};
-use raft_storage::OpenError;
 use raft_storage::inspect::{
     FoundDamage, GroupReport, Inspection, Outcome, Refusal, SegmentReport, SnapshotReport,
 };
@@ -139,12 +138,11 @@ fn damage(found: &FoundDamage) -> Value {
 }
 
 fn refusal(refusal: &Refusal) -> Value {
-    let (group, is_io) = match refusal {
-        Refusal::Log(error) => (None, matches!(error, OpenError::Io(_))),
-        Refusal::Group(group, _) => (Some(group.get()), false),
-        _ => (None, false),
+    let group = match refusal {
+        Refusal::Log(_) => None,
+        Refusal::Group(group, _) => Some(group.get()),
     };
-    json!({ "text": refusal.to_string(), "group": group, "unreadable": is_io })
+    json!({ "text": refusal.to_string(), "group": group })
 }
 
 fn histogram(buckets: &BTreeMap<u64, u64>) -> Value {

@@ -5,6 +5,7 @@ mod cluster;
 mod common;
 mod demo;
 mod ledger;
+mod log_tool;
 mod membership;
 mod single;
 mod snapshots;

@@ -37,7 +37,6 @@ pub struct LogRecord {
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum RecordContent {
     /// The segment begins: the log comes from this place of an earlier one.
     Link {

@@ -182,7 +182,6 @@ pub struct FoundDamage {
 
 /// Why a node would not start.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Refusal {
     /// The log does not open.
     Log(OpenError),
