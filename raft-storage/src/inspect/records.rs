@@ -11,6 +11,7 @@ use super::report::FoundDamage;
 use super::survey::{self, Survey};
 use crate::error::OpenError;
 use crate::files::dir::DataDir;
+use crate::files::mark_file::MarkFile;
 use crate::files::segment::Segment;
 use crate::format::batch::{BatchPlace, Decoded};
 use crate::format::record::{Link, RecordKind};
@@ -87,7 +88,10 @@ pub(super) fn for_each(
         Err(OpenError::Damaged { .. }) => None,
         Err(error) => return Err(error),
     };
-    let Survey { found, groups, wrong, .. } = Survey::new(dir, names, owner.as_ref());
+    let mark = MarkFile::open(dir).ok();
+    let mut survey = Survey::new(dir, names, owner.as_ref());
+    survey.judge_last(mark.as_ref());
+    let Survey { found, groups, wrong, .. } = survey;
     if let Some(error) = wrong.others.into_iter().next() {
         return Err(error);
     }

@@ -9,11 +9,13 @@ use raft_core::GroupId;
 use super::report::{SegmentReport, SegmentRole};
 use crate::error::{Damage, Failure, OpenError, Operation};
 use crate::files::dir::DataDir;
+use crate::files::mark_file::MarkFile;
 use crate::files::segment::Segment;
 use crate::format::batch::Decoded;
 use crate::format::identity::IdentityFile;
 use crate::format::record::{Link, RecordKind};
 use crate::format::segment::{SegmentSeq, segment_name};
+use crate::recovery::LastSegment;
 use crate::recovery::directory::{self, Found, Names};
 use crate::recovery::replay::Replay;
 use crate::recovery::scan::{self, Record};
@@ -90,6 +92,13 @@ impl Survey {
         survey.groups = builder.whole.unwrap_or_else(|| builder.replay.into_groups());
         survey.found = Some(found);
         survey
+    }
+
+    /// Tells at the end of the log what is torn from what is damaged, whatever is wrong before it.
+    pub(super) fn judge_last(&mut self, mark: Option<&MarkFile>) -> Option<LastSegment> {
+        let judged =
+            LastSegment::read(self.found.as_ref()?, mark?, &mut Replay::new(true), &mut Window::default());
+        judged.map_err(|error| self.wrong.add(error)).ok()
     }
 
     /// Opens what can be opened. If nobody says whose directory it is, the first head that can be

@@ -16,7 +16,6 @@ use crate::format::segment::segment_name;
 use crate::format::snapshot::{CHUNK_BYTES, SnapshotName, snapshot_file_name};
 use crate::recovery::carry::Carried;
 use crate::recovery::directory::Names;
-use crate::recovery::replay::Replay;
 use crate::recovery::window::Window;
 use crate::recovery::{self, Examined, LastSegment, initialise};
 use crate::report::{SnapshotLoss, TornTail};
@@ -62,7 +61,7 @@ pub(super) fn look(dir: &DataDir, names: Names) -> Result<Inspection, OpenError>
     let end = judged.unwrap_or_else(|error| {
         wrong.add_copy(&error);
         refusals.push(Refusal::Log(error));
-        LogEnd::salvage(&survey, mark.as_ref(), &mut wrong)
+        survey.judge_last(mark.as_ref()).as_ref().map(LogEnd::of).unwrap_or_default()
     });
     wrong.append(std::mem::take(&mut survey.wrong));
     wrong.append(std::mem::take(&mut snapshots.wrong));
@@ -130,18 +129,6 @@ impl LogEnd {
         let Examined { last, carried, .. } = recovery::examine(dir, owner, &mut Window::default())?;
         let carried_records = carried.as_ref().map_or(0, Carried::record_count);
         Ok(Self { carried_records, ..Self::of(&last) })
-    }
-
-    /// What can be said of a log that is damaged in some other segment.
-    fn salvage(survey: &Survey, mark: Option<&MarkFile>, wrong: &mut Wrong) -> Self {
-        let (Some(found), Some(mark)) = (&survey.found, mark) else { return Self::default() };
-        match LastSegment::read(found, mark, &mut Replay::new(true), &mut Window::default()) {
-            Ok(last) => Self::of(&last),
-            Err(error) => {
-                wrong.add(error);
-                Self::default()
-            }
-        }
     }
 
     fn of(last: &LastSegment) -> Self {
