@@ -109,7 +109,14 @@ impl Inspector {
         show: impl FnMut(&LogRecord) -> ControlFlow<()>,
     ) -> Result<Vec<FoundDamage>, OpenError> {
         let dir = self.dir();
-        records::for_each(&dir, Names::read(&dir).map_err(|failure| self.unlisted(failure))?, show)
+        let names = Names::read(&dir).map_err(|failure| self.unlisted(failure))?;
+        let damages = records::for_each(&dir, names, show)?;
+        if damages.is_empty() || self.holder(&dir)?.is_none() {
+            return Ok(damages);
+        }
+        // It may have been a write in the middle.
+        let seen = self.inspect()?;
+        Ok(seen.damages.into_iter().filter(|damage| damage.is_fatal && seen.is_steady).collect())
     }
 
     /// About how many bytes [`inspect`](Self::inspect) will read.
