@@ -3,7 +3,7 @@
 //! One [`Wal`] serves all Raft groups of a node. [`Wal::group`] gives each of them a [`GroupLog`],
 //! which implements [`raft_core::LogStore`] and [`raft_core::SnapshotStore`]. The format is described byte by byte in
 //! `docs/FORMAT.md`; which fault gets which reaction, and the test that shows it, in
-//! `docs/FAULTS.md`.
+//! `docs/FAULTS.md`. [`inspect`] looks at a directory without changing anything.
 //!
 //! This crate knows what was asked to be durable and in which order. It does not know who leads, or
 //! what entries mean.

@@ -1,4 +1,4 @@
-//! What `raft-kv log` finds, as JSON. The names of the fields are promised in the README; numbers
+//! What `raft-kv log` finds, as JSON. The names of the fields are promised in docs/OPERATIONS.md; numbers
 //! that may exceed 2^53 and only name something are hexadecimal text.
 
 use std::collections::BTreeMap;
