@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use raft_core::{Entries, Entry, EntryKind, GroupId, Membership};
+use raft_core::{Entries, Entry, EntryKind, GroupId, LogIndex, Membership};
 use raft_storage::inspect::{Inspector, LogRecord, RecordBatch, RecordContent};
 use serde_json::{Value, json};
 
@@ -172,7 +172,7 @@ fn record_json(record: &LogRecord) -> Value {
         RecordContent::Request { group, mark, truncate_from, batches, hard_state } => json!({
             "group": group.get(),
             "mark": mark.as_ref().map(|new| json::position(new.mark.last)),
-            "truncate_from": truncate_from.map(|from| from.get()),
+            "truncate_from": truncate_from.map(LogIndex::get),
             "batches": batches.iter().map(batch_json).collect::<Vec<_>>(),
             "hard_state": hard_state.map(json::hard_state),
         }),

@@ -1,10 +1,10 @@
-//! What `raft-kv log` finds, as JSON. The names of the fields are promised in docs/OPERATIONS.md; numbers
-//! that may exceed 2^53 and only name something are hexadecimal text.
+//! What `raft-kv log` finds, as JSON. The names of the fields are promised in docs/OPERATIONS.md;
+//! numbers that may exceed 2^53 and only name something are hexadecimal text.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use raft_core::{EntryKind, HardState, Position, SnapshotMeta};
+use raft_core::{EntryKind, HardState, LogIndex, NodeId, Position, SnapshotMeta};
 use raft_storage::inspect::{
     FoundDamage, GroupReport, Inspection, Outcome, Refusal, SegmentReport, SnapshotReport,
 };
@@ -61,7 +61,7 @@ pub(super) fn position(position: Position) -> Value {
 
 pub(super) fn hard_state(state: HardState) -> Value {
     let HardState { term, vote, commit } = state;
-    json!({ "term": term.get(), "vote": vote.map(|vote| vote.get()), "commit": commit.get() })
+    json!({ "term": term.get(), "vote": vote.map(NodeId::get), "commit": commit.get() })
 }
 
 fn segment(segment: &SegmentReport) -> Value {
@@ -88,7 +88,7 @@ fn group(group: &GroupReport) -> Value {
     };
     json!({
         "group": group.group.get(),
-        "first": group.first().map(|first| first.get()),
+        "first": group.first().map(LogIndex::get),
         "last": group.last().get(),
         "mark": group.mark.as_ref().map(|mark| position(mark.last)),
         "hard_state": hard_state(group.hard_state),
