@@ -1,7 +1,8 @@
 //! `cargo xtask scenarios`: which row of docs/SCENARIOS.md is tested where.
 //!
-//! A test cites a row in a comment or in its name (`…_f9_s66`); what else cites it, code or prose, shows nothing. A range such as
-//! "S76 to S82" cites its two ends only: a test that covers a row should name it.
+//! A test cites a row in a comment or in its name (`…_f9_s66`); what else cites it, code or prose,
+//! shows nothing. A range such as "S76 to S82" cites its two ends only: a test that covers a row
+//! should name it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -70,6 +71,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     print(&tests, options.gaps);
     Ok(())
+}
+
+/// The check that belongs to the gate.
+pub(crate) fn gate() -> Result<()> {
+    run(&Options { gaps: false, check: true })
 }
 
 /// Each row about Raft itself has a test in the crate that holds it.
