@@ -47,6 +47,7 @@ pub struct WalOptions {
     pub(crate) flushing: Flushing,
     pub(crate) segment_bytes: u32,
     pub(crate) reserved_bytes: u64,
+    pub(crate) spare_segments_max: usize,
     pub(crate) queue_bytes_max: usize,
     pub(crate) snapshot_room_bytes: usize,
     pub(crate) sync_mark_idle: Duration,
@@ -62,6 +63,8 @@ impl WalOptions {
     pub const SEGMENT_BYTES_MIN: u32 = 32 << 10;
     /// The largest segment size: 1 GiB.
     pub const SEGMENT_BYTES_MAX: u32 = 1 << 30;
+    /// How many full-grown segments that the log has left behind are kept by default: 4.
+    pub const SPARE_SEGMENTS_MAX_DEFAULT: usize = 4;
     /// The default limit of what may wait to be written: 256 MiB.
     pub const QUEUE_BYTES_MAX_DEFAULT: usize = 256 << 20;
     /// The default limit of what may wait to be written of a group's snapshots: 8 MiB.
@@ -79,6 +82,7 @@ impl WalOptions {
             flushing: Flushing::default(),
             segment_bytes: Self::SEGMENT_BYTES_DEFAULT,
             reserved_bytes: 0,
+            spare_segments_max: Self::SPARE_SEGMENTS_MAX_DEFAULT,
             queue_bytes_max: Self::QUEUE_BYTES_MAX_DEFAULT,
             snapshot_room_bytes: Self::SNAPSHOT_ROOM_BYTES_DEFAULT,
             sync_mark_idle: Self::SYNC_MARK_IDLE_DEFAULT,
@@ -112,6 +116,13 @@ impl WalOptions {
     #[must_use]
     pub fn reserved_bytes(self, reserved_bytes: u64) -> Self {
         Self { reserved_bytes, ..self }
+    }
+
+    /// How many full-grown segments that the log has left behind are kept to be filled again, which
+    /// saves writing zeros to new ones. As many as die at one compaction is best; others are removed.
+    #[must_use]
+    pub fn spare_segments_max(self, spare_segments_max: usize) -> Self {
+        Self { spare_segments_max, ..self }
     }
 
     /// How many bytes may wait to be written before `persist` fails with

@@ -60,7 +60,8 @@ pub struct TornTail {
     pub path: PathBuf,
     /// Where the log ends.
     pub offset: u32,
-    /// How many bytes were cut off, up to the last that was not zero.
+    /// How many bytes were cut off, up to the last that was not zero; in a segment that was filled
+    /// before, those of its former life are counted too.
     pub byte_count: u64,
     /// Why they are no record.
     pub damage: Damage,

@@ -1,4 +1,5 @@
-//! Makes segments ahead of need and removes dead ones, in the background where there is one.
+//! Makes segments ahead of need, in the background where there is one: of dead segments if there are
+//! any, since those need no zeros written. Removes the dead ones that are too many.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::segment::Segment;
 use crate::error::{Failure, Operation};
 use crate::format::identity::IdentityFile;
 use crate::format::segment::{SegmentHeader, SegmentSeq, segment_name};
+use crate::options::WalOptions;
 
 /// Has the next segments ready when the log needs them.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub(crate) struct Maker {
     salts: Salts,
     segment_bytes: u32,
     ready: VecDeque<Arc<Segment>>,
+    /// Dead segments, still under their names, to be filled again.
+    spares: Vec<Arc<Segment>>,
+    spares_max: usize,
     background: Option<Background>,
     logger: Logger,
 }
@@ -36,8 +41,8 @@ struct Background {
 
 #[derive(Debug)]
 enum Job {
-    Make(SegmentHeader),
-    Remove(Vec<Arc<Segment>>),
+    Make(SegmentHeader, Option<Arc<Segment>>),
+    Remove(Vec<String>),
 }
 
 impl Maker {
@@ -45,11 +50,20 @@ impl Maker {
         dir: DataDir,
         owner: IdentityFile,
         salts: Salts,
-        segment_bytes: u32,
         ready: VecDeque<Arc<Segment>>,
-        logger: Logger,
+        options: &WalOptions,
     ) -> Self {
-        Self { dir, owner, salts, segment_bytes, ready, background: None, logger }
+        Self {
+            dir,
+            owner,
+            salts,
+            segment_bytes: options.segment_bytes,
+            ready,
+            spares: Vec::new(),
+            spares_max: options.spare_segments_max,
+            background: None,
+            logger: options.logger.clone(),
+        }
     }
 
     /// Does the work on a thread from now on.
@@ -72,7 +86,8 @@ impl Maker {
         }
         let header = self.header(seq + 1, 0);
         if let Some(background) = self.background.as_mut().filter(|background| !background.waiting) {
-            background.waiting = background.jobs.send(Job::Make(header)).is_ok();
+            let spare = take_spare(&mut self.spares, header.capacity);
+            background.waiting = background.jobs.send(Job::Make(header, spare)).is_ok();
         }
     }
 
@@ -85,8 +100,9 @@ impl Maker {
                 break;
             }
             let header = self.header(seq, self.segment_bytes);
-            self.ready.push_back(Arc::new(Segment::make(&self.dir, &header, &[])?));
             have += u64::from(header.capacity);
+            let segment = self.make(&header, &[])?;
+            self.ready.push_back(segment);
         }
         Ok(())
     }
@@ -116,18 +132,39 @@ impl Maker {
         let needed = u32::try_from(needed.next_multiple_of(u64::from(SegmentHeader::BYTES)));
         let header = self.header(seq, needed.expect("requests are bounded when queued"));
         let (_, seed) = header.encode();
-        Ok(Arc::new(Segment::make(&self.dir, &header, &records(seed))?))
+        self.make(&header, &records(seed))
+    }
+
+    fn make(&mut self, header: &SegmentHeader, records: &[u8]) -> Result<Arc<Segment>, Failure> {
+        let spare = take_spare(&mut self.spares, header.capacity);
+        Ok(Arc::new(Segment::make(&self.dir, header, records, spare)?))
+    }
+
+    /// Takes segments that no longer matter. That must be durable: they will be overwritten.
+    pub(crate) fn retire(&mut self, dead: impl IntoIterator<Item = Arc<Segment>>) {
+        let mut surplus = Vec::new();
+        for segment in dead {
+            let is_full_grown = segment.capacity == self.segment_bytes && segment.has_its_length();
+            match is_full_grown && self.spares.len() < self.spares_max {
+                true => self.spares.push(segment),
+                false => surplus.push(segment_name(segment.seq)),
+            }
+        }
+        self.remove(surplus);
     }
 
     /// Removes files that no longer matter.
-    pub(crate) fn remove(&mut self, dead: Vec<Arc<Segment>>) {
+    pub(crate) fn remove(&mut self, names: Vec<String>) {
+        if names.is_empty() {
+            return;
+        }
         match &self.background {
             Some(background) => {
                 // The thread only ends before us when it panicked; the files are removed at the
                 // next opening then.
-                let _ = background.jobs.send(Job::Remove(dead));
+                let _ = background.jobs.send(Job::Remove(names));
             }
-            None => remove(&self.dir, &dead, &self.logger),
+            None => remove(&self.dir, &names, &self.logger),
         }
     }
 
@@ -162,20 +199,25 @@ impl Drop for Maker {
 fn run(dir: &DataDir, jobs: &Receiver<Job>, made: &Sender<Result<Arc<Segment>, Failure>>, logger: &Logger) {
     for job in jobs {
         match job {
-            Job::Make(header) => {
-                if made.send(Segment::make(dir, &header, &[]).map(Arc::new)).is_err() {
+            Job::Make(header, spare) => {
+                if made.send(Segment::make(dir, &header, &[], spare).map(Arc::new)).is_err() {
                     return;
                 }
             }
-            Job::Remove(dead) => remove(dir, &dead, logger),
+            Job::Remove(names) => remove(dir, &names, logger),
         }
     }
 }
 
+/// Takes a spare of exactly this length, if there is one.
+fn take_spare(spares: &mut Vec<Arc<Segment>>, capacity: u32) -> Option<Arc<Segment>> {
+    spares.last().is_some_and(|spare| spare.capacity == capacity).then(|| spares.pop()).flatten()
+}
+
 /// A file that cannot be removed is only reported: it takes room, but the log no longer reads it,
 /// and the next opening tries again.
-fn remove(dir: &DataDir, dead: &[Arc<Segment>], logger: &Logger) {
-    let removed = dead.iter().try_for_each(|segment| dir.remove(&segment_name(segment.seq)));
+fn remove(dir: &DataDir, names: &[String], logger: &Logger) {
+    let removed = names.iter().try_for_each(|name| dir.remove(name));
     if let Err(failure) = removed.and_then(|()| dir.sync()) {
         slog::warn!(logger, "dead segments stay"; "error" => %failure);
     }

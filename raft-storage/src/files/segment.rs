@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 
 use super::dir::{DataDir, UNFINISHED_SUFFIX};
 use crate::error::{Failure, Operation};
+use crate::format::record::RecordHeader;
 use crate::format::segment::{SegmentHeader, SegmentSeq, segment_name};
 use crate::fs::{FsFile, read_up_to, write_all_at};
 
@@ -29,25 +30,42 @@ impl Segment {
         Self { seq: header.seq, seed, capacity: header.capacity, salt: header.salt, path, file }
     }
 
-    /// Makes a segment file that begins with these records and holds zeros for the rest.
+    /// Makes a segment file that begins with these records.
     ///
     /// It appears under its name only when all of it is durable, and then in place of a file that
-    /// had the name before. The zeros are really written: overwriting them later changes no
-    /// metadata, so a sync of the log is then a sync of data alone.
-    pub(crate) fn make(dir: &DataDir, header: &SegmentHeader, records: &[u8]) -> Result<Self, Failure> {
+    /// had the name before. Either zeros are really written for the rest, or it is a `spare` of the
+    /// right length that the log has left behind; overwriting either changes no metadata, so a sync
+    /// of the log is then a sync of data alone.
+    ///
+    /// A spare keeps its old records behind the page that follows the head. They were made under
+    /// another seed, so none of them is a record any more (F3). It loses its old name for good
+    /// before its head changes: no crash leaves a head under a name that it does not bear (F18).
+    pub(crate) fn make(
+        dir: &DataDir,
+        header: &SegmentHeader,
+        records: &[u8],
+        spare: Option<Arc<Self>>,
+    ) -> Result<Self, Failure> {
         let (head, seed) = header.encode();
         let name = segment_name(header.seq);
         let unfinished = format!("{name}{UNFINISHED_SUFFIX}");
-        let file = dir.create(&unfinished)?;
         let path = dir.path_of(&unfinished);
         let mut start = vec![0; SegmentHeader::BYTES as usize];
         start[..head.len()].copy_from_slice(&head);
         start.extend_from_slice(records);
+        let (file, zeros_end) = match spare {
+            Some(spare) => {
+                dir.rename(&segment_name(spare.seq), &unfinished)?;
+                dir.sync()?;
+                (Arc::clone(&spare.file), zeros_behind(start.len() as u64, header.capacity))
+            }
+            None => (dir.create(&unfinished)?, u64::from(header.capacity)),
+        };
         write_all_at(&*file, &start, 0).map_err(Failure::of(Operation::Write, &path))?;
         let zeros = vec![0; ZERO_CHUNK_BYTES];
-        let (mut at, end) = (start.len() as u64, u64::from(header.capacity));
-        while at < end {
-            let count = (end - at).min(ZERO_CHUNK_BYTES as u64);
+        let mut at = start.len() as u64;
+        while at < zeros_end {
+            let count = (zeros_end - at).min(ZERO_CHUNK_BYTES as u64);
             let chunk = &zeros[..usize::try_from(count).unwrap_or(ZERO_CHUNK_BYTES)];
             write_all_at(&*file, chunk, at).map_err(Failure::of(Operation::Write, &path))?;
             at += count;
@@ -77,6 +95,11 @@ impl Segment {
 
     pub(crate) fn byte_count(&self) -> Result<u64, Failure> {
         self.file.byte_count().map_err(Failure::of(Operation::Read, &self.path))
+    }
+
+    /// Whether the file is as long as its head says; recovery may have cut it.
+    pub(crate) fn has_its_length(&self) -> bool {
+        self.byte_count().is_ok_and(|bytes| bytes == u64::from(self.capacity))
     }
 
     /// Gives back the room behind the end of the log in this segment.
@@ -110,6 +133,14 @@ impl Segments {
         let kept = by_seq.split_off(&seq);
         std::mem::replace(&mut *by_seq, kept).into_values().collect()
     }
+}
+
+/// Up to where there must be zeros behind records that end at `end`, in a file of so many bytes: to
+/// the end of a page, so that every page is written whole when it is first reached, and never has to
+/// be read for it; and far enough that what stands behind the records is plainly none.
+pub(crate) fn zeros_behind(end: u64, capacity: u32) -> u64 {
+    let end = end + u64::from(RecordHeader::BYTES);
+    end.next_multiple_of(u64::from(SegmentHeader::BYTES)).min(u64::from(capacity))
 }
 
 /// How many zeros are written at once.

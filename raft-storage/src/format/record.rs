@@ -95,6 +95,15 @@ impl RecordHeader {
         Ok((header, found))
     }
 
+    /// Whether a log can have written such a header there, in a segment of so many bytes.
+    pub(crate) fn makes_sense_at(&self, offset: u32, capacity: u32) -> bool {
+        let durable = SegmentHeader::BYTES..=offset;
+        let end = u64::from(offset) + self.record_bytes();
+        durable.contains(&self.durable)
+            && self.durable.is_multiple_of(Self::ALIGN)
+            && end <= u64::from(capacity)
+    }
+
     /// How many bytes the whole record takes.
     pub(crate) fn record_bytes(&self) -> u64 {
         record_bytes(u64::from(self.body_bytes))

@@ -37,6 +37,8 @@ pub(crate) struct Found {
     links: BTreeMap<SegmentSeq, Link>,
     last: Arc<Segment>,
     last_link: Link,
+    /// Segments of which not even the head can be read. All of them are dead.
+    unreadable: Vec<SegmentSeq>,
     pub(crate) names: Names,
 }
 
@@ -49,24 +51,35 @@ pub(crate) fn read(
     window: &mut Window,
 ) -> Result<Found, OpenError> {
     let names = Names::read(dir)?;
-    let mut segments = BTreeMap::new();
+    let (mut segments, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
     for &seq in &names.segments {
-        let segment = match open_segment(dir, seq, owner) {
+        match open_segment(dir, seq, owner) {
+            Ok(segment) => {
+                segments.insert(seq, Arc::new(segment));
+            }
             // In order of their names, so the one before it has been opened.
             Err(error) if Some(&seq) == names.segments.last() && marked < seq => {
                 let before = segments.get(&seq.saturating_sub(1));
                 return Err(prepared::explain(dir, seq, before, error, window)?);
             }
-            segment => segment?,
-        };
-        segments.insert(seq, Arc::new(segment));
+            Err(error) if prepared::is_broken_head(&error) => {
+                unreadable.insert(seq, error);
+            }
+            Err(error) => return Err(error),
+        }
     }
     let nothing = |seq| OpenError::Damaged {
         path: dir.path_of(&segment_name(seq)),
         offset: 0,
         damage: Damage::MissingSegment { seq },
     };
-    let (last, newest) = newest_linked(&segments, window)?.ok_or_else(|| nothing(1))?;
+    let linked = newest_linked(&segments, window)?;
+    let first_live = linked.as_ref().map_or(0, |(_, link)| link.first_live);
+    // A segment that the log has left behind may decay.
+    if let Some((_, error)) = unreadable.split_off(&first_live).pop_first() {
+        return Err(error);
+    }
+    let (last, newest) = linked.ok_or_else(|| nothing(1))?;
     let mut links = BTreeMap::new();
     for seq in newest.first_live..=last.seq {
         let segment = segments.get(&seq).ok_or_else(|| nothing(seq))?;
@@ -84,7 +97,8 @@ pub(crate) fn read(
         // The last segment itself is always among those that matter.
         return Err(damaged(&last, Damage::Content));
     }
-    Ok(Found { segments, links, last, last_link: newest, names })
+    let unreadable = unreadable.into_keys().collect();
+    Ok(Found { segments, links, last, last_link: newest, unreadable, names })
 }
 
 /// Removes files.
@@ -132,7 +146,7 @@ impl Found {
                 links.insert(*seq, link);
             }
         }
-        Ok(Some(Self { segments, links, last, last_link, names }))
+        Ok(Some(Self { segments, links, last, last_link, unreadable: Vec::new(), names }))
     }
 
     /// The link with which a segment begins that is part of the log.
@@ -165,9 +179,14 @@ impl Found {
         self.last_link.first_live
     }
 
-    /// The names of segments that the log has left behind.
-    pub(crate) fn dead(&self) -> Vec<String> {
-        self.segments.range(..self.first_live()).map(|(seq, _)| segment_name(*seq)).collect()
+    /// Segments that the log has left behind.
+    pub(crate) fn dead(&self) -> impl Iterator<Item = Arc<Segment>> {
+        self.segments.range(..self.first_live()).map(|(_, segment)| Arc::clone(segment))
+    }
+
+    /// The names of those of them that cannot be filled again.
+    pub(crate) fn unreadable(&self) -> Vec<String> {
+        self.unreadable.iter().map(|seq| segment_name(*seq)).collect()
     }
 
     /// Segments behind `seq`, which were made ahead of need and hold nothing.

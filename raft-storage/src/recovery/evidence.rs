@@ -31,7 +31,7 @@ pub(crate) fn behind(segment: &Segment, end: u32, window: &mut Window) -> Result
         if bytes != &zeros[..bytes.len()] {
             let last = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
             behind.byte_count = u64::from(start - end) + last as u64 + 1;
-            behind.look(bytes, segment.seed, start);
+            behind.look(bytes, segment, start);
         }
         match start.checked_add(STRIDE_BYTES) {
             Some(next) if bytes.len() > STRIDE_BYTES as usize => start = next,
@@ -41,10 +41,10 @@ pub(crate) fn behind(segment: &Segment, end: u32, window: &mut Window) -> Result
 }
 
 impl Behind {
-    fn look(&mut self, bytes: &[u8], seed: u32, start: u32) {
+    fn look(&mut self, bytes: &[u8], segment: &Segment, start: u32) {
         let heads = bytes.windows(RecordHeader::BYTES as usize).step_by(RecordHeader::ALIGN as usize);
         for (head, offset) in heads.zip((start..).step_by(RecordHeader::ALIGN as usize)) {
-            if let Some(header) = recognise(head, seed, offset) {
+            if let Some(header) = recognise(head, segment, offset) {
                 self.has_records = true;
                 self.durable = self.durable.max(header.durable);
             }
@@ -52,10 +52,13 @@ impl Behind {
     }
 }
 
-fn recognise(head: &[u8], seed: u32, offset: u32) -> Option<RecordHeader> {
+fn recognise(head: &[u8], segment: &Segment, offset: u32) -> Option<RecordHeader> {
     // The cheap test first: almost everything fails it.
     RecordKind::decode(*head.get(KIND_AT)?)?;
-    RecordHeader::decode(head.first_chunk()?, seed, offset).ok().map(|(header, _)| header)
+    let (header, _) = RecordHeader::decode(head.first_chunk()?, segment.seed, offset).ok()?;
+    // Among the millions of places in a segment's old content, a checksum fits by chance now and
+    // then; not where the numbers make sense too.
+    header.makes_sense_at(offset, segment.capacity).then_some(header)
 }
 
 /// Where a header has its kind.

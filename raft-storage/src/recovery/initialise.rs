@@ -167,7 +167,7 @@ fn initialise(dir: &DataDir, options: &WalOptions, salts: &mut Salts) -> Result<
     let capacity = options.segment_bytes.min(FIRST_SEGMENT_BYTES);
     let header = SegmentHeader { owner, seq: 1, salt: salts.draw(), capacity };
     let (_, seed) = header.encode();
-    Segment::make(dir, &header, &first_link(seed))?;
+    Segment::make(dir, &header, &first_link(seed), None)?;
     MarkFile::create(dir)?;
     let unfinished = format!("{IDENTITY_NAME}{UNFINISHED_SUFFIX}");
     let (file, path) = (dir.create(&unfinished)?, dir.path_of(&unfinished));

@@ -85,14 +85,14 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     }
     let last_seq = carried.as_ref().map_or(last.segment.seq, Carried::seq);
     let ready: VecDeque<Arc<Segment>> = found.ready_behind(last_seq);
-    let logger = options.logger.clone();
-    let mut maker = Maker::new(dir.clone(), owner, salts, options.segment_bytes, ready, logger);
+    let mut maker = Maker::new(dir.clone(), owner, salts, ready, options);
     let position = match carried {
         None => last.position(),
         Some(carried) => carried.write(&last, &mut maker, &segments, &mut window)?,
     };
     // Not earlier: the link that says they are dead may only now be durable.
-    directory::remove(&dir, &found.dead())?;
+    maker.retire(found.dead());
+    maker.remove(found.unreadable());
     maker.reserve(position.segment.seq, options.reserved_bytes)?;
     report.segments = segments.all().len();
     let groups = replay.into_groups();
@@ -179,7 +179,9 @@ impl LastSegment {
             let unexplained = Damage::EndsBeforeMark { durable: u64::from(proven) };
             return Err(last.damaged(last.scanned.broken.unwrap_or(unexplained)));
         }
-        if let Some(damage) = last.scanned.broken.filter(|_| behind.byte_count > 0) {
+        // Bytes that are no record of ours may be those of a former life.
+        let is_torn = |damage: &Damage| *damage != Damage::Missing || has_stray_records;
+        if let Some(damage) = last.scanned.broken.filter(is_torn) {
             let path = last.segment.path().clone();
             last.torn_tail = Some(TornTail { path, offset: end, byte_count: behind.byte_count, damage });
         }

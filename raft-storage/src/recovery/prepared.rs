@@ -8,7 +8,7 @@ use crate::error::{Damage, Failure, OpenError, Operation};
 use crate::files::dir::DataDir;
 use crate::files::segment::Segment;
 use crate::format::record::Link;
-use crate::format::segment::{HEADER_BYTES, SegmentSeq, segment_name};
+use crate::format::segment::{HEADER_BYTES, SegmentHeader, SegmentSeq, segment_name};
 use crate::fs::{FsFile, read_up_to};
 
 /// Says of the newest segment, whose head cannot be read and which no sync mark names, what the
@@ -23,8 +23,8 @@ pub(crate) fn explain(
     error: OpenError,
     window: &mut Window,
 ) -> Result<OpenError, OpenError> {
+    let is_head = is_broken_head(&error);
     let OpenError::Damaged { path, offset, damage } = error else { return Ok(error) };
-    let is_head = matches!(damage, Damage::Magic | Damage::Checksum { .. } | Damage::TooShort { .. });
     let is_entered = match before {
         Some(before) => is_left(before, window)?,
         None => true,
@@ -43,27 +43,26 @@ pub(crate) fn explain(
     Ok(OpenError::Damaged { path, offset, damage })
 }
 
+/// Whether nothing can be told about a segment, because its head cannot be read.
+pub(crate) fn is_broken_head(error: &OpenError) -> bool {
+    let OpenError::Damaged { damage, .. } = error else { return false };
+    matches!(damage, Damage::Magic | Damage::Checksum { .. } | Damage::TooShort { .. })
+}
+
 /// Whether the log has gone on behind this segment.
 fn is_left(segment: &Arc<Segment>, window: &mut Window) -> Result<bool, OpenError> {
     let is_cut = segment.byte_count()? < u64::from(segment.capacity);
     Ok(is_cut || scan::scan(segment, None, window, |_, _| Ok(()))?.is_sealed)
 }
 
-/// Whether a file holds only zeros behind a segment's head, and how long it is.
+/// Whether a file holds only zeros behind a segment's head, where the first records would be, and
+/// how long it is. Further on there may be records of a former life.
 fn zeros_behind_head(file: &dyn FsFile) -> std::io::Result<(bool, u64)> {
-    let mut bytes = vec![0; READ_BYTES];
-    let mut offset = HEADER_BYTES as u64;
-    loop {
-        let count = read_up_to(file, &mut bytes, offset)?;
-        if bytes[..count].iter().any(|byte| *byte != 0) {
-            return Ok((false, offset));
-        }
-        offset += count as u64;
-        if count < bytes.len() {
-            return Ok((true, file.byte_count()?));
-        }
-    }
+    let mut bytes = [0; START_BYTES];
+    let count = read_up_to(file, &mut bytes, 0)?;
+    let is_empty = bytes[HEADER_BYTES.min(count)..count].iter().all(|byte| *byte == 0);
+    Ok((is_empty, file.byte_count()?))
 }
 
-/// How much is looked at at once.
-const READ_BYTES: usize = 64 << 10;
+/// The head's page, and the one in which a segment's first record is.
+const START_BYTES: usize = 2 * SegmentHeader::BYTES as usize;

@@ -11,7 +11,7 @@ use slog::Logger;
 use crate::error::Failure;
 use crate::files::maker::Maker;
 use crate::files::mark_file::MarkFile;
-use crate::files::segment::{Segment, Segments};
+use crate::files::segment::{Segment, Segments, zeros_behind};
 use crate::format::batch::Request;
 use crate::format::record::{Link, RecordHeader, RecordKind, record_bytes};
 use crate::format::segment::{SegmentHeader, SegmentSeq};
@@ -41,6 +41,8 @@ pub(crate) struct Writer {
     chain: u32,
     /// Everything in this segment before this offset is durable.
     durable: u32,
+    /// Between what is durable and here, the medium holds zeros.
+    zeroed: u32,
     buffer: Vec<u8>,
     /// Requests in the buffer, to be reported once it is durable.
     unreported: Vec<(Arc<GroupLink>, RecordPlace)>,
@@ -69,6 +71,7 @@ impl Writer {
             offset: at.offset,
             chain: at.chain,
             durable: at.offset,
+            zeroed: at.offset,
             buffer: Vec::new(),
             unreported: Vec::new(),
             first_live: at.first_live,
@@ -115,6 +118,7 @@ impl Writer {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        self.append_zeros();
         self.segment.write(&self.buffer, self.durable)?;
         self.segment.sync()?;
         self.durable = self.offset;
@@ -124,6 +128,16 @@ impl Writer {
             group.complete(place);
         }
         Ok(())
+    }
+
+    /// Sees to it that zeros stand behind what is in the buffer, where the segment's former life may
+    /// have left something else.
+    fn append_zeros(&mut self) {
+        if self.offset + RecordHeader::BYTES > self.zeroed {
+            let end = zeros_behind(u64::from(self.offset), self.segment.capacity);
+            self.zeroed = u32::try_from(end).unwrap_or(self.segment.capacity);
+            self.buffer.resize((self.zeroed - self.durable) as usize, 0);
+        }
     }
 
     /// Seals the segment and goes on in the next one, which will have room for such a record.
@@ -147,16 +161,18 @@ impl Writer {
         self.segments.insert(Arc::clone(&segment));
         self.segment = segment;
         self.offset = SegmentHeader::BYTES;
-        self.durable = self.offset;
+        (self.durable, self.zeroed) = (self.offset, self.offset);
         self.chain = self.segment.seed;
         self.append_link(&link);
-        self.maker.prepare_behind(next);
         if link.first_live > self.first_live {
-            // What the link says must be durable before the files go: recovery would miss them.
+            // What the link says must be durable before the files go or are overwritten: recovery
+            // would miss them.
             self.commit()?;
             self.first_live = link.first_live;
-            self.maker.remove(self.segments.take_before(link.first_live));
+            self.maker.retire(self.segments.take_before(link.first_live));
         }
+        // Now that there may be spares to make it of.
+        self.maker.prepare_behind(next);
         slog::debug!(self.logger, "rolled to the next segment"; "segment" => next, "oldest" => self.first_live);
         Ok(())
     }

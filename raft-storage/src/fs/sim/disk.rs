@@ -26,6 +26,10 @@ pub enum Call {
     Sync,
 }
 
+impl Call {
+    pub(super) const COUNT: usize = Self::Sync as usize + 1;
+}
+
 /// Lets some calls fail.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
@@ -75,6 +79,7 @@ pub(super) struct Disk {
     pub(super) locks: BTreeMap<PathBuf, String>,
     pub(super) faults: Vec<Fault>,
     pub(super) changes: u64,
+    pub(super) calls: [u64; Call::COUNT],
     pub(super) stop_at: Option<u64>,
     pub(super) free_bytes: Option<u64>,
     pub(super) write_bytes_max: Option<usize>,
@@ -103,6 +108,7 @@ enum Change {
 impl Disk {
     /// Counts a call and lets it fail if that is its fate.
     pub(super) fn call(&mut self, call: Call) -> io::Result<()> {
+        self.calls[call as usize] += 1;
         if !matches!(call, Call::List | Call::Open | Call::Lock | Call::Read) {
             self.changes += 1;
         }

@@ -53,6 +53,12 @@ impl SimFs {
         self.disk.lock().changes
     }
 
+    /// How many calls of this kind there have been.
+    #[must_use]
+    pub fn calls(&self, call: Call) -> u64 {
+        self.disk.lock().calls[call as usize]
+    }
+
     /// How many bytes files may still grow by; `None` for no limit.
     pub fn set_free_bytes(&self, free_bytes: Option<u64>) {
         self.disk.lock().free_bytes = free_bytes;
