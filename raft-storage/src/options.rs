@@ -1,5 +1,6 @@
 //! How a log is opened, with the limits it keeps.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,7 @@ pub struct WalOptions {
     pub(crate) queue_bytes_max: usize,
     pub(crate) snapshot_room_bytes: usize,
     pub(crate) sync_mark_idle: Duration,
+    pub(crate) recovery_threads: Option<NonZeroUsize>,
     pub(crate) seed: Option<u64>,
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) logger: Logger,
@@ -86,6 +88,7 @@ impl WalOptions {
             queue_bytes_max: Self::QUEUE_BYTES_MAX_DEFAULT,
             snapshot_room_bytes: Self::SNAPSHOT_ROOM_BYTES_DEFAULT,
             sync_mark_idle: Self::SYNC_MARK_IDLE_DEFAULT,
+            recovery_threads: None,
             seed: None,
             fs: Arc::new(RealFs),
             logger: Logger::root(slog::Discard, slog::o!()),
@@ -146,6 +149,13 @@ impl WalOptions {
         Self { sync_mark_idle, ..self }
     }
 
+    /// How many threads read the log while it is opened. Default: as many as the processor can run
+    /// at once, at most 4; with [`Flushing::Manual`] and [`Flushing::OnPersist`] the caller's alone.
+    #[must_use]
+    pub fn recovery_threads(self, threads: NonZeroUsize) -> Self {
+        Self { recovery_threads: Some(threads), ..self }
+    }
+
     /// Where salts and the incarnation are drawn from. Default: the system's randomness. Whoever
     /// sets it, for repeatable simulations, must set another one at each opening.
     #[must_use]
@@ -163,6 +173,15 @@ impl WalOptions {
     #[must_use]
     pub fn logger(self, logger: Logger) -> Self {
         Self { logger, ..self }
+    }
+
+    /// How many threads are to read the log.
+    pub(crate) fn threads_of_recovery(&self) -> usize {
+        let default = match self.flushing {
+            Flushing::Thread => std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(4),
+            Flushing::OnPersist | Flushing::Manual => 1,
+        };
+        self.recovery_threads.map_or(default, NonZeroUsize::get)
     }
 
     pub(crate) fn check(&self) -> Result<(), OptionsError> {

@@ -18,17 +18,16 @@ pub(crate) struct Request {
     pub(crate) hard_state: Option<HardState>,
 }
 
-/// A decoded body. Payloads stay where they are; only their place in the body is told.
+/// A decoded body, less its batches of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Decoded {
     pub(crate) mark: Option<NewMark>,
     pub(crate) truncate_from: Option<LogIndex>,
     pub(crate) hard_state: Option<HardState>,
-    pub(crate) first: LogIndex,
-    pub(crate) batches: Vec<BatchPlace>,
 }
 
-/// One batch of entries inside a record's body.
+/// One batch of entries inside a record's body. Payloads stay where they are; only their place in
+/// the body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchPlace {
     pub(crate) first: LogIndex,
@@ -104,9 +103,9 @@ impl Request {
 }
 
 impl Decoded {
-    /// Reads a body whose checksum fits; `None` if it is of no version we know, or was not made by
-    /// us.
-    pub(crate) fn decode(header: &RecordHeader, body: &[u8]) -> Option<Self> {
+    /// Reads a body whose checksum fits, and appends its batches to `batches`; `None` if it is of no
+    /// version we know, or was not made by us.
+    pub(crate) fn decode(header: &RecordHeader, body: &[u8], batches: &mut Vec<BatchPlace>) -> Option<Self> {
         if header.kind != RecordKind::Batch || header.parts & !PARTS_KNOWN != 0 {
             return None;
         }
@@ -134,35 +133,38 @@ impl Decoded {
             return None;
         }
         if has(PART_ENTRIES) {
-            decoded.decode_table(&mut reader, header.batch_count, body.len())?;
+            decode_table(&mut reader, header.batch_count, body.len(), batches)?;
         }
         reader.rest().is_empty().then_some(decoded)
     }
+}
 
-    fn decode_table(&mut self, reader: &mut Reader<'_>, count: u16, body_bytes: usize) -> Option<()> {
-        self.first = LogIndex::new(reader.u64()?);
-        self.batches.reserve_exact(usize::from(count));
-        let mut next = self.first.get();
-        let mut term_before = Term::ZERO;
-        let rows = reader.slice(TABLE_ROW_BYTES * usize::from(count))?;
-        let mut start = body_bytes - reader.rest().len();
-        let mut rows = Reader::new(rows);
-        for _ in 0..count {
-            let term = Term::new(rows.u64()?);
-            let entry_count = u64::from(rows.u32()?);
-            let byte_count = usize::try_from(rows.u32()?).ok()?;
-            let kind = decode_kind(rows.u8()?)?;
-            let end = next.checked_add(entry_count).filter(|end| *end > next)?;
-            if term < term_before || next == 0 {
-                return None;
-            }
-            reader.slice(byte_count)?;
-            let (first, last) = (LogIndex::new(next), LogIndex::new(end - 1));
-            self.batches.push(BatchPlace { first, last, term, kind, start, byte_count });
-            (next, start, term_before) = (end, start + byte_count, term);
+fn decode_table(
+    reader: &mut Reader<'_>,
+    count: u16,
+    body_bytes: usize,
+    batches: &mut Vec<BatchPlace>,
+) -> Option<()> {
+    let mut next = reader.u64()?;
+    let mut term_before = Term::ZERO;
+    let rows = reader.slice(TABLE_ROW_BYTES * usize::from(count))?;
+    let mut start = body_bytes - reader.rest().len();
+    let mut rows = Reader::new(rows);
+    for _ in 0..count {
+        let term = Term::new(rows.u64()?);
+        let entry_count = u64::from(rows.u32()?);
+        let byte_count = usize::try_from(rows.u32()?).ok()?;
+        let kind = decode_kind(rows.u8()?)?;
+        let end = next.checked_add(entry_count).filter(|end| *end > next)?;
+        if term < term_before || next == 0 {
+            return None;
         }
-        Some(())
+        reader.slice(byte_count)?;
+        let (first, last) = (LogIndex::new(next), LogIndex::new(end - 1));
+        batches.push(BatchPlace { first, last, term, kind, start, byte_count });
+        (next, start, term_before) = (end, start + byte_count, term);
     }
+    Some(())
 }
 
 impl BatchPlace {

@@ -7,7 +7,7 @@ use raft_core::{Entries, LogIndex};
 
 use crate::error::{Damage, LogError};
 use crate::files::segment::{Segment, Segments};
-use crate::format::batch::Decoded;
+use crate::format::batch::{BatchPlace, Decoded};
 use crate::format::record::RecordHeader;
 use crate::state::index::{Index, RecordPlace, Slot};
 
@@ -36,7 +36,7 @@ struct Span {
 struct Record {
     place: RecordPlace,
     body: Bytes,
-    decoded: Decoded,
+    batches: Vec<BatchPlace>,
 }
 
 impl<'a> Loader<'a> {
@@ -151,9 +151,10 @@ impl Span {
             let damage = Damage::Checksum { expected, found: header.body_crc };
             return Err(self.corrupt(place.offset, damage));
         }
-        let decoded =
-            Decoded::decode(&header, &body).ok_or_else(|| self.corrupt(place.offset, Damage::Content))?;
-        Ok(Record { place, body, decoded })
+        let mut batches = Vec::new();
+        Decoded::decode(&header, &body, &mut batches)
+            .ok_or_else(|| self.corrupt(place.offset, Damage::Content))?;
+        Ok(Record { place, body, batches })
     }
 
     fn corrupt(&self, offset: u32, damage: Damage) -> LogError {
@@ -164,7 +165,7 @@ impl Span {
 impl Record {
     /// One of its batches, if it is the one that the index means.
     fn batch(&self, slot: &Slot) -> Option<Entries> {
-        let batch = self.decoded.batches.get(usize::from(slot.part))?;
+        let batch = self.batches.get(usize::from(slot.part))?;
         let entries = Entries::parse(batch.first, batch.term, batch.kind, batch.payloads(&self.body)).ok()?;
         let is_meant =
             entries.first() == slot.first && entries.last() == batch.last && entries.term() == slot.term;

@@ -138,7 +138,8 @@ fn decode_request(
     place: RecordPlace,
     groups: &BTreeMap<GroupId, GroupState>,
 ) -> Option<RecordContent> {
-    let Decoded { mark, truncate_from, hard_state, batches, .. } = Decoded::decode(&record.header, body)?;
+    let mut batches = Vec::new();
+    let Decoded { mark, truncate_from, hard_state } = Decoded::decode(&record.header, body, &mut batches)?;
     let group = GroupId::new(record.header.group);
     let body = Bytes::copy_from_slice(body);
     let state = groups.get(&group);

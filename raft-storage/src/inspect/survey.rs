@@ -96,8 +96,7 @@ impl Survey {
 
     /// Tells at the end of the log what is torn from what is damaged, whatever is wrong before it.
     pub(super) fn judge_last(&mut self, mark: Option<&MarkFile>) -> Option<LastSegment> {
-        let judged =
-            LastSegment::read(self.found.as_ref()?, mark?, &mut Replay::new(true), &mut Window::default());
+        let judged = LastSegment::read(self.found.as_ref()?, mark?, &mut Window::default());
         judged.map_err(|error| self.wrong.add(error)).ok()
     }
 
@@ -160,7 +159,7 @@ impl Survey {
             report.records += 1;
             report.durable_offset = report.durable_offset.max(record.header.durable);
             counts.add(record, body);
-            if let Err(error) = builder.replay.apply(segment, record, body) {
+            if let Err(error) = builder.replay.apply_record(segment, record, body) {
                 builder.restart();
                 report.is_whole = false;
                 wrong.add(error);
@@ -246,7 +245,11 @@ impl Counts {
         let (records, record_bytes) = self.groups.entry(GroupId::new(record.header.group)).or_default();
         *records += 1;
         *record_bytes += bytes;
-        for batch in Decoded::decode(&record.header, body).unwrap_or_default().batches {
+        let mut batches = Vec::new();
+        if Decoded::decode(&record.header, body, &mut batches).is_none() {
+            batches.clear();
+        }
+        for batch in batches {
             let entries = batch.last.get() - batch.first.get() + 1;
             *self.batch_sizes.entry(entries.next_power_of_two()).or_default() += 1;
         }

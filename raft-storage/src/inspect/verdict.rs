@@ -126,7 +126,7 @@ fn damage_of(loss: &SnapshotLoss, refusals: &[Refusal]) -> FoundDamage {
 impl LogEnd {
     /// What opening says.
     fn judge(dir: &DataDir, owner: &IdentityFile) -> Result<Self, OpenError> {
-        let Examined { last, carried, .. } = recovery::examine(dir, owner, &mut Window::default())?;
+        let Examined { last, carried, .. } = recovery::examine(dir, owner, 1, &mut Window::default())?;
         let carried_records = carried.as_ref().map_or(0, Carried::record_count);
         Ok(Self { carried_records, ..Self::of(&last) })
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::initialise::{IDENTITY_NAME, LOCK_NAME};
-use super::replay::Replay;
+use super::reader::Reading;
 use super::scan::Scanned;
 use super::window::Window;
 use super::{damaged, prepared, scan};
@@ -198,19 +198,24 @@ impl Found {
         behind.take_while(whole).cloned().collect()
     }
 
-    /// Applies all segments but the last one. Each must be whole up to where the next one says the
-    /// log leaves it: all of that was durable before the next one was begun.
-    pub(crate) fn replay_sealed(&self, replay: &mut Replay, window: &mut Window) -> Result<(), OpenError> {
-        for (segment, link) in self.live().zip(self.links.values().skip(1)) {
-            let limit = Some(link.previous_end);
-            let scanned =
-                scan::scan(segment, limit, window, |record, body| replay.apply(segment, record, body))?;
-            if let Some(damage) = missing_to(link, &scanned) {
-                let offset = u64::from(scanned.end);
-                return Err(OpenError::Damaged { path: segment.path().clone(), offset, damage });
-            }
-        }
-        Ok(())
+    /// What there is to read: each segment but the last one up to where the next one says the log
+    /// leaves it.
+    pub(crate) fn readings(&self) -> Vec<Reading> {
+        let ends = self.links.values().skip(1).map(|link| Some(link.previous_end)).chain([None]);
+        self.live()
+            .zip(ends)
+            .map(|(segment, limit)| Reading { segment: Arc::clone(segment), limit })
+            .collect()
+    }
+
+    /// Checks that a segment is whole up to there: all of that was durable before the next one was
+    /// begun.
+    pub(crate) fn check_left(&self, segment: &Segment, scanned: &Scanned) -> Result<(), OpenError> {
+        let missing = self.links.get(&(segment.seq + 1)).and_then(|link| missing_to(link, scanned));
+        missing.map_or(Ok(()), |damage| {
+            let offset = u64::from(scanned.end);
+            Err(OpenError::Damaged { path: segment.path().clone(), offset, damage })
+        })
     }
 }
 

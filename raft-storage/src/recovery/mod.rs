@@ -7,6 +7,7 @@ pub(crate) mod directory;
 mod evidence;
 pub(crate) mod initialise;
 mod prepared;
+mod reader;
 pub(crate) mod replay;
 pub(crate) mod scan;
 pub(crate) mod window;
@@ -32,6 +33,7 @@ use crate::state::group::GroupState;
 use crate::writer::Position;
 use carry::Carried;
 use directory::Found;
+use reader::Read;
 use replay::Replay;
 use scan::{Record, Scanned};
 use window::Window;
@@ -59,7 +61,8 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
     let lock = initialise::lock(&dir, options.start)?;
     let (owner, initialised) = initialise::identify(&dir, options, &mut salts)?;
     let mut window = Window::default();
-    let Examined { mark, found, last, carried, replay, snapshots } = examine(&dir, &owner, &mut window)?;
+    let examined = examine(&dir, &owner, options.threads_of_recovery(), &mut window)?;
+    let Examined { mark, found, last, carried, replay, snapshots } = examined;
     for segment in found.all() {
         salts.absorb(segment.salt);
     }
@@ -111,17 +114,25 @@ pub(crate) struct Examined {
     snapshots: Candidates,
 }
 
-/// Reads a directory and decides what opening it does or why it is refused. Changes nothing.
+/// Reads a directory, with so many threads, and decides what opening it does or why it is refused.
+/// Changes nothing.
 pub(crate) fn examine(
     dir: &DataDir,
     owner: &IdentityFile,
+    threads: usize,
     window: &mut Window,
 ) -> Result<Examined, OpenError> {
     let mark = MarkFile::open(dir)?;
     let found = directory::read(dir, owner, mark.newest().seq, window)?;
     let mut replay = Replay::new(found.first_live() > 1);
-    found.replay_sealed(&mut replay, window)?;
-    let last = LastSegment::read(&found, &mark, &mut replay, window)?;
+    let read = reader::read_all(
+        &found.readings(),
+        threads,
+        |segment, piece| replay.apply(segment, piece),
+        |segment, read| found.check_left(segment, &read.scanned),
+    )?;
+    let read = read.expect("the last segment is always read");
+    let last = LastSegment::new(&found, &mark, read, window)?;
     let carried = last.carried();
     if let Some(carried) = &carried {
         replay.relocate(carried.how(&last));
@@ -146,14 +157,17 @@ pub(crate) struct LastSegment {
 }
 
 impl LastSegment {
-    /// Reads and applies it, and tells torn from corrupt: what is missing or broken but proven to
-    /// have been durable was acknowledged (F4, F5, F8, F14).
-    pub(crate) fn read(
-        found: &Found,
-        mark: &MarkFile,
-        replay: &mut Replay,
-        window: &mut Window,
-    ) -> Result<Self, OpenError> {
+    /// Reads the last segment alone.
+    pub(crate) fn read(found: &Found, mark: &MarkFile, window: &mut Window) -> Result<Self, OpenError> {
+        let mut replay = Replay::new(true);
+        let last = found.readings().split_off(found.live().count() - 1);
+        let read = reader::read_all(&last, 1, |segment, piece| replay.apply(segment, piece), |_, _| Ok(()))?;
+        Self::new(found, mark, read.expect("the last segment is always read"), window)
+    }
+
+    /// Tells torn from corrupt: what is missing or broken but proven to have been durable was
+    /// acknowledged (F4, F5, F8, F14).
+    fn new(found: &Found, mark: &MarkFile, read: Read, window: &mut Window) -> Result<Self, OpenError> {
         let segment = Arc::clone(found.last());
         let (size, capacity) = (segment.byte_count()?, u64::from(segment.capacity));
         if size < capacity {
@@ -161,12 +175,7 @@ impl LastSegment {
             let damage = Damage::TooShort { needed_bytes: capacity };
             return Err(OpenError::Damaged { path: segment.path().clone(), offset: size, damage });
         }
-        let mut records = Vec::new();
-        let scanned = scan::scan(&segment, None, window, |record, body| {
-            records.push(*record);
-            replay.apply(&segment, record, body)
-        })?;
-        let behind = evidence::behind(&segment, scanned.end, window)?;
+        let Read { scanned, records, behind } = read;
         let marked = Self::marked(found, mark, &segment)?;
         let noted = records.iter().map(|record| record.header.durable).max().unwrap_or(0);
         let link = *found.last_link();

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use raft_core::GroupId;
 
+use super::reader::{Piece, Request};
 use super::scan::Record;
 use crate::error::{Damage, OpenError};
 use crate::files::segment::Segment;
-use crate::format::batch::Decoded;
-use crate::format::record::RecordKind;
 use crate::state::group::GroupState;
 use crate::state::index::{Move, RecordPlace};
 
@@ -26,26 +25,31 @@ impl Replay {
         Self { groups: BTreeMap::new(), floating, records: 0 }
     }
 
-    /// Applies a record.
-    pub(crate) fn apply(&mut self, segment: &Segment, record: &Record, body: &[u8]) -> Result<(), OpenError> {
-        self.try_apply(segment, record, body).map_err(|damage| OpenError::Damaged {
-            path: segment.path().clone(),
-            offset: u64::from(record.offset),
-            damage,
+    /// Applies requests.
+    pub(crate) fn apply(&mut self, segment: &Segment, piece: Piece) -> Result<(), OpenError> {
+        piece.show(|Request { group, offset, byte_count, decoded, .. }, batches| {
+            let place = RecordPlace { segment: segment.seq, offset, byte_count };
+            self.records += 1;
+            let state = self.groups.entry(group).or_default();
+            let applied = state.apply(group, decoded, batches, place, self.floating);
+            applied.map_err(|damage| OpenError::Damaged {
+                path: segment.path().clone(),
+                offset: u64::from(offset),
+                damage,
+            })
         })
     }
 
-    fn try_apply(&mut self, segment: &Segment, record: &Record, body: &[u8]) -> Result<(), Damage> {
-        match record.header.kind {
-            RecordKind::Link | RecordKind::Seal => return Ok(()),
-            RecordKind::Batch => {}
-        }
-        let place =
-            RecordPlace { segment: segment.seq, offset: record.offset, byte_count: record.byte_count };
-        let decoded = Decoded::decode(&record.header, body).ok_or(Damage::Content)?;
-        let group = GroupId::new(record.header.group);
-        self.records += 1;
-        self.groups.entry(group).or_default().apply(group, decoded, place, self.floating)
+    /// Applies one record.
+    pub(crate) fn apply_record(
+        &mut self,
+        segment: &Segment,
+        record: &Record,
+        body: &[u8],
+    ) -> Result<(), OpenError> {
+        let mut piece = Piece::default();
+        piece.push(segment, record, body)?;
+        self.apply(segment, piece)
     }
 
     /// Notes that records will be found elsewhere.

@@ -4,7 +4,7 @@ use raft_core::{GroupId, HardState, LogIndex, NewMark, Position, Recovered, Snap
 
 use super::index::{Index, RecordPlace};
 use crate::error::Damage;
-use crate::format::batch::Decoded;
+use crate::format::batch::{BatchPlace, Decoded};
 use crate::format::segment::SegmentSeq;
 
 /// One group's state and where it is on the medium.
@@ -28,6 +28,7 @@ impl GroupState {
         &mut self,
         group: GroupId,
         record: Decoded,
+        batches: &[BatchPlace],
         place: RecordPlace,
         floating: bool,
     ) -> Result<(), Damage> {
@@ -38,7 +39,7 @@ impl GroupState {
         if let Some(from) = record.truncate_from {
             self.index.truncate_from(from);
         }
-        for (part, batch) in record.batches.iter().enumerate() {
+        for (part, batch) in batches.iter().enumerate() {
             let expected = self.last().index.next();
             let follows = batch.first == expected || (floating && self.index.is_empty());
             let part = u16::try_from(part).unwrap_or(u16::MAX);
