@@ -7,6 +7,7 @@
 
 mod common;
 
+use common::checks::{check_goes_on, check_image};
 use common::images::{cut_at_every_call, cut_during_recovery};
 use common::{
     History, Models, Step, Steps, entries, hard_state, initialise, open, read_all, request, reset, run,
@@ -15,50 +16,6 @@ use common::{
 use raft_core::{GroupId, HardState, LogStore, Persist, PersistId, Term};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Kept};
-
-/// Opens an image and compares it with what may have survived. Returns what did.
-fn check_image(image: &SimFs, history: &History, place: &str) -> Models {
-    let wal = match if history.was_open { open(image) } else { initialise(image) } {
-        Ok(wal) => wal,
-        Err(error) => panic!("{place}: {error}"),
-    };
-    let found = read_all(&wal).unwrap_or_else(|error| panic!("{place}: {error}"));
-    let survived = history.states.iter().rposition(|state| *state == found);
-    let Some(survived) = survived else {
-        panic!("{place}: recovered {found:#?}, which no first part of the requests leaves behind");
-    };
-    assert!(
-        survived >= history.acknowledged,
-        "{place}: {} requests were acknowledged, {survived} survived",
-        history.acknowledged
-    );
-    found
-}
-
-/// What was recovered is durable, and stays so when more is written (F10).
-fn check_goes_on(image: &SimFs, found: &Models, place: &str) {
-    {
-        let wal = open(image).unwrap_or_else(|error| panic!("{place}: reopening: {error}"));
-        assert_eq!(&read_all(&wal).unwrap(), found, "{place}: reopened");
-    }
-    let mut expected = found.clone();
-    {
-        let wal = open(image).unwrap();
-        let group = GroupId::new(1);
-        let model = expected.entry(group).or_default();
-        let new = Persist { hard_state: hard_state(9, 9, model.last().get()), ..request(1) };
-        model.apply(&new);
-        let mut log = wal.group(group).unwrap();
-        log.recover().unwrap();
-        log.persist(new).unwrap();
-        log.flush_now().unwrap();
-        assert_eq!(log.poll_persisted().unwrap(), Some(PersistId::new(1)));
-        image.stop_after(0);
-    }
-    let after = image.after_power_cut(|_, _| Kept::Nothing);
-    let wal = open(&after).unwrap_or_else(|error| panic!("{place}: after going on: {error}"));
-    assert_eq!(read_all(&wal).unwrap(), expected, "{place}: after going on");
-}
 
 #[test]
 fn a_power_cut_at_any_call_keeps_all_that_was_acknowledged() {

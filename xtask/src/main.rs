@@ -4,6 +4,7 @@
 mod bench;
 mod ci;
 mod codegen;
+mod crash;
 mod scenarios;
 mod tidy;
 mod workspace;
@@ -32,6 +33,8 @@ enum Command {
     Ci(ci::Options),
     /// Turn raft-proto/proto/*.proto into the checked-in Rust code
     Codegen(codegen::Options),
+    /// Cut random workloads of the log off from power, and flip every bit of it
+    Crash(crash::Options),
     /// List the scenarios of docs/SCENARIOS.md with the tests that cite them
     Scenarios(scenarios::Options),
     /// Run simulated clusters, one per seed, and check every step
@@ -63,6 +66,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench { target } => bench::run(&target)?,
         Command::Ci(options) => return ci::run(&options),
         Command::Codegen(options) => codegen::run(&options)?,
+        Command::Crash(options) => crash::run(&options)?,
         Command::Scenarios(options) => scenarios::run(&options)?,
         Command::Sim(options) => return drive("sim", &options),
         Command::Tidy => tidy::run()?,

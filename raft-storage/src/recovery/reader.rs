@@ -205,4 +205,4 @@ impl Piece {
 /// How many requests are handed over at once: few enough for the processor's cache.
 const PIECE_REQUESTS: usize = 512;
 /// How many pieces of a segment may wait until those before it are shown, which bounds the memory.
-const PIECES_AHEAD_MAX: usize = 256;
+const PIECES_AHEAD_MAX: usize = 32;

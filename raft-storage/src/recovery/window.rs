@@ -30,7 +30,7 @@ impl Window {
     }
 
     fn fill(&mut self, segment: &Segment, offset: u32, count: usize) -> Result<(), Failure> {
-        let count = count.max(WINDOW_BYTES);
+        let count = count.max(WINDOW_BYTES.min(segment.capacity as usize));
         if self.buffer.len() < count {
             self.buffer.resize(count, 0);
         }

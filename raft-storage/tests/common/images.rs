@@ -62,7 +62,7 @@ pub(crate) fn cut_during_recovery(
 }
 
 /// What a power cut keeps of unsynced changes, as one function per class and member.
-fn images(fs: &SimFs) -> Vec<SimFs> {
+pub(crate) fn images(fs: &SimFs) -> Vec<SimFs> {
     let unsynced = fs.unsynced();
     let count = unsynced.len();
     let mut images = vec![fs.after_process_death()];

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod checks;
 pub(crate) mod faulty;
 pub(crate) mod glass;
 pub(crate) mod images;
+pub(crate) mod random;
 pub(crate) mod snapshots;
 
 use std::collections::BTreeMap;
