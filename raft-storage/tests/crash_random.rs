@@ -2,6 +2,7 @@
 //! as many images as there is time for. `cargo xtask crash` runs more of them (S59, S60, S61).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 mod common;
 

@@ -17,7 +17,7 @@ use crate::workspace;
 pub(crate) enum Target {
     /// Nanoseconds and instructions per committed entry: raft-core alone, all nodes in one thread
     Core(CoreOptions),
-    /// Durable appends of raft-storage beside bare append plus fdatasync
+    /// Durable appends, opening and reads of raft-storage beside bare writes and fdatasync
     Log(LogOptions),
 }
 
@@ -41,6 +41,9 @@ pub(crate) struct CoreOptions {
 /// How `cargo xtask bench log` was called.
 #[derive(clap::Args)]
 pub(crate) struct LogOptions {
+    /// Let other logs take part; building them takes minutes
+    #[arg(long)]
+    peers: bool,
     /// Passed on to the benchmark; `--help` lists what it knows
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -82,17 +85,18 @@ fn core(options: &CoreOptions) -> Result<()> {
 
 fn log(options: &LogOptions) -> Result<()> {
     let mut command = workspace::cargo();
-    command.args([
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "raft-storage",
-        "--example",
-        "bench_log",
-        "--",
-    ]);
-    let status = command.args(&options.arguments).status().context("cannot start cargo")?;
+    command.args(["run", "--quiet", "--release"]);
+    match options.peers {
+        // A workspace of its own, so that nobody builds the peers by accident.
+        true => {
+            command.args(["--locked", "--manifest-path", "raft-storage/peers/Cargo.toml", "--target-dir"]);
+            command.arg(workspace::target_dir().join("peers"));
+        }
+        false => {
+            command.args(["--package", "raft-storage", "--example", "bench_log"]);
+        }
+    }
+    let status = command.arg("--").args(&options.arguments).status().context("cannot start cargo")?;
     ensure!(status.success(), "the benchmark ended with {status}");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Workloads drawn from a seed: whatever requests a store may get, in any order.
 
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+
 use std::collections::BTreeMap;
 
 use raft_core::{Batches, LogIndex, Persist, Term};
