@@ -10,10 +10,9 @@ mod common;
 use common::checks::{check_goes_on, check_image};
 use common::images::{cut_at_every_call, cut_during_recovery};
 use common::{
-    History, Models, Step, Steps, entries, hard_state, initialise, open, read_all, request, reset, run,
-    segment, workload,
+    Step, Steps, entries, hard_state, initialise, open, read_all, request, reset, run, segment, workload,
 };
-use raft_core::{GroupId, HardState, LogStore, Persist, PersistId, Term};
+use raft_core::{GroupId, HardState, Persist, Term};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Kept};
 
