@@ -20,4 +20,5 @@ pub mod node;
 pub mod resp;
 pub mod run;
 pub mod server;
+pub mod session_limits;
 pub mod settings;

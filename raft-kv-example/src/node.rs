@@ -2,29 +2,34 @@
 
 use std::{error, fmt};
 
+use raft_core::sessions::{SessionCommand, SessionError, SessionOutput, Sessions};
 use raft_core::{
     Event, Member, MemberRole, MembershipChange, Node, NodeError, Notice, Outcome as NodeOutcome, PeerMode,
-    Position, ProposeError, Refusal, SnapshotStore, Transport,
+    Position, ProposalId, ProposeError, Refusal, SnapshotStore, Transport,
 };
 use slog::{Logger, error, info, warn};
 
 use crate::address::Addresses;
 use crate::admin::{AdminError, Orders, Roads};
 use crate::command::Order;
-use crate::kv::{Machine, Replies};
+use crate::kv::{Fault, Machine, Replies, Reply, ReplySink};
 use crate::server::{
     MemberOverview, Outcome, Overview, PeerOverview, Refused, Replica, ReplicaEvent, SnapshotTransfer,
     SnapshotsOverview, Ticket,
 };
+use crate::session_limits::SessionLimitArgs;
 
 /// A Raft node that drives the key-value machine.
 #[derive(Debug)]
 pub struct KvNode<L, T> {
-    node: Node<L, T, Machine>,
+    node: Node<L, T, Sessions<Machine>>,
     log: Logger,
     cluster: u64,
     /// Where clients reach this node.
     client_address: String,
+    session_limits: SessionLimitArgs,
+    /// A proposal that changes the limits of sessions, until its fate is known.
+    limits_proposal: Option<ProposalId>,
     orders: Orders,
     roads: Roads,
     /// Counts of snapshots; where the newest one ends is in the node's status.
@@ -72,13 +77,14 @@ pub fn explain(error: &dyn error::Error) -> String {
 }
 
 impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
-    /// Takes over a node of this cluster, which clients reach at this address, and the ways to its
-    /// peers.
+    /// Takes over a node of this cluster, which clients reach at this address, the limits of sessions
+    /// that it brings into force, and the ways to its peers.
     #[must_use]
     pub fn new(
-        node: Node<L, T, Machine>,
+        node: Node<L, T, Sessions<Machine>>,
         cluster: u64,
         client_address: String,
+        session_limits: SessionLimitArgs,
         roads: Roads,
         log: Logger,
     ) -> Self {
@@ -88,6 +94,8 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
             log,
             cluster,
             client_address,
+            session_limits,
+            limits_proposal: None,
             orders,
             roads,
             snapshots: SnapshotsOverview::default(),
@@ -101,7 +109,21 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
         self.roads.follow(self.node.raft());
         let is_settled = self.roads.is_settled(self.node.raft());
         let has_begun = self.orders.conduct(&mut self.node, is_settled);
-        has_begun || (is_settled && self.publish_address())
+        has_begun || (is_settled && self.publish_address()) || self.bring_limits_into_force()
+    }
+
+    /// A leader proposes the limits of sessions that it was started with, if others are in force.
+    fn bring_limits_into_force(&mut self) -> bool {
+        if !self.node.raft().is_leader() || self.limits_proposal.is_some() {
+            return false;
+        }
+        let in_force = self.node.machine().limits();
+        let wanted = self.session_limits.over(in_force);
+        if wanted == in_force {
+            return false;
+        }
+        self.limits_proposal = self.node.propose(&SessionCommand::Limits(wanted).to_payload()).ok();
+        self.limits_proposal.is_some()
     }
 
     /// A leader sees to it that its own address for clients is in the membership, so that the others
@@ -124,8 +146,8 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
         self.node.change_membership(&change).is_ok()
     }
 
-    fn try_propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
-        match self.node.propose(batch) {
+    fn try_propose(&mut self, payload: &[u8]) -> Result<Ticket, Refused> {
+        match self.node.propose(payload) {
             Ok(id) => Ok(Ticket(id.get())),
             Err(ProposeError::Busy { .. }) => Err(Refused::Busy),
             Err(ProposeError::TooLarge { .. }) => Err(Refused::TooLarge),
@@ -212,12 +234,12 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
         self.node.has_work()
     }
 
-    fn propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
-        match self.try_propose(batch) {
+    fn propose(&mut self, payload: &[u8]) -> Result<Ticket, Refused> {
+        match self.try_propose(payload) {
             Err(Refused::Busy) if self.failure.is_none() => {
                 // What is proposed in one turn may fill a message; a pump sends it and makes room.
                 self.failure = self.node.pump().err().map(NodeFailure::from);
-                self.try_propose(batch)
+                self.try_propose(payload)
             }
             result => result,
         }
@@ -242,6 +264,10 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
                 return Some(ReplicaEvent::Ordered { ticket: Ticket(id), result });
             };
             match event {
+                Event::Proposed { id, outcome } if self.limits_proposal == Some(id) => {
+                    info!(self.log, "limits of sessions"; "outcome" => ?outcome);
+                    self.limits_proposal = None;
+                }
                 Event::Proposed { id, outcome } => {
                     let outcome = translate(outcome);
                     return Some(ReplicaEvent::Answered { ticket: Ticket(id.get()), outcome });
@@ -263,7 +289,13 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
     }
 
     fn machine(&self) -> &Machine {
-        self.node.machine()
+        self.node.machine().machine()
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let sessions = self.node.machine();
+        let unknown = sessions.fault().map(|fault| Fault { index: fault.index.get() });
+        unknown.or_else(|| sessions.machine().fault())
     }
 
     fn overview(&self) -> Overview {
@@ -300,6 +332,8 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
             applied: status.applied.get(),
             first: status.mark.index.next().get(),
             last: status.last.index.get(),
+            sessions: self.node.machine().session_count(),
+            session_reply_bytes: self.node.machine().reply_bytes(),
             snapshots: SnapshotsOverview {
                 index: newest.index.get(),
                 term: newest.term.get(),
@@ -329,9 +363,19 @@ fn member_overview(member: &Member) -> MemberOverview {
     }
 }
 
-fn translate(outcome: NodeOutcome<Replies>) -> Outcome {
+fn translate(outcome: NodeOutcome<Result<SessionOutput<Replies>, SessionError>>) -> Outcome {
+    let one = |reply| {
+        let mut replies = Replies::default();
+        replies.push(reply);
+        Outcome::Applied(replies)
+    };
     match outcome {
-        NodeOutcome::Applied(replies) => Outcome::Applied(replies),
+        NodeOutcome::Applied(Ok(SessionOutput::Applied(replies))) => Outcome::Applied(replies),
+        NodeOutcome::Applied(Ok(SessionOutput::Registered(session))) => {
+            one(Reply::Integer(i64::try_from(session.get()).unwrap_or(i64::MAX)))
+        }
+        NodeOutcome::Applied(Ok(SessionOutput::Closed | SessionOutput::LimitsSet)) => one(Reply::Ok),
+        NodeOutcome::Applied(Err(error)) => Outcome::SessionRefused(error),
         NodeOutcome::Refused(Refusal::Busy) => Outcome::Busy,
         NodeOutcome::Refused(
             Refusal::NotLeader

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{error, fmt, io};
 
+use raft_core::sessions::Sessions;
 use raft_core::{GroupId, Membership, Node, NodeId};
 use raft_storage::{Identity, OpenError, Start, Wal, WalOptions};
 use raft_transport_tcp::{BindError, Options, TcpTransport};
@@ -18,6 +19,7 @@ use crate::join::{self, JoinError, Newcomer};
 use crate::kv::Machine;
 use crate::node::{KvNode, NodeFailure, explain};
 use crate::server::{ServeError, Server, Stop};
+use crate::session_limits::FOUNDING;
 use crate::settings::{Origin, Settings};
 
 /// Why a node did not start, or did not go on.
@@ -149,7 +151,7 @@ pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
         transport.set_peer(*id, address.clone()).map_err(RunError::Peer)?;
     }
     let store = wal.group(GROUP).map_err(|error| RunError::Node(NodeFailure::of(&error)))?;
-    let (ways, machine) = (transport.group(GROUP), Machine::new(settings.cluster));
+    let (ways, machine) = (transport.group(GROUP), Sessions::new(Machine::new(settings.cluster), FOUNDING));
     let node = match &settings.origin {
         Origin::Founder(founders) => {
             Node::open(settings.config, Some(founders.clone()), store, ways, machine)
@@ -161,7 +163,14 @@ pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
         warn_of_other_members(given, node.raft().membership(), &log);
     }
     let roads = Roads::new(Arc::clone(&transport), &peers, log.clone());
-    let node = KvNode::new(node, settings.cluster, settings.client_address, roads, log.clone());
+    let node = KvNode::new(
+        node,
+        settings.cluster,
+        settings.client_address,
+        settings.session_limits,
+        roads,
+        log.clone(),
+    );
     info!(log, "ready for clients"; "address" => %listening);
     let result = server.run(node).map_err(RunError::Serve);
     transport.shutdown();

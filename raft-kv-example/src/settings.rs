@@ -10,6 +10,7 @@ use raft_storage::WalOptions;
 
 use crate::address::{Addresses, is_address};
 use crate::server::Limits;
+use crate::session_limits::SessionLimitArgs;
 
 /// What `raft-kv serve` takes.
 #[derive(Args, Clone, Debug)]
@@ -84,6 +85,9 @@ pub struct ServeArgs {
     /// How long a write waits for its outcome before it is answered as unknown, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     pub answer_ms: u32,
+    /// What sessions of clients may take
+    #[command(flatten)]
+    pub session_limits: SessionLimitArgs,
     /// Stop when standard input ends: for whoever starts nodes and must not leave them behind
     #[arg(long)]
     pub until_stdin_ends: bool,
@@ -112,6 +116,8 @@ pub struct Settings {
     pub tick: Duration,
     /// What clients may use.
     pub limits: Limits,
+    /// The limits of sessions that this node brings into force when it leads.
+    pub session_limits: SessionLimitArgs,
     /// Whether the end of standard input ends the node.
     pub is_until_stdin_ends: bool,
 }
@@ -251,6 +257,7 @@ impl ServeArgs {
             data: self.data,
             segment_bytes: self.segment_bytes,
             limits,
+            session_limits: self.session_limits,
             is_until_stdin_ends: self.until_stdin_ends,
         })
     }

@@ -2,8 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::{error, fmt};
 
-use super::command::SessionCommand;
+use super::command::{CommandError, SessionCommand};
 use super::error::SessionError;
 use super::limits::SessionLimits;
 use super::reply::Reply;
@@ -11,7 +12,7 @@ use super::snapshot::{Picture, Restoring};
 use super::table::Table;
 use crate::doors::state_machine::{InvalidSnapshot, SnapshotPiece, SnapshotSource, StateMachine};
 use crate::words::entries::Entry;
-use crate::words::ids::{Sequence, SessionId};
+use crate::words::ids::{LogIndex, Sequence, SessionId};
 
 /// A state machine whose commands can be retried: see [the module](super).
 ///
@@ -27,7 +28,30 @@ pub struct Sessions<S> {
     machine: S,
     /// A snapshot that has begun to come in.
     restoring: Restoring,
+    fault: Option<SessionsFault>,
 }
+
+/// Why a member applies nothing more: the log holds a kind of command that this version does not
+/// know. The owner must stop it: members that know the command have another state (N15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionsFault {
+    /// Where the command stands.
+    pub index: LogIndex,
+    /// The tag of its kind.
+    pub tag: u8,
+}
+
+impl fmt::Display for SessionsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the command of entry {} has tag {}, which this version does not know",
+            self.index, self.tag
+        )
+    }
+}
+
+impl error::Error for SessionsFault {}
 
 /// What came of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +73,7 @@ impl<S> Sessions<S> {
     /// [`SessionLimits`].
     #[must_use]
     pub fn new(machine: S, limits: SessionLimits) -> Self {
-        Self { table: Table::new(limits), machine, restoring: Restoring::default() }
+        Self { table: Table::new(limits), machine, restoring: Restoring::default(), fault: None }
     }
 
     /// The application's machine.
@@ -61,6 +85,13 @@ impl<S> Sessions<S> {
     /// this member differ from the others.
     pub fn machine_mut(&mut self) -> &mut S {
         &mut self.machine
+    }
+
+    /// Why nothing more is applied, if so. **Look at it after each [`pump`](crate::Node::pump)**,
+    /// before anything is read from the machine, and stop the node.
+    #[must_use]
+    pub fn fault(&self) -> Option<SessionsFault> {
+        self.fault
     }
 
     /// The limits that hold now.
@@ -107,7 +138,18 @@ impl<S: StateMachine<Output: Reply>> StateMachine for Sessions<S> {
 
     fn apply(&mut self, entry: &Entry<'_>) -> Self::Output {
         let now = entry.index;
-        match SessionCommand::decode(entry.payload).map_err(SessionError::Malformed)? {
+        if let Some(SessionsFault { tag, .. }) = self.fault {
+            return Err(SessionError::Malformed(CommandError::UnknownTag { tag }));
+        }
+        let command = SessionCommand::decode(entry.payload).map_err(|error| {
+            // Other versions would do something here. Else an error is the same to all of them: what
+            // belongs to a tag never changes.
+            if let CommandError::UnknownTag { tag } = error {
+                self.fault = Some(SessionsFault { index: now, tag });
+            }
+            SessionError::Malformed(error)
+        })?;
+        match command {
             SessionCommand::Plain(payload) => {
                 Ok(SessionOutput::Applied(self.machine.apply(&Entry { payload, ..*entry })))
             }
@@ -125,6 +167,10 @@ impl<S: StateMachine<Output: Reply>> StateMachine for Sessions<S> {
     }
 
     fn snapshot(&mut self) -> Option<Box<dyn SnapshotSource>> {
+        // What was left out would be missed by whoever restores it.
+        if self.fault.is_some() {
+            return None;
+        }
         let machine = self.machine.snapshot()?;
         Some(Box::new(Picture::new(&self.table, machine)))
     }

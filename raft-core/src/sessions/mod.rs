@@ -86,10 +86,12 @@
 //!
 //! # Mixing
 //!
-//! Commands without a session are [`SessionCommand::Plain`], and cost one byte. An entry that is no
-//! session command gives an error as its output, the same at all members that run one version: one
-//! that knows more kinds of commands must run everywhere before the first of them is proposed. A log that was begun
+//! Commands without a session are [`SessionCommand::Plain`], and cost one byte. A log that was begun
 //! without sessions cannot be continued with them, unless all its payloads begin with byte 1.
+//!
+//! A malformed payload gives an error as its output, the same at all members. But a kind of command
+//! that this version does not know means something to members of a later version, so it is not
+//! passed over: nothing is applied any more, and [`Sessions::fault`] says why (N15).
 
 mod bytes;
 mod client;
@@ -106,7 +108,7 @@ pub use client::{SessionClient, TooManyCalls};
 pub use command::{CommandError, SessionCommand};
 pub use error::SessionError;
 pub use limits::SessionLimits;
-pub use machine::{SessionOutput, Sessions};
+pub use machine::{SessionOutput, Sessions, SessionsFault};
 pub use reply::Reply;
 
 pub use crate::words::ids::{Sequence, SessionId};

@@ -63,8 +63,8 @@ impl World {
             0 => self.propose(SessionCommand::Register),
             1 => self.propose(SessionCommand::Plain(b"\x01plain")),
             2 => {
-                // No tag 1: that would be a plain command.
-                let nonsense = (2 + self.dice.below(7)).to_le_bytes().to_vec();
+                // Tags that are known, and too few or too many bytes behind them.
+                let nonsense = (2 + self.dice.below(4)).to_le_bytes().to_vec();
                 self.copies.push((None, nonsense));
             }
             3 => {

@@ -2,6 +2,7 @@
 
 use raft_core::sessions::{
     CommandError, Reply, SessionCommand, SessionError, SessionId, SessionLimits, SessionOutput, Sessions,
+    SessionsFault,
 };
 use raft_core::{Entry, LogIndex, StateMachine, Term};
 
@@ -149,8 +150,6 @@ fn malformed_payloads_are_answered_with_their_fault_and_change_nothing() {
     };
     let faults = [
         (Vec::new(), CommandError::Empty),
-        (vec![0], CommandError::UnknownTag { tag: 0 }),
-        (vec![6], CommandError::UnknownTag { tag: 6 }),
         (vec![2, 0], CommandError::Length),
         (vec![4, 1], CommandError::Length),
         (call(1, 1)[..24].to_vec(), CommandError::Length),
@@ -161,7 +160,29 @@ fn malformed_payloads_are_answered_with_their_fault_and_change_nothing() {
         assert_eq!(log.apply_payload(&payload), Err(SessionError::Malformed(fault)), "{payload:?}");
     }
     assert!(log.commands().is_empty());
+    assert_eq!(log.sessions.fault(), None);
     assert_eq!(log.call(session, 1, 1, b"\x01"), applied(&[1]));
+}
+
+/// N15: a later version would do something at this entry, so going on would make members differ.
+#[test]
+fn command_of_an_unknown_kind_stops_everything_and_is_not_passed_over() {
+    for tag in [0, 6, 255] {
+        let mut log = Log::new(LIMITS);
+        let session = log.register();
+        log.call(session, 1, 1, b"\x01a").unwrap();
+        assert!(log.sessions.snapshot().is_some());
+        let unknown = Err(SessionError::Malformed(CommandError::UnknownTag { tag }));
+        assert_eq!(log.apply_payload(&[tag, 1, 2]), unknown);
+        let fault = log.sessions.fault();
+        assert_eq!(fault, Some(SessionsFault { index: LogIndex::new(3), tag }));
+        assert_eq!(log.apply(SessionCommand::Plain(b"\x01b")), unknown);
+        assert_eq!(log.call(session, 1, 1, b"\x01a"), unknown);
+        assert_eq!(log.apply_payload(&[7]), unknown, "the first one counts");
+        assert_eq!(log.sessions.fault(), fault);
+        assert_eq!(log.commands(), [b"\x01a"]);
+        assert!(log.sessions.snapshot().is_none(), "it would lack what was left out");
+    }
 }
 
 /// An output that cannot be read back once it is kept.

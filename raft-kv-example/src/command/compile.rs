@@ -83,7 +83,10 @@ pub fn compile(
         | Verb::RaftDemote
         | Verb::RaftRemove
         | Verb::RaftTransfer
-        | Verb::RaftSnapshot => unreachable!("'{}' is no command on the store", spec.name),
+        | Verb::RaftSnapshot
+        | Verb::RaftSession
+        | Verb::RaftOnce
+        | Verb::RaftSessionClose => unreachable!("'{}' is no command on the store", spec.name),
     }
     Ok(())
 }
@@ -151,7 +154,7 @@ fn integer(word: &[u8]) -> Result<i64, CommandError> {
     text.parse().map_err(|_| CommandError::NotAnInteger)
 }
 
-fn is_word(word: &[u8], expected: &str) -> bool {
+pub(super) fn is_word(word: &[u8], expected: &str) -> bool {
     word.eq_ignore_ascii_case(expected.as_bytes())
 }
 

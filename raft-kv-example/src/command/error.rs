@@ -65,6 +65,13 @@ pub enum CommandError {
     BrokenTransaction,
     /// WATCH is not offered.
     NoWatch,
+    /// A command that does not write, where RAFT.ONCE takes one that does.
+    NotOnce {
+        /// The command in small letters.
+        name: &'static str,
+    },
+    /// A session or call has no number, or FIRST names a later call than this one.
+    Sequence,
     /// A word that should be a node's id is none.
     NodeId,
     /// A word that should be an address is none.
@@ -106,6 +113,12 @@ impl fmt::Display for CommandError {
             Self::NoWatch => {
                 f.write_str("ERR WATCH is not offered, use CAS to change what nobody else changed")
             }
+            Self::NotOnce { name } => {
+                write!(f, "ERR RAFT.ONCE takes a command that writes, and '{name}' is none")
+            }
+            Self::Sequence => f.write_str(
+                "ERR sessions and calls are numbers from 1 up, and FIRST is not above the call's own",
+            ),
             Self::NodeId => f.write_str("ERR a node's id is a number from 1 up"),
             Self::Address => f.write_str("ERR an address is HOST:PORT, as in 10.0.0.4:7001"),
             Self::TransactionTooLong { bytes_max } => {

@@ -4,9 +4,11 @@
 mod compile;
 mod error;
 mod order;
+mod session;
 mod spec;
 
 pub use compile::{KeyLimits, compile};
 pub use error::CommandError;
 pub use order::Order;
-pub use spec::{Class, KeyWords, SPECS, Spec, Verb, find};
+pub use session::session_payload;
+pub use spec::{Class, KeyWords, SPECS, Spec, Verb, find, spec_of};

@@ -1,5 +1,8 @@
 //! The table of commands: name, number of words, and what kind of work each is.
 
+use super::error::CommandError;
+use crate::resp::Request;
+
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the command of that name, documented by Redis or in the README")]
@@ -49,6 +52,9 @@ pub enum Verb {
     RaftRemove,
     RaftTransfer,
     RaftSnapshot,
+    RaftSession,
+    RaftOnce,
+    RaftSessionClose,
 }
 
 /// What kind of work a command is, which decides its way through the node.
@@ -66,6 +72,8 @@ pub enum Class {
     Handshake,
     /// Is answered by this node at once.
     Local,
+    /// Opens, uses or closes a client's session: a log entry of its own.
+    Session,
     /// Changes the group or keeps the node in order: stands alone and waits for its outcome.
     Admin,
 }
@@ -121,6 +129,29 @@ pub fn find(name: &[u8]) -> Option<&'static Spec> {
     SPECS.iter().find(|spec| name.eq_ignore_ascii_case(spec.name.as_bytes()))
 }
 
+/// The command that a request names, if the request has as many words as that takes.
+///
+/// # Errors
+///
+/// If there is no such command, or it takes more or fewer words.
+pub fn spec_of(request: Request<'_>) -> Result<&'static Spec, CommandError> {
+    let Some(spec) = find(request.word(0)) else { return Err(unknown(request)) };
+    if spec.takes(request.len()) { Ok(spec) } else { Err(CommandError::WordCount { name: spec.name }) }
+}
+
+fn unknown(request: Request<'_>) -> CommandError {
+    let quoted = |word: &[u8]| format!("'{}' ", shorten(word));
+    let words = request.words_from(1).take(UNKNOWN_WORDS_SHOWN).map(quoted).collect();
+    CommandError::Unknown { name: shorten(request.word(0)), words }
+}
+
+fn shorten(word: &[u8]) -> String {
+    String::from_utf8_lossy(&word[..word.len().min(UNKNOWN_BYTES_SHOWN)]).into_owned()
+}
+
+const UNKNOWN_WORDS_SHOWN: usize = 8;
+const UNKNOWN_BYTES_SHOWN: usize = 128;
+
 const fn spec(name: &'static str, verb: Verb, class: Class, keys: KeyWords, words: Words) -> Spec {
     let (words_min, words_max) = match words {
         Words::Exactly(count) => (count, Some(count)),
@@ -137,7 +168,7 @@ enum Words {
     AtLeast(usize),
 }
 
-use Class::{Admin, Handshake, Local, Read, Scan, Transaction, Write};
+use Class::{Admin, Handshake, Local, Read, Scan, Session, Transaction, Write};
 use KeyWords::{All, EveryOther, None as NoKeys, One};
 use Words::{AtLeast, Between, Exactly};
 
@@ -190,4 +221,7 @@ pub static SPECS: &[Spec] = &[
     spec("raft.remove", Verb::RaftRemove, Admin, NoKeys, Exactly(2)),
     spec("raft.transfer", Verb::RaftTransfer, Admin, NoKeys, Exactly(2)),
     spec("raft.snapshot", Verb::RaftSnapshot, Admin, NoKeys, Exactly(1)),
+    spec("raft.session", Verb::RaftSession, Session, NoKeys, Exactly(1)),
+    spec("raft.once", Verb::RaftOnce, Session, NoKeys, AtLeast(4)),
+    spec("raft.session.close", Verb::RaftSessionClose, Session, NoKeys, Exactly(2)),
 ];

@@ -1,11 +1,16 @@
 //! Writes operations into the bytes of one log entry.
 
-use super::operation::{SetCondition, SetReply, VERSION, opcode};
+use raft_core::sessions::SessionCommand;
+
+use super::bytes::{put_string, put_varint};
+use super::operation::{SetCondition, SetReply, opcode};
 
 /// Operations that are applied together, encoded as [`Operations`](super::Operations) reads them.
 #[derive(Clone, Debug)]
 pub struct Batch {
+    /// The payload of a log entry: what tells it from commands of sessions, then the operations.
     bytes: Vec<u8>,
+    head_bytes: usize,
     operations: usize,
 }
 
@@ -13,12 +18,13 @@ impl Batch {
     /// No operations.
     #[must_use]
     pub fn new() -> Self {
-        Self { bytes: vec![VERSION], operations: 0 }
+        let bytes = SessionCommand::Plain(b"").to_payload();
+        Self { head_bytes: bytes.len(), bytes, operations: 0 }
     }
 
     /// Forgets the operations and keeps the memory, unless it is more than `bytes_max`.
     pub fn clear(&mut self, bytes_max: usize) {
-        self.bytes.truncate(1);
+        self.bytes.truncate(self.head_bytes);
         if self.bytes.capacity() > bytes_max {
             self.bytes.shrink_to(bytes_max);
         }
@@ -31,9 +37,15 @@ impl Batch {
         self.operations
     }
 
-    /// The encoded batch.
+    /// The encoded operations.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.head_bytes..]
+    }
+
+    /// The log entry that carries them outside of any session.
+    #[must_use]
+    pub fn as_payload(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -51,8 +63,8 @@ impl Batch {
         };
         self.open(opcode::SET);
         self.bytes.push(condition | reply << 4);
-        self.string(key);
-        self.string(value);
+        put_string(&mut self.bytes, key);
+        put_string(&mut self.bytes, value);
     }
 
     /// Adds [`Operation::SetMany`](super::Operation::SetMany): keys and values in turn.
@@ -69,7 +81,7 @@ impl Batch {
     /// Adds [`Operation::Take`](super::Operation::Take).
     pub fn take(&mut self, key: &[u8]) {
         self.open(opcode::TAKE);
-        self.string(key);
+        put_string(&mut self.bytes, key);
     }
 
     /// Adds [`Operation::Delete`](super::Operation::Delete).
@@ -80,23 +92,23 @@ impl Batch {
     /// Adds [`Operation::Add`](super::Operation::Add).
     pub fn add(&mut self, key: &[u8], delta: i64) {
         self.open(opcode::ADD);
-        self.string(key);
+        put_string(&mut self.bytes, key);
         self.bytes.extend_from_slice(&delta.to_le_bytes());
     }
 
     /// Adds [`Operation::Append`](super::Operation::Append).
     pub fn append(&mut self, key: &[u8], tail: &[u8]) {
         self.open(opcode::APPEND);
-        self.string(key);
-        self.string(tail);
+        put_string(&mut self.bytes, key);
+        put_string(&mut self.bytes, tail);
     }
 
     /// Adds [`Operation::CompareAndSet`](super::Operation::CompareAndSet).
     pub fn compare_and_set(&mut self, key: &[u8], expected: &[u8], new: &[u8]) {
         self.open(opcode::COMPARE_AND_SET);
-        self.string(key);
-        self.string(expected);
-        self.string(new);
+        put_string(&mut self.bytes, key);
+        put_string(&mut self.bytes, expected);
+        put_string(&mut self.bytes, new);
     }
 
     /// Adds [`Operation::Clear`](super::Operation::Clear).
@@ -107,7 +119,7 @@ impl Batch {
     /// Adds [`Operation::Get`](super::Operation::Get).
     pub fn fetch(&mut self, key: &[u8]) {
         self.open(opcode::GET);
-        self.string(key);
+        put_string(&mut self.bytes, key);
     }
 
     /// Adds [`Operation::GetMany`](super::Operation::GetMany).
@@ -123,13 +135,13 @@ impl Batch {
     /// Adds [`Operation::Length`](super::Operation::Length).
     pub fn length(&mut self, key: &[u8]) {
         self.open(opcode::LENGTH);
-        self.string(key);
+        put_string(&mut self.bytes, key);
     }
 
     /// Adds [`Operation::Type`](super::Operation::Type).
     pub fn type_of(&mut self, key: &[u8]) {
         self.open(opcode::TYPE);
-        self.string(key);
+        put_string(&mut self.bytes, key);
     }
 
     /// Adds [`Operation::Count`](super::Operation::Count).
@@ -144,19 +156,19 @@ impl Batch {
         self.bytes.extend_from_slice(&count.to_le_bytes());
         self.bytes.push(u8::from(pattern.is_some()));
         if let Some(pattern) = pattern {
-            self.string(pattern);
+            put_string(&mut self.bytes, pattern);
         }
     }
 
     /// Adds [`Operation::Match`](super::Operation::Match).
     pub fn matching(&mut self, pattern: &[u8]) {
         self.open(opcode::MATCH);
-        self.string(pattern);
+        put_string(&mut self.bytes, pattern);
     }
 
     /// Adds all operations of another batch.
     pub fn extend(&mut self, other: &Self) {
-        self.bytes.extend_from_slice(&other.bytes[1..]);
+        self.bytes.extend_from_slice(other.as_bytes());
         self.operations += other.operations;
     }
 
@@ -167,26 +179,9 @@ impl Batch {
 
     fn list<'a>(&mut self, opcode: u8, strings: impl ExactSizeIterator<Item = &'a [u8]>) {
         self.open(opcode);
-        self.varint(strings.len());
+        put_varint(&mut self.bytes, strings.len());
         for string in strings {
-            self.string(string);
-        }
-    }
-
-    fn string(&mut self, string: &[u8]) {
-        self.varint(string.len());
-        self.bytes.extend_from_slice(string);
-    }
-
-    fn varint(&mut self, value: usize) {
-        let mut value = u32::try_from(value).expect("requests are bounded far below 4 GiB");
-        loop {
-            let [low, ..] = value.to_le_bytes();
-            if value < 0x80 {
-                return self.bytes.push(low);
-            }
-            self.bytes.push(low | 0x80);
-            value >>= 7;
+            put_string(&mut self.bytes, string);
         }
     }
 }
@@ -229,7 +224,7 @@ mod tests {
     #[test]
     fn every_operation_reads_back_as_written() {
         let batch = every_operation();
-        let operations: Vec<_> = Operations::decode(batch.as_bytes()).unwrap().map(Result::unwrap).collect();
+        let operations: Vec<_> = Operations::decode(batch.as_bytes()).map(Result::unwrap).collect();
         assert_eq!(operations.len(), batch.operation_count());
         let set = Operation::Set {
             key: b"k",
@@ -249,20 +244,18 @@ mod tests {
         let batch = every_operation();
         let bytes = batch.as_bytes();
         for end in 0..bytes.len() {
-            let _ = Operations::decode(&bytes[..end]).map(Iterator::count);
+            let _ = Operations::decode(&bytes[..end]).count();
             for flip in [0x01, 0x80, 0xff] {
                 let mut changed = bytes.to_vec();
                 changed[end] ^= flip;
-                let _ = Operations::decode(&changed).map(Iterator::count);
+                let _ = Operations::decode(&changed).count();
             }
         }
     }
 
     #[test]
-    fn unknown_version_and_unknown_opcode_are_refused() {
-        assert_eq!(Operations::decode(&[]).err(), Some(MalformedBatch));
-        assert_eq!(Operations::decode(&[2]).err(), Some(MalformedBatch));
-        let operations: Vec<_> = Operations::decode(&[VERSION, 200, 1]).unwrap().collect();
+    fn unknown_opcode_is_refused_and_nothing_behind_it_is_read() {
+        let operations: Vec<_> = Operations::decode(&[200, 1]).collect();
         assert_eq!(operations, [Err(MalformedBatch)]);
     }
 
@@ -270,6 +263,6 @@ mod tests {
     fn list_of_pairs_with_an_odd_count_is_refused() {
         let mut batch = Batch::new();
         batch.set_many([&b"a"[..]].into_iter());
-        assert_eq!(Operations::decode(batch.as_bytes()).unwrap().next(), Some(Err(MalformedBatch)));
+        assert_eq!(Operations::decode(batch.as_bytes()).next(), Some(Err(MalformedBatch)));
     }
 }

@@ -70,7 +70,7 @@ impl Machine {
 
     /// Answers a batch of reads. Operations that write are skipped without an answer.
     pub fn read_batch(&self, batch: &[u8], answers: &mut impl ReplySink) {
-        for operation in Operations::decode(batch).into_iter().flatten().flatten() {
+        for operation in Operations::decode(batch).flatten() {
             apply::read(&self.store, operation, answers);
         }
     }
@@ -94,14 +94,13 @@ impl Machine {
     }
 
     fn apply_at(&mut self, index: u64, batch: &[u8]) -> Replies {
-        let is_sound =
-            || Operations::decode(batch).is_ok_and(|mut operations| operations.all(|op| op.is_ok()));
+        let is_sound = || Operations::decode(batch).all(|operation| operation.is_ok());
         if self.fault.is_some() || !is_sound() {
             self.fault.get_or_insert(Fault { index });
             return Replies::default();
         }
         let mut replies = Replies::with_capacity(REPLIES_GUESS);
-        for operation in Operations::decode(batch).into_iter().flatten().flatten() {
+        for operation in Operations::decode(batch).flatten() {
             apply::apply(&mut self.store, operation, &mut replies);
             self.applied_operations += 1;
         }

@@ -3,6 +3,7 @@
 
 mod apply;
 mod batch;
+mod bytes;
 mod glob;
 mod machine;
 mod operation;

@@ -1,10 +1,12 @@
 //! The operations of the store and how they are read back from a log entry.
 //!
-//! A batch is a version byte and operations one after the other: an opcode byte, then its fields.
-//! Byte strings carry their length as a varint, lists their count, numbers are eight bytes little
-//! endian. Decoding borrows and is total: malformed bytes are an error, never a panic.
+//! Operations stand one after the other: an opcode byte, then its fields. Byte strings carry their
+//! length as a varint, lists their count, numbers are eight bytes little endian. Decoding borrows and
+//! is total: malformed bytes are an error, never a panic.
 
 use std::fmt;
+
+use super::bytes::{take_array, take_byte, take_string, take_varint};
 
 /// One operation, borrowed from its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,23 +149,17 @@ impl<'a> Pairs<'a> {
     }
 }
 
-/// The operations of a batch, in order. Ends after the first error.
+/// The operations of a command, in order. Ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Operations<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Operations<'a> {
-    /// Reads a batch.
-    ///
-    /// # Errors
-    ///
-    /// If its version is unknown.
-    pub fn decode(batch: &'a [u8]) -> Result<Self, MalformedBatch> {
-        match batch.split_first() {
-            Some((&VERSION, rest)) => Ok(Self { rest }),
-            _ => Err(MalformedBatch),
-        }
+    /// Reads a command of the log.
+    #[must_use]
+    pub fn decode(command: &'a [u8]) -> Self {
+        Self { rest: command }
     }
 }
 
@@ -236,37 +232,6 @@ fn decode_set_flags(flags: u8) -> Result<(SetCondition, SetReply), MalformedBatc
     Ok((condition, reply))
 }
 
-fn take_byte(rest: &mut &[u8]) -> Result<u8, MalformedBatch> {
-    let (&byte, tail) = rest.split_first().ok_or(MalformedBatch)?;
-    *rest = tail;
-    Ok(byte)
-}
-
-fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], MalformedBatch> {
-    let (array, tail) = rest.split_first_chunk().ok_or(MalformedBatch)?;
-    *rest = tail;
-    Ok(*array)
-}
-
-fn take_varint(rest: &mut &[u8]) -> Result<u64, MalformedBatch> {
-    let mut value = 0;
-    for shift in (0..35).step_by(7) {
-        let byte = take_byte(rest)?;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Ok(value);
-        }
-    }
-    Err(MalformedBatch)
-}
-
-fn take_string<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], MalformedBatch> {
-    let length = usize::try_from(take_varint(rest)?).map_err(|_| MalformedBatch)?;
-    let (string, tail) = rest.split_at_checked(length).ok_or(MalformedBatch)?;
-    *rest = tail;
-    Ok(string)
-}
-
 fn take_keys<'a>(rest: &mut &'a [u8]) -> Result<Keys<'a>, MalformedBatch> {
     let count = take_varint(rest)?;
     let bytes = *rest;
@@ -280,9 +245,6 @@ fn take_pairs<'a>(rest: &mut &'a [u8]) -> Result<Pairs<'a>, MalformedBatch> {
     let strings = take_keys(rest)?;
     if strings.count.is_multiple_of(2) { Ok(Pairs(strings)) } else { Err(MalformedBatch) }
 }
-
-/// The first byte of every batch.
-pub(super) const VERSION: u8 = 1;
 
 /// The byte that opens each operation. Never reused: old logs hold them.
 pub(super) mod opcode {

@@ -102,6 +102,12 @@ impl<'a> Request<'a> {
         self.ranges.get(at).map_or(&[], |&(from, to)| &self.bytes[from..to])
     }
 
+    /// The request that begins at this word of it.
+    #[must_use]
+    pub fn skip(&self, words: usize) -> Self {
+        Self { bytes: self.bytes, ranges: self.ranges.get(words..).unwrap_or(&[]) }
+    }
+
     /// The words from this place on.
     pub fn words_from(&self, at: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let (bytes, ranges) = (self.bytes, self.ranges);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::BytesMut;
+use raft_core::sessions::SessionError;
 
 use super::chunk::Chunk;
 use crate::kv::{Replies, Reply, ReplySink};
@@ -24,6 +25,10 @@ pub enum Failure {
     Stopping,
     /// The write may have been carried out, or may be later, or never.
     Unknown,
+    /// The same of a command of a session, which can be repeated.
+    UnknownCall,
+    /// The session does not take the call, or is none.
+    Session(SessionError),
 }
 
 impl fmt::Display for Failure {
@@ -35,6 +40,21 @@ impl fmt::Display for Failure {
             Self::TooLarge => "ERR the pipeline is too large for one log entry; nothing was done",
             Self::Stopping => "TRYAGAIN this node is stopping; nothing was done, try another node",
             Self::Unknown => "UNKNOWN the write may or may not have happened; look before you try again",
+            Self::UnknownCall => {
+                "UNKNOWN it may or may not have happened; repeat the same command, at any node"
+            }
+            Self::Session(SessionError::Expired) => {
+                "EXPIRED the session is not open any more; nothing was done now, but whether an earlier \
+                 copy of the call was carried out is not known any more"
+            }
+            Self::Session(SessionError::Answered) => {
+                "ANSWERED the client has said that it has the reply to this call; nothing was done"
+            }
+            Self::Session(error @ (SessionError::TooFarAhead { .. } | SessionError::RepliesFull { .. })) => {
+                let remedy = "nothing was done, repeat when calls before it are answered";
+                return write!(f, "TRYAGAIN {error}; {remedy}");
+            }
+            Self::Session(error) => return write!(f, "ERR {error}"),
         })
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Chunk {
     ready: BytesMut,
     /// An order; then there is nothing else.
     order: Option<Order>,
+    /// What a client's session puts into the log; then there is nothing else.
+    session_entry: Option<Vec<u8>>,
     /// Before the answer of which operation the ready replies up to which byte belong.
     marks: Vec<(usize, usize)>,
 }
@@ -31,6 +33,8 @@ pub(super) enum ChunkKind {
     Scans,
     /// Goes into the log.
     Writes,
+    /// Opens, uses or closes a client's session: goes into the log.
+    Session,
     /// What an operator wants done.
     Order,
 }
@@ -46,6 +50,7 @@ impl Chunk {
         self.ready.clear();
         self.marks.clear();
         self.order = None;
+        self.session_entry = None;
     }
 
     /// Whether a command of this class can join: a scan must not share a chunk with writes.
@@ -53,8 +58,8 @@ impl Chunk {
         match (self.kind(), class) {
             (ChunkKind::Writes, Class::Scan) | (ChunkKind::Scans, Class::Write | Class::Transaction) => false,
             (ChunkKind::Ready, Class::Handshake) => true,
-            (ChunkKind::Order, _) | (_, Class::Handshake) => false,
-            (_, Class::Admin) => self.is_empty(),
+            (ChunkKind::Order | ChunkKind::Session, _) | (_, Class::Handshake) => false,
+            (_, Class::Admin | Class::Session) => self.is_empty(),
             (
                 ChunkKind::Ready | ChunkKind::Reads | ChunkKind::Scans | ChunkKind::Writes,
                 Class::Write | Class::Read | Class::Scan | Class::Transaction | Class::Local,
@@ -67,7 +72,9 @@ impl Chunk {
         self.kind = match (self.kind, class) {
             (ChunkKind::Writes, _) | (_, Class::Write) => ChunkKind::Writes,
             (ChunkKind::Scans, _) | (_, Class::Scan) => ChunkKind::Scans,
-            (ChunkKind::Ready | ChunkKind::Reads | ChunkKind::Order, _) => ChunkKind::Reads,
+            (ChunkKind::Ready | ChunkKind::Reads | ChunkKind::Session | ChunkKind::Order, _) => {
+                ChunkKind::Reads
+            }
         };
         &mut self.batch
     }
@@ -75,6 +82,11 @@ impl Chunk {
     /// Takes an order, with nothing beside it.
     pub(super) fn put_order(&mut self, order: Order) {
         self.order = Some(order);
+    }
+
+    /// Takes what a session puts into the log, with nothing beside it.
+    pub(super) fn put_session_entry(&mut self, payload: Vec<u8>) {
+        self.session_entry = Some(payload);
     }
 
     /// The order, if it is one.
@@ -93,25 +105,36 @@ impl Chunk {
     }
 
     pub(super) fn kind(&self) -> ChunkKind {
-        if self.order.is_some() { ChunkKind::Order } else { self.kind }
+        match (&self.order, &self.session_entry) {
+            (Some(_), _) => ChunkKind::Order,
+            (None, Some(_)) => ChunkKind::Session,
+            (None, None) => self.kind,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.batch.operation_count() == 0 && self.ready.is_empty() && self.order.is_none()
+        self.operation_count() == 0 && self.ready.is_empty() && self.order.is_none()
     }
 
     /// How much it holds, to be compared with the limit.
     pub(super) fn byte_count(&self) -> usize {
-        self.batch.as_bytes().len() + self.ready.len()
+        let session = self.session_entry.as_ref().map_or(0, Vec::len);
+        self.batch.as_bytes().len() + self.ready.len() + session
     }
 
+    /// How many answers are to come: one for a session's entry.
     pub(super) fn operation_count(&self) -> usize {
-        self.batch.operation_count()
+        self.batch.operation_count() + usize::from(self.session_entry.is_some())
     }
 
-    /// The operations as they go into the log.
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// The operations, to be carried out as reads.
+    pub(super) fn operation_bytes(&self) -> &[u8] {
         self.batch.as_bytes()
+    }
+
+    /// What goes into the log.
+    pub(super) fn as_payload(&self) -> &[u8] {
+        self.session_entry.as_deref().unwrap_or_else(|| self.batch.as_payload())
     }
 
     /// The ready replies that go out before the answer of operation `before`, if any, from mark
@@ -142,14 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn order_stands_alone() {
+    fn orders_and_entries_of_sessions_stand_alone() {
+        let classes =
+            [Class::Write, Class::Read, Class::Local, Class::Handshake, Class::Admin, Class::Session];
         let mut chunk = Chunk::default();
-        assert!(chunk.admits(Class::Admin));
+        assert!(chunk.admits(Class::Admin) && chunk.admits(Class::Session));
+        chunk.put_session_entry(vec![2]);
+        assert!(!chunk.is_empty() && chunk.kind() == ChunkKind::Session);
+        assert_eq!((chunk.operation_count(), chunk.as_payload()), (1, &[2][..]));
+        assert!(classes.into_iter().all(|class| !chunk.admits(class)));
+        chunk.clear();
         chunk.put_order(Order::Remove(1));
         assert!(!chunk.is_empty() && chunk.kind() == ChunkKind::Order);
-        for class in [Class::Write, Class::Read, Class::Local, Class::Handshake, Class::Admin] {
-            assert!(!chunk.admits(class), "{class:?}");
-        }
+        assert!(classes.into_iter().all(|class| !chunk.admits(class)));
         chunk.clear();
         chunk.reply(Protocol::Resp2, |out| out.word("PONG"));
         assert!(!chunk.admits(Class::Admin));

@@ -82,7 +82,7 @@ impl<R: Replica> Floor<R> {
             while let Some(event) = self.replica.poll_event() {
                 self.on_replica_event(event);
             }
-            if let Some(fault) = self.replica.machine().fault() {
+            if let Some(fault) = self.replica.fault() {
                 return Err(ServeError::Machine(fault));
             }
         }

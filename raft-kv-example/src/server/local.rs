@@ -144,7 +144,7 @@ fn describe(spec: &Spec, out: &mut ReplyWriter<'_>) {
     out.text(spec.name);
     out.push(Reply::Integer(spec.arity()));
     let flags: &[&'static str] = match spec.class {
-        Class::Write => &["write"],
+        Class::Write | Class::Session => &["write"],
         Class::Read | Class::Scan => &["readonly"],
         Class::Transaction | Class::Handshake | Class::Local => &["fast"],
         Class::Admin => &["admin"],

@@ -27,6 +27,10 @@ pub struct Overview {
     pub last: u64,
     /// Up to here its log is durable.
     pub durable: u64,
+    /// How many sessions of clients are open.
+    pub sessions: usize,
+    /// How many bytes the replies have that are kept for them.
+    pub session_reply_bytes: u64,
     /// What its snapshots are like.
     pub snapshots: SnapshotsOverview,
     /// The cluster's number.
@@ -173,6 +177,8 @@ fn info_raft(node: &Overview, _: &Facts) -> String {
         node.last,
         node.durable
     );
+    let (sessions, reply_bytes) = (node.sessions, node.session_reply_bytes);
+    write!(text, "raft_sessions:{sessions}\nraft_session_reply_bytes:{reply_bytes}\n").expect("text grows");
     let SnapshotsOverview { index, term, taken_total, installed_total, failed_total } = node.snapshots;
     write!(
         text,

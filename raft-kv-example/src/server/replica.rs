@@ -2,10 +2,12 @@
 
 use std::error;
 
+use raft_core::sessions::SessionError;
+
 use super::overview::Overview;
 use crate::admin::{AdminError, Done};
 use crate::command::Order;
-use crate::kv::{Machine, Replies};
+use crate::kv::{Fault, Machine, Replies};
 
 /// Names what was asked of a replica. Each kind of request is numbered upwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,12 +32,12 @@ pub trait Replica {
     /// does a piece of such work at a time.
     fn has_work(&self) -> bool;
 
-    /// Proposes a batch of operations.
+    /// Proposes the payload of a log entry.
     ///
     /// # Errors
     ///
     /// If it was not taken; it will not be applied.
-    fn propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused>;
+    fn propose(&mut self, payload: &[u8]) -> Result<Ticket, Refused>;
 
     /// Asks for a point from which reads see everything that was answered before.
     ///
@@ -53,6 +55,9 @@ pub trait Replica {
 
     /// The state as far as it is applied here.
     fn machine(&self) -> &Machine;
+
+    /// Why it applies nothing more, if so; the process must end.
+    fn fault(&self) -> Option<Fault>;
 
     /// What people want to know of it.
     fn overview(&self) -> Overview;
@@ -105,6 +110,8 @@ pub enum ReplicaEvent {
 pub enum Outcome {
     /// It was applied and this came of it.
     Applied(Replies),
+    /// It is committed, but its session does not take it: it changed nothing.
+    SessionRefused(SessionError),
     /// It was not applied and never will be.
     NotApplied,
     /// The leader has too much to do; it was not applied and never will be.

@@ -82,7 +82,7 @@ impl<R: Replica> Floor<R> {
                 client.wait = Wait::Order(ticket);
                 self.desk.add_order(ticket, key);
             }
-            ChunkKind::Writes => match self.replica.propose(chunk.as_bytes()) {
+            ChunkKind::Writes | ChunkKind::Session => match self.replica.propose(chunk.as_payload()) {
                 Ok(ticket) => {
                     client.wait = Wait::Write(ticket);
                     self.desk.add_write(ticket, key);
@@ -138,6 +138,9 @@ impl<R: Replica> Floor<R> {
                 }
                 match outcome {
                     Outcome::Applied(replies) => self.answer(key, Answer::Replies(replies)),
+                    Outcome::SessionRefused(error) => {
+                        self.answer(key, Answer::Failure(Failure::Session(error)));
+                    }
                     Outcome::Unknown => self.answer(key, Answer::Failure(Failure::Unknown)),
                     Outcome::Busy => self.answer(key, Answer::Failure(Failure::Busy)),
                     // The connection has nothing else under way, so the order stays.
@@ -188,7 +191,10 @@ impl<R: Replica> Floor<R> {
         match answer {
             Answer::Ready => {}
             Answer::Replies(replies) => replies.iter().for_each(|reply| sink.push(reply)),
-            Answer::Read => self.replica.machine().read_batch(chunk.as_bytes(), &mut sink),
+            Answer::Read => self.replica.machine().read_batch(chunk.operation_bytes(), &mut sink),
+            Answer::Failure(Failure::Unknown) if chunk.kind() == ChunkKind::Session => {
+                sink.fail_rest(Failure::UnknownCall);
+            }
             Answer::Failure(failure) => sink.fail_rest(failure),
         }
         let is_written = sink.finish().is_ok();

@@ -62,7 +62,7 @@ impl Session {
         if request.is_empty() {
             return Joined::Yes;
         }
-        let spec = match find(request) {
+        let spec = match command::spec_of(request) {
             Ok(spec) => spec,
             Err(error) => {
                 self.refuse(chunk, &error);
@@ -78,6 +78,8 @@ impl Session {
             Class::Write | Class::Read | Class::Scan => {
                 command::compile(spec, request, rules.keys, chunk.operations(spec.class))
             }
+            Class::Session => command::session_payload(spec.verb, request, rules.keys)
+                .map(|payload| chunk.put_session_entry(payload)),
             Class::Admin => Order::parse(spec.verb, request).map(|order| chunk.put_order(order)),
             Class::Handshake | Class::Local => local::answer(spec, request, self, chunk, local),
         };
@@ -158,26 +160,6 @@ impl Session {
     }
 }
 
-/// The command that the request names, if it has as many words as that takes.
-fn find(request: Request<'_>) -> Result<&'static Spec, CommandError> {
-    let name = request.word(0);
-    let Some(spec) = command::find(name) else { return Err(unknown(request)) };
-    if spec.takes(request.len()) { Ok(spec) } else { Err(CommandError::WordCount { name: spec.name }) }
-}
-
-fn unknown(request: Request<'_>) -> CommandError {
-    let quoted = |word: &[u8]| format!("'{}' ", shorten(word));
-    let words = request.words_from(1).take(UNKNOWN_WORDS_SHOWN).map(quoted).collect();
-    CommandError::Unknown { name: shorten(request.word(0)), words }
-}
-
-fn shorten(word: &[u8]) -> String {
-    String::from_utf8_lossy(&word[..word.len().min(UNKNOWN_BYTES_SHOWN)]).into_owned()
-}
-
-const UNKNOWN_WORDS_SHOWN: usize = 8;
-const UNKNOWN_BYTES_SHOWN: usize = 128;
-
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
@@ -199,7 +181,7 @@ mod tests {
         let bytes = lines.replace(';', "\r\n") + "\r\n";
         let (mut at, mut chunks, mut chunk) = (0, Vec::new(), Chunk::default());
         let mut finish = |chunk: &mut Chunk, protocol| {
-            let replies = machine.apply_batch(chunk.as_bytes());
+            let replies = machine.apply_batch(chunk.operation_bytes());
             let mut out = BytesMut::new();
             let mut sink = AnswerSink::new(chunk, &mut out, protocol, 10_000);
             replies.iter().for_each(|reply| sink.push(reply));

@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use raft_core::sessions::SessionCommand;
+
 use super::*;
 use crate::admin::{AdminError, Done};
 use crate::command::Order;
-use crate::kv::Machine;
+use crate::kv::{Fault, Machine};
 
 /// What the replica has been asked and is to do.
 #[derive(Default)]
@@ -58,12 +60,12 @@ impl Replica for ScriptedReplica {
         self.script.lock().unwrap().pieces > 0
     }
 
-    fn propose(&mut self, batch: &[u8]) -> Result<Ticket, Refused> {
+    fn propose(&mut self, payload: &[u8]) -> Result<Ticket, Refused> {
         let mut script = self.script.lock().unwrap();
         if let Some(refusal) = script.refusal {
             return Err(refusal);
         }
-        script.proposed.push(batch.to_vec());
+        script.proposed.push(payload.to_vec());
         Ok(Ticket(script.proposed.len() as u64 - 1))
     }
 
@@ -81,7 +83,9 @@ impl Replica for ScriptedReplica {
         let answered = |at: usize, outcome| ReplicaEvent::Answered { ticket: Ticket(at as u64), outcome };
         Some(match script.events.pop_front()? {
             Happening::Apply(at) => {
-                answered(at, Outcome::Applied(self.machine.apply_batch(&script.proposed[at])))
+                let payload = SessionCommand::decode(&script.proposed[at]);
+                let Ok(SessionCommand::Plain(batch)) = payload else { panic!("{payload:?}") };
+                answered(at, Outcome::Applied(self.machine.apply_batch(batch)))
             }
             Happening::NotApplied(at) => answered(at, Outcome::NotApplied),
             Happening::Unknown(at) => answered(at, Outcome::Unknown),
@@ -103,6 +107,10 @@ impl Replica for ScriptedReplica {
 
     fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        self.machine.fault()
     }
 
     fn overview(&self) -> Overview {

@@ -7,5 +7,6 @@ mod demo;
 mod ledger;
 mod log_tool;
 mod membership;
+mod sessions;
 mod single;
 mod snapshots;
