@@ -8,15 +8,20 @@ use raft_core::NodeId;
 use redis_protocol::resp2::types::OwnedFrame;
 
 use crate::address::Addresses;
+use crate::command::JoinRole;
 use crate::link::{self, Link};
 
 /// A node that wants to become a member.
 #[derive(Clone, Debug)]
 pub struct Newcomer {
+    /// Where a member of its cluster takes commands.
+    pub member: String,
     /// Its id, never used before.
     pub id: NodeId,
     /// The cluster that it was started for.
     pub cluster: u64,
+    /// What it is to be there.
+    pub role: JoinRole,
     /// Where it will be found.
     pub addresses: Addresses,
 }
@@ -119,35 +124,48 @@ impl error::Error for JoinError {
     }
 }
 
-/// Whether the cluster at this address can take the node in; where its members are.
+/// Whether the cluster can take in a node that has no directory yet.
 ///
 /// # Errors
 ///
 /// If it cannot, or nobody who knows is found within some seconds.
-pub fn survey(address: &str, newcomer: &Newcomer) -> Result<Vec<(NodeId, String)>, JoinError> {
-    let (_, report) = find_leader(address, newcomer.cluster, Instant::now() + PATIENCE)?;
-    check_id(&report, newcomer)?;
+pub fn survey(newcomer: &Newcomer) -> Result<(), JoinError> {
+    let (_, report) = find_leader(newcomer, Instant::now() + PATIENCE)?;
+    check_past(&report, newcomer.id)
+}
+
+/// Where the members of the cluster are.
+///
+/// # Errors
+///
+/// If nobody who knows is found within some seconds, or the node cannot become one of them.
+pub fn find_peers(newcomer: &Newcomer) -> Result<Vec<(NodeId, String)>, JoinError> {
+    let (_, report) = find_leader(newcomer, Instant::now() + PATIENCE)?;
     Ok(report.peers(newcomer.id))
 }
 
-/// Asks the cluster at this address to take the node in as a learner; where its members are.
+/// Asks the cluster to take the node in. The node runs meanwhile: a witness votes at
+/// once, and the change may not be committed without it.
+///
+/// Whoever asks has a directory, made after a [`survey`], so it has never acknowledged anything that
+/// it could have lost since.
 ///
 /// # Errors
 ///
 /// If it did not, or nobody knows whether it did. It is safe to ask again.
-pub fn enter(address: &str, newcomer: &Newcomer) -> Result<Vec<(NodeId, String)>, JoinError> {
+pub fn enter(newcomer: &Newcomer) -> Result<(), JoinError> {
     let deadline = Instant::now() + PATIENCE;
     let mut order = vec!["RAFT.ADD".to_owned(), newcomer.id.to_string(), newcomer.addresses.peer.clone()];
     order.extend(newcomer.addresses.client.clone());
+    order.push(newcomer.role.word().to_owned());
     loop {
-        let (leader, report) = find_leader(address, newcomer.cluster, deadline)?;
-        check_id(&report, newcomer)?;
+        let (leader, _) = find_leader(newcomer, deadline)?;
         let answer = Link::open(&leader, ANSWER_PATIENCE)
             .and_then(|mut link| link.ask(std::slice::from_ref(&order)))
             .map_err(|source| JoinError::Unreachable { address: leader.clone(), source });
         let is_late = Instant::now() >= deadline;
         match answer.map(|mut answers| answers.pop()) {
-            Ok(Some(OwnedFrame::SimpleString(_))) => return Ok(report.peers(newcomer.id)),
+            Ok(Some(OwnedFrame::SimpleString(_))) => return Ok(()),
             // Asking twice does what asking once does, so an unknown outcome is no trouble.
             Ok(Some(OwnedFrame::Error(answer))) if is_late || answer.starts_with("ERR") => {
                 return Err(JoinError::Refused { answer });
@@ -186,8 +204,15 @@ impl Report {
     }
 }
 
-/// Follows the directions from a member to the leader: where it is, and what it says.
-fn find_leader(address: &str, cluster: u64, deadline: Instant) -> Result<(String, Report), JoinError> {
+/// Follows the directions from a member to the leader: where it is, and what it says, if that does not
+/// speak against the newcomer's id.
+fn find_leader(newcomer: &Newcomer, deadline: Instant) -> Result<(String, Report), JoinError> {
+    let (leader, report) = follow_directions(&newcomer.member, newcomer.cluster, deadline)?;
+    check_id(&report, newcomer)?;
+    Ok((leader, report))
+}
+
+fn follow_directions(address: &str, cluster: u64, deadline: Instant) -> Result<(String, Report), JoinError> {
     loop {
         let report = ask(address)?;
         if report.cluster != cluster {
@@ -211,17 +236,26 @@ fn find_leader(address: &str, cluster: u64, deadline: Instant) -> Result<(String
     }
 }
 
-/// A node that lost its disk must not come back under its old id: its forgotten acknowledgements
-/// and votes would count again (F24). One that never got that far may.
+/// The id must be new, or that of the member at the newcomer's address.
 fn check_id(report: &Report, newcomer: &Newcomer) -> Result<(), JoinError> {
     let id = newcomer.id;
     match report.members.iter().find(|member| member.id == id.get()) {
-        None => Ok(()),
         Some(member) if member.address != newcomer.addresses.peer => {
             Err(JoinError::IdInUse { id, address: member.address.clone() })
         }
-        Some(member) if member.role == "learner" && member.matched == 0 => Ok(()),
-        Some(_) => Err(JoinError::IdHasPast(id)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A node that lost its disk must not come back under its old id: its forgotten acknowledgements
+/// and votes would count again (F24). One that does not vote yet and has never acknowledged anything
+/// may: it was added before it was started.
+fn check_past(report: &Report, id: NodeId) -> Result<(), JoinError> {
+    match report.members.iter().find(|member| member.id == id.get()) {
+        Some(member) if !["learner", "joining"].contains(&&*member.role) || member.matched > 0 => {
+            Err(JoinError::IdHasPast(id))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -291,16 +325,28 @@ mod tests {
     #[test]
     fn id_is_new_or_was_never_used() {
         let newcomer = |id, peer: &str| Newcomer {
+            member: "h:9".to_owned(),
             id: NodeId::new(id),
             cluster: 1,
+            role: JoinRole::Voter,
             addresses: Addresses { peer: peer.to_owned(), client: None },
         };
         assert!(check_id(&report("voter", 9), &newcomer(5, "h:5")).is_ok());
-        assert!(check_id(&report("learner", 0), &newcomer(4, "h:4")).is_ok());
+        assert!(check_id(&report("joining", 0), &newcomer(4, "h:4")).is_ok());
         let used = check_id(&report("learner", 0), &newcomer(4, "h:5"));
         assert!(matches!(used, Err(JoinError::IdInUse { .. })));
-        for past in [report("voter", 0), report("learner", 1)] {
-            assert!(matches!(check_id(&past, &newcomer(4, "h:4")), Err(JoinError::IdHasPast(_))));
+    }
+
+    /// F24: who may have voted does not begin anew.
+    #[test]
+    fn member_that_may_have_vouched_for_something_does_not_begin_anew() {
+        let id = NodeId::new(4);
+        for unused in [report("learner", 0), report("joining", 0)] {
+            assert!(check_past(&unused, id).is_ok(), "{unused:?}");
         }
+        for past in [report("voter", 0), report("witness", 0), report("learner", 1), report("joining", 1)] {
+            assert!(matches!(check_past(&past, id), Err(JoinError::IdHasPast(_))), "{past:?}");
+        }
+        assert!(check_past(&report("voter", 9), NodeId::new(5)).is_ok());
     }
 }

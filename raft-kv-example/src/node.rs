@@ -5,7 +5,7 @@ use std::{error, fmt};
 use raft_core::sessions::{SessionCommand, SessionError, SessionOutput, Sessions};
 use raft_core::{
     Event, Member, MemberRole, MembershipChange, Node, NodeError, Notice, Outcome as NodeOutcome, PeerMode,
-    Position, ProposalId, ProposeError, Refusal, SnapshotStore, Transport,
+    Position, ProposalId, ProposeError, ReadError, Refusal, SnapshotStore, Transport,
 };
 use slog::{Logger, error, info, warn};
 
@@ -146,7 +146,16 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
         self.node.change_membership(&change).is_ok()
     }
 
+    fn is_witness(&self) -> bool {
+        let raft = self.node.raft();
+        raft.membership().is_witness(raft.id())
+    }
+
     fn try_propose(&mut self, payload: &[u8]) -> Result<Ticket, Refused> {
+        // It would be sent on, but a witness does not learn what comes of it.
+        if self.is_witness() {
+            return Err(Refused::Witness);
+        }
         match self.node.propose(payload) {
             Ok(id) => Ok(Ticket(id.get())),
             Err(ProposeError::Busy { .. }) => Err(Refused::Busy),
@@ -246,7 +255,11 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
     }
 
     fn read(&mut self) -> Result<Ticket, Refused> {
-        self.node.read().map(|id| Ticket(id.get())).map_err(|_| Refused::NoLeader)
+        self.node.read().map(|id| Ticket(id.get())).map_err(|error| match error {
+            ReadError::Witness => Refused::Witness,
+            // Refusals that are not known here are nothing that waiting could not cure.
+            _ => Refused::NoLeader,
+        })
     }
 
     fn order(&mut self, order: Order) -> Ticket {
@@ -325,7 +338,7 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
             cluster: self.cluster,
             is_joint: status.membership.is_joint(),
             id: status.id.get(),
-            role: role_word(status.role),
+            role: if self.is_witness() { "witness" } else { role_word(status.role) },
             term: status.term.get(),
             leader: status.leader.map(raft_core::NodeId::get),
             commit: status.commit.get(),

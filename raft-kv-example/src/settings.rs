@@ -9,6 +9,7 @@ use raft_core::{Config, Member, Membership, NodeId};
 use raft_storage::WalOptions;
 
 use crate::address::{Addresses, is_address};
+use crate::command::JoinRole;
 use crate::server::Limits;
 use crate::session_limits::SessionLimitArgs;
 
@@ -33,12 +34,19 @@ pub struct ServeArgs {
     /// Where others are told that this node's peers connect, with --join [default: --peer-listen]
     #[arg(long, value_name = "HOST:PORT")]
     pub peer_advertise: Option<String>,
-    /// To found a cluster, all its members, this one included: 1=host:port,2=host:port,3=host:port
+    /// Found a cluster with the others in --peers. For the first start of each of them only: a node
+    /// that has lost its disk must not be founded again
+    #[arg(long, requires = "peers")]
+    pub init: bool,
+    /// All founders of the cluster, this one included: 1=host:port,2=host:port,3=host:port
     #[arg(long, value_name = "ID=HOST:PORT,…", value_delimiter = ',', conflicts_with = "join")]
     pub peers: Vec<String>,
     /// To join a cluster, the address for clients of any of its members; not needed again afterwards
     #[arg(long, value_name = "HOST:PORT")]
     pub join: Option<String>,
+    /// With --join: what this node is to be in the cluster
+    #[arg(long = "as", value_name = "ROLE", value_enum, default_value_t, requires = "join")]
+    pub role: JoinRole,
     /// The number of the cluster; nodes of another one are turned away
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub cluster: u64,
@@ -122,7 +130,7 @@ pub struct Settings {
     pub is_until_stdin_ends: bool,
 }
 
-/// Where a node's life begins. It matters only as long as the node's directory holds nothing.
+/// Where a node's life begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// It founds a cluster with these members, whose contexts are their [`Addresses`].
@@ -133,9 +141,11 @@ pub enum Origin {
         member: String,
         /// Where the newcomer will be found by other members.
         peer_address: String,
+        /// What it is to be.
+        role: JoinRole,
     },
-    /// It must have begun before.
-    Past,
+    /// It must have begun before; these are its cluster's founders, if they were given.
+    Past(Option<Membership>),
 }
 
 /// Which setting cannot be, and what to do about it.
@@ -268,7 +278,7 @@ impl ServeArgs {
         let given = given.map(|address| checked_address("--peer-listen", address)).transpose()?;
         if self.peers.is_empty() {
             let listen = given.ok_or(SettingsError::PeerListen)?;
-            let Some(member) = self.join.clone() else { return Ok((Origin::Past, listen)) };
+            let Some(member) = self.join.clone() else { return Ok((Origin::Past(None), listen)) };
             let member = checked_address("--join", member)?;
             let peer_address = match &self.peer_advertise {
                 Some(address) => checked_address("--peer-advertise", address.clone())?,
@@ -281,7 +291,7 @@ impl ServeArgs {
             if peer_address.ends_with(":0") {
                 return Err(SettingsError::Address { option: "--peer-listen", given: peer_address });
             }
-            return Ok((Origin::Newcomer { member, peer_address }, listen));
+            return Ok((Origin::Newcomer { member, peer_address, role: self.role }, listen));
         }
         let members = self.peers.iter().map(|given| parse_peer(given)).collect::<Result<Vec<_>, _>>()?;
         let own = members.iter().find(|(id, _)| id.get() == self.id);
@@ -295,7 +305,8 @@ impl ServeArgs {
         if let Some(error) = shared {
             return Err(error);
         }
-        Ok((Origin::Founder(founders), given.unwrap_or(own)))
+        let origin = if self.init { Origin::Founder(founders) } else { Origin::Past(Some(founders)) };
+        Ok((origin, given.unwrap_or(own)))
     }
 
     /// Where clients are told to connect: if the node listens everywhere, the host that other nodes
@@ -436,7 +447,7 @@ mod tests {
 
     #[test]
     fn good_settings_give_ticks_and_members() {
-        let settings = check("--peers 1=a:1,2=b:2,3=[::1]:3 --peer-listen 0.0.0.0:1").unwrap();
+        let settings = check("--init --peers 1=a:1,2=b:2,3=[::1]:3 --peer-listen 0.0.0.0:1").unwrap();
         assert_eq!(settings.config.heartbeat_ticks, 5);
         assert_eq!(settings.config.election_timeout_ticks_min, 25);
         assert_eq!(settings.config.election_timeout_ticks_max, 50);
@@ -450,11 +461,16 @@ mod tests {
 
     #[test]
     fn life_begins_at_the_founding_or_by_joining_or_long_ago() {
-        assert_eq!(check("--peer-listen a:1").unwrap().origin, Origin::Past);
+        assert_eq!(check("--peer-listen a:1").unwrap().origin, Origin::Past(None));
+        let founders = Member::voter(NodeId::new(1)).with_context("a:1".into());
+        let founders = Membership::new(vec![founders]).unwrap();
+        assert_eq!(check("--init --peers 1=a:1").unwrap().origin, Origin::Founder(founders.clone()));
+        assert_eq!(check("--peers 1=a:1").unwrap().origin, Origin::Past(Some(founders)));
         let joining = check("--join b:2 --peer-listen a:1").unwrap();
         let newcomer = |peer_address: &str| Origin::Newcomer {
             member: "b:2".to_owned(),
             peer_address: peer_address.to_owned(),
+            role: JoinRole::Voter,
         };
         assert_eq!(joining.origin, newcomer("a:1"));
         assert_eq!(joining.client_address, "127.0.0.1:6379");

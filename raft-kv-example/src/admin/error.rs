@@ -7,7 +7,7 @@ use raft_core::{ChangeError, MembershipError, NodeId, SnapshotError, TransferErr
 /// Why an order was not carried out, or why nobody knows.
 ///
 /// The first word is for programs: after `UNKNOWN` it may have been; after all others
-/// it has not, and after `TRYAGAIN`, `CLUSTERDOWN`, `LAGGING` and `BUSY` the same may work later.
+/// it has not, and after `TRYAGAIN`, `CLUSTERDOWN` and `BUSY` the same may work later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdminError {
@@ -48,17 +48,10 @@ pub enum AdminError {
         /// The address.
         address: String,
     },
-    /// The learner has to catch up before it may vote.
-    Lagging {
-        /// The learner.
-        id: NodeId,
-        /// How far it is behind, in entries.
-        entries: u64,
-        /// How far it may be behind, in entries.
-        entries_max: u64,
-    },
-    /// The learner does not answer, so it must not be counted on.
-    Silent(NodeId),
+    /// The id and address belong to a member that does something else.
+    OtherRole(NodeId),
+    /// The member becomes a voter once it has caught up, and cannot lead before.
+    CatchingUp(NodeId),
     /// The node does not vote, so it cannot lead.
     NotVoter(NodeId),
     /// The node leads already.
@@ -121,13 +114,13 @@ impl fmt::Display for AdminError {
             Self::AddressInUse { id, address } => {
                 write!(f, "ERR {address} is the address of node {id}; give the new node one of its own")
             }
-            Self::Lagging { id, entries, entries_max } => write!(
+            Self::OtherRole(id) => write!(
                 f,
-                "LAGGING node {id} is {entries} entries behind, to vote it may be {entries_max} at most; \
-                 try again when it has caught up"
+                "ERR node {id} is a member in another role; RAFT.STATUS shows it, RAFT.PROMOTE and \
+                 RAFT.DEMOTE change it"
             ),
-            Self::Silent(id) => {
-                write!(f, "LAGGING node {id} does not answer; start it, or check its address in RAFT.STATUS")
+            Self::CatchingUp(id) => {
+                write!(f, "TRYAGAIN node {id} is catching up and does not vote yet; try again")
             }
             Self::NotVoter(id) => {
                 write!(f, "ERR node {id} does not vote, so it cannot lead; promote it first")
@@ -208,7 +201,7 @@ impl AdminError {
                 | Self::TermNotCommitted
                 | Self::InProgress
                 | Self::Transferring
-                | Self::Silent(_)
+                | Self::CatchingUp(_)
                 | Self::SnapshotInProgress
                 | Self::NothingApplied
         )

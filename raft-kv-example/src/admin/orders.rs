@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use raft_core::{
-    CommitStatus, Config, Member, MemberRole, MembershipChange, Node, NodeId, PeerMode, PeerStatus, Position,
-    Raft, SnapshotError, SnapshotStore, StateMachine, Term, Transport,
+    CommitStatus, Config, Member, MemberRole, MembershipChange, Node, NodeId, Position, Raft, SnapshotError,
+    SnapshotStore, StateMachine, Term, Transport,
 };
 
 use super::error::AdminError;
 use crate::address::Addresses;
-use crate::command::Order;
+use crate::command::{JoinRole, Order};
 
 /// The orders that were given to this node and are not answered yet.
 ///
@@ -172,15 +172,15 @@ where
         return Err(AdminError::NotLeader { leader, client });
     }
     let (id, change) = match order {
-        Order::Add { id, addresses } => match add(node.raft(), NodeId::new(*id), addresses)? {
+        Order::Add { id, role, addresses } => match add(node.raft(), NodeId::new(*id), *role, addresses)? {
             Some(change) => (NodeId::new(*id), change),
             // A second request for the same is as good as the first, once that is committed.
             None => return Ok(Stage::Appended(node.raft().last())),
         },
         Order::Promote(id) => {
             let id = NodeId::new(*id);
-            check_can_vote(node, id)?;
-            (id, MembershipChange::new().voter(id))
+            member(node.raft(), id)?;
+            (id, MembershipChange::new().joining_voter(id))
         }
         Order::Demote(id) => {
             let id = NodeId::new(*id);
@@ -190,7 +190,9 @@ where
         Order::Remove(id) => (NodeId::new(*id), MembershipChange::new().remove(NodeId::new(*id))),
         Order::Transfer(to) => {
             let to = NodeId::new(*to);
-            member(node.raft(), to)?;
+            if member(node.raft(), to)?.role == MemberRole::Joining {
+                return Err(AdminError::CatchingUp(to));
+            }
             node.transfer_leadership(to).map_err(|error| AdminError::of_transfer(error, to, client))?;
             return Ok(Stage::Transferring(node.raft().term()));
         }
@@ -220,44 +222,39 @@ fn member(raft: &Raft, id: NodeId) -> Result<&Member, AdminError> {
     raft.membership().member(id).ok_or(AdminError::NotMember(id))
 }
 
-/// The change that takes a node in; none if it is a member with these addresses already.
-fn add(raft: &Raft, id: NodeId, new: &Addresses) -> Result<Option<MembershipChange>, AdminError> {
-    let context = |addresses: &Addresses| MembershipChange::new().context(id, addresses.encode());
+/// The change that takes a node in; none if it is a member with this role and these addresses already.
+fn add(
+    raft: &Raft,
+    id: NodeId,
+    role: JoinRole,
+    new: &Addresses,
+) -> Result<Option<MembershipChange>, AdminError> {
     for other in raft.membership().members() {
         let Ok(known) = Addresses::decode(&other.context) else { continue };
         if other.id != id && known.peer == new.peer {
             return Err(AdminError::AddressInUse { id: other.id, address: known.peer });
         }
     }
+    let change = MembershipChange::new();
     let Some(known) = raft.membership().member(id) else {
-        return Ok(Some(MembershipChange::new().learner(id).context(id, new.encode())));
+        let change = match role {
+            JoinRole::Voter => change.joining_voter(id),
+            JoinRole::Learner => change.learner(id),
+            JoinRole::Witness => change.witness(id),
+        };
+        return Ok(Some(change.context(id, new.encode())));
+    };
+    let has_role = match role {
+        JoinRole::Voter => matches!(known.role, MemberRole::Voter | MemberRole::Joining),
+        JoinRole::Learner => known.role == MemberRole::Learner,
+        JoinRole::Witness => known.role == MemberRole::Witness,
     };
     match Addresses::decode(&known.context) {
         Ok(known) if known.peer != new.peer => Err(AdminError::IdInUse { id, address: known.peer }),
+        Ok(_) | Err(_) if !has_role => Err(AdminError::OtherRole(id)),
         Ok(known) if new.client.is_none() || known.client == new.client => Ok(None),
-        Ok(_) | Err(_) => Ok(Some(context(new))),
+        Ok(_) | Err(_) => Ok(Some(change.context(id, new.encode()))),
     }
-}
-
-/// Whether quorums may count on a learner: it answers and is not far behind (diss. §4.2.1).
-fn check_can_vote<L, T, S>(node: &Node<L, T, S>, id: NodeId) -> Result<(), AdminError>
-where
-    L: SnapshotStore,
-    T: Transport,
-    S: StateMachine,
-{
-    if member(node.raft(), id)?.role != MemberRole::Learner {
-        return Ok(());
-    }
-    let status = node.status();
-    let progress = status.peers.iter().find(|peer| peer.id == id);
-    let is_met = |peer: &&PeerStatus| peer.mode == PeerMode::Replicate && peer.is_active;
-    let progress = progress.filter(is_met).ok_or(AdminError::Silent(id))?;
-    let entries = status.last.index.get().saturating_sub(progress.matched.get());
-    if entries > PROMOTION_LAG_ENTRIES_MAX {
-        return Err(AdminError::Lagging { id, entries, entries_max: PROMOTION_LAG_ENTRIES_MAX });
-    }
-    Ok(())
 }
 
 /// Done when the first entry is committed, and with it the one that leaves the joint configuration.
@@ -286,8 +283,6 @@ fn is_transfer_done(raft: &Raft, order: &Order, since: Term) -> Option<Result<Do
 const ORDERS_MAX: usize = 64;
 /// How long an order may wait to begin, in least election timeouts.
 const BEGIN_TIMEOUTS_MAX: u64 = 4;
-/// How far a learner may be behind when it is promoted, in entries.
-const PROMOTION_LAG_ENTRIES_MAX: u64 = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -336,13 +331,19 @@ mod tests {
     #[test]
     fn orders_that_cannot_be_are_refused_with_the_reason() {
         let two = NodeId::new(2);
-        let add = |id, peer| Order::Add { id, addresses: addresses(peer) };
+        let add = |id, peer| Order::Add { id, role: JoinRole::Voter, addresses: addresses(peer) };
+        let learner = |id, peer| Order::Add { id, role: JoinRole::Learner, addresses: addresses(peer) };
         let expected = [
             (add(2, "b:2"), Ok(Done::Change)),
             (add(2, "b:2"), Ok(Done::Change)),
             (add(2, "b:3"), Err(AdminError::IdInUse { id: two, address: "b:2".into() })),
             (add(3, "b:2"), Err(AdminError::AddressInUse { id: two, address: "b:2".into() })),
-            (Order::Promote(2), Err(AdminError::Silent(two))),
+            (learner(2, "b:2"), Err(AdminError::OtherRole(two))),
+            (Order::Promote(2), Err(AdminError::NothingChanges(two))),
+            (Order::Transfer(2), Err(AdminError::CatchingUp(two))),
+            (Order::Demote(2), Ok(Done::Change)),
+            (learner(2, "b:2"), Ok(Done::Change)),
+            (add(2, "b:2"), Err(AdminError::OtherRole(two))),
             (Order::Promote(1), Err(AdminError::NothingChanges(NodeId::new(1)))),
             (Order::Promote(7), Err(AdminError::NotMember(NodeId::new(7)))),
             (Order::Demote(2), Err(AdminError::NothingChanges(two))),
@@ -359,44 +360,38 @@ mod tests {
         assert_eq!(outcomes(orders), expected);
     }
 
+    /// One order is enough: the newcomer votes once it has caught up, and can then lead (S36).
     #[test]
-    fn learner_votes_only_once_it_has_caught_up() {
+    fn new_voter_votes_once_it_has_caught_up() {
         let [one, two] = [1, 2].map(NodeId::new);
         let members = Membership::new(vec![Member::voter(one).with_context("a:1".into())]).unwrap();
         let (config, network) = (Config::new(one), MemNetwork::new());
         let mut orders = Orders::new(&config);
         let mut leader =
             Node::open(config, Some(members), MemLog::new(), network.join(one), Nothing).unwrap();
-        let mut learner = Node::join(Config::new(two), MemLog::new(), network.join(two), Nothing).unwrap();
         leader.campaign().unwrap();
         leader.pump().unwrap();
-        orders.take(Order::Add { id: 2, addresses: addresses("b:2") });
-        let mut together = |orders: &mut Orders, leader: &mut Node<_, _, _>| {
+        orders.take(Order::Add { id: 2, role: JoinRole::Voter, addresses: addresses("b:2") });
+        let mut together = |orders: &mut Orders, newcomer: Option<&mut Node<_, _, _>>| {
+            let mut nodes: Vec<&mut Node<_, _, _>> = newcomer.into_iter().collect();
             for _ in 0..100 {
                 orders.tick();
                 leader.tick();
-                orders.conduct(leader, true);
+                orders.conduct(&mut leader, true);
                 leader.pump().unwrap();
-                learner.tick();
-                learner.pump().unwrap();
+                nodes.iter_mut().for_each(|node| {
+                    node.tick();
+                    node.pump().unwrap();
+                });
             }
+            leader.raft().membership().clone()
         };
-        together(&mut orders, &mut leader);
+        let membership = together(&mut orders, None);
         assert_eq!(orders.poll_done(), Some((0, Ok(Done::Change))));
-        // The learner is heard, and then falls behind.
-        for _ in 0..=PROMOTION_LAG_ENTRIES_MAX {
-            leader.propose(b"x").unwrap();
-        }
-        orders.take(Order::Promote(2));
-        orders.conduct(&mut leader, true);
-        let (entries, entries_max) = (PROMOTION_LAG_ENTRIES_MAX + 1, PROMOTION_LAG_ENTRIES_MAX);
-        let lagging = AdminError::Lagging { id: two, entries, entries_max };
-        assert_eq!(orders.poll_done(), Some((1, Err(lagging))));
-        together(&mut orders, &mut leader);
-        orders.take(Order::Promote(2));
-        together(&mut orders, &mut leader);
-        assert_eq!(orders.poll_done(), Some((2, Ok(Done::Change))));
-        assert!(leader.raft().membership().is_voter(two));
+        assert_eq!(membership.member(two).map(|member| member.role), Some(MemberRole::Joining));
+        let mut newcomer = Node::join(Config::new(two), MemLog::new(), network.join(two), Nothing).unwrap();
+        let membership = together(&mut orders, Some(&mut newcomer));
+        assert!(membership.is_voter(two), "{membership:?}");
     }
 
     #[test]

@@ -9,6 +9,6 @@ mod spec;
 
 pub use compile::{KeyLimits, compile};
 pub use error::CommandError;
-pub use order::Order;
+pub use order::{JoinRole, Order};
 pub use session::session_payload;
 pub use spec::{Class, KeyWords, SPECS, Spec, Verb, find, spec_of};

@@ -8,14 +8,16 @@ use crate::resp::Request;
 /// What an operator wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Takes a node in as a learner.
+    /// Takes a node in.
     Add {
         /// Its id.
         id: u64,
+        /// As what.
+        role: JoinRole,
         /// Where it is found.
         addresses: Addresses,
     },
-    /// Makes a learner a voter.
+    /// Makes a learner a voter once it has caught up.
     Promote(u64),
     /// Makes a voter a learner.
     Demote(u64),
@@ -25,6 +27,35 @@ pub enum Order {
     Transfer(u64),
     /// Takes a snapshot of the state of the node that is asked.
     Snapshot,
+}
+
+/// What a new node is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum JoinRole {
+    /// It votes, once it has caught up
+    #[default]
+    Voter,
+    /// It receives everything and votes in nothing
+    Learner,
+    /// It votes and keeps no data
+    Witness,
+}
+
+impl JoinRole {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Voter => "VOTER",
+            Self::Learner => "LEARNER",
+            Self::Witness => "WITNESS",
+        }
+    }
+
+    fn of_word(word: &[u8]) -> Option<Self> {
+        let all = [Self::Voter, Self::Learner, Self::Witness];
+        all.into_iter().find(|role| word.eq_ignore_ascii_case(role.word().as_bytes()))
+    }
 }
 
 impl Order {
@@ -38,8 +69,16 @@ impl Order {
         Ok(match verb {
             Verb::RaftAdd => {
                 let id = id()?;
-                let client = request.words_from(3).next().map(address).transpose()?;
-                Self::Add { id, addresses: Addresses { peer: address(request.word(2))?, client } }
+                let mut rest: Vec<&[u8]> = request.words_from(3).collect();
+                let role = rest.last().and_then(|word| JoinRole::of_word(word));
+                rest.truncate(rest.len() - usize::from(role.is_some()));
+                let client = match rest[..] {
+                    [] => None,
+                    [client] => Some(address(client)?),
+                    _ => return Err(CommandError::Syntax),
+                };
+                let addresses = Addresses { peer: address(request.word(2))?, client };
+                Self::Add { id, role: role.unwrap_or_default(), addresses }
             }
             Verb::RaftPromote => Self::Promote(id()?),
             Verb::RaftDemote => Self::Demote(id()?),
@@ -79,9 +118,13 @@ mod tests {
     fn orders_are_read() {
         let addresses =
             |client: Option<&str>| Addresses { peer: "h:7004".to_owned(), client: client.map(str::to_owned) };
+        let add = |role, client| Order::Add { id: 4, role, addresses: addresses(client) };
         for (line, order) in [
-            ("raft.add 4 h:7004", Order::Add { id: 4, addresses: addresses(None) }),
-            ("RAFT.ADD 4 h:7004 h:6379", Order::Add { id: 4, addresses: addresses(Some("h:6379")) }),
+            ("raft.add 4 h:7004", add(JoinRole::Voter, None)),
+            ("RAFT.ADD 4 h:7004 h:6379", add(JoinRole::Voter, Some("h:6379"))),
+            ("raft.add 4 h:7004 voter", add(JoinRole::Voter, None)),
+            ("raft.add 4 h:7004 witness", add(JoinRole::Witness, None)),
+            ("RAFT.ADD 4 h:7004 h:6379 LEARNER", add(JoinRole::Learner, Some("h:6379"))),
             ("raft.promote 4", Order::Promote(4)),
             ("raft.demote 4", Order::Demote(4)),
             ("raft.remove 4", Order::Remove(4)),
@@ -104,8 +147,10 @@ mod tests {
             "raft.add 4 h:0",
             "raft.add 4 h:1 x",
             "raft.add 4 h:1,h:2",
+            "raft.add 4 learner",
         ] {
             assert_eq!(parsed(line), Err(CommandError::Address), "{line}");
         }
+        assert_eq!(parsed("raft.add 4 h:1 h:2 h:3"), Err(CommandError::Syntax));
     }
 }

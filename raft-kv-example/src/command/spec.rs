@@ -215,7 +215,7 @@ pub static SPECS: &[Spec] = &[
     spec("client", Verb::Client, Local, NoKeys, AtLeast(2)),
     spec("info", Verb::Info, Local, NoKeys, AtLeast(1)),
     spec("raft.status", Verb::RaftStatus, Local, NoKeys, Exactly(1)),
-    spec("raft.add", Verb::RaftAdd, Admin, NoKeys, Between(3, 4)),
+    spec("raft.add", Verb::RaftAdd, Admin, NoKeys, Between(3, 5)),
     spec("raft.promote", Verb::RaftPromote, Admin, NoKeys, Exactly(2)),
     spec("raft.demote", Verb::RaftDemote, Admin, NoKeys, Exactly(2)),
     spec("raft.remove", Verb::RaftRemove, Admin, NoKeys, Exactly(2)),

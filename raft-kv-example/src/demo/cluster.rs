@@ -82,12 +82,16 @@ impl Cluster {
 
     fn spawn(&self, at: usize) -> io::Result<Child> {
         let id = at + 1;
+        let data = self.dir.join(format!("node-{id}"));
+        // Only the first start founds the cluster.
+        let init = (!data.exists()).then_some("--init");
         let log = File::options().create(true).append(true).open(self.dir.join(format!("node-{id}.log")))?;
         Command::new(std::env::current_exe()?)
             .args(["serve", "--until-stdin-ends", "--id", &id.to_string()])
             .args(["--listen", &format!("127.0.0.1:{}", self.ports[at]), "--peers", &self.peers])
+            .args(init)
             .arg("--data")
-            .arg(self.dir.join(format!("node-{id}")))
+            .arg(data)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)

@@ -134,7 +134,9 @@ pub(super) fn greeting(cluster: &Cluster, dir: &Path, is_live: bool, has_load: b
         let port = cluster.ports()[0];
         writeln!(
             text,
-            "For load: redis-benchmark -p {port} -t set,get -n 1000000 -r 100000 -P 16, or --load"
+            "For load: start with --load, which counts what fails and goes on when a leader dies; or\n  \
+             redis-benchmark -p {port} -t set,get -n 1000000 -r 100000 -P 16\nwhich stops at the first \
+             -UNKNOWN, as a write on its way to a dying leader gets"
         )
         .expect("text grows");
     }

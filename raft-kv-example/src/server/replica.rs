@@ -72,6 +72,8 @@ pub enum Refused {
     Busy,
     /// The batch is larger than a log entry may be.
     TooLarge,
+    /// This member keeps no data.
+    Witness,
 }
 
 /// What came of a request.

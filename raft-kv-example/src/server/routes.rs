@@ -92,6 +92,7 @@ impl<R: Replica> Floor<R> {
                     self.desk.hold(key);
                 }
                 Err(Refused::Busy) => self.answer(key, Answer::Failure(Failure::Busy)),
+                Err(Refused::Witness) => self.answer(key, Answer::Failure(Failure::Witness)),
                 Err(Refused::TooLarge) => self.answer(key, Answer::Failure(Failure::TooLarge)),
             },
         }
@@ -104,7 +105,14 @@ impl<R: Replica> Floor<R> {
         }
         match self.replica.read() {
             Ok(ticket) => self.desk.on_read_asked(ticket),
-            Err(_) => self.hold_all(Desk::take_next_reads),
+            Err(Refused::Witness) => {
+                for key in self.desk.take_next_reads() {
+                    self.answer(key, Answer::Failure(Failure::Witness));
+                }
+            }
+            Err(Refused::NoLeader | Refused::Busy | Refused::TooLarge) => {
+                self.hold_all(Desk::take_next_reads);
+            }
         }
     }
 

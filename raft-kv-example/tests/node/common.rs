@@ -42,7 +42,8 @@ impl TestCluster {
             children: (0..size).map(|_| None).collect(),
             peer_addresses,
         };
-        (0..size).for_each(|at| cluster.start_node(at));
+        let peers = cluster.peers.clone();
+        (0..size).for_each(|at| cluster.start_with(at, &["--init", "--peers", &peers]));
         cluster
     }
 
@@ -50,7 +51,7 @@ impl TestCluster {
         self.children.len()
     }
 
-    /// Starts a founder, for the first time or again.
+    /// Starts a founder again, which may be told who the founders were.
     pub(crate) fn start_node(&mut self, at: usize) {
         let peers = self.peers.clone();
         self.start_with(at, &["--peers", &peers]);
@@ -63,6 +64,11 @@ impl TestCluster {
 
     /// Starts a new node that knows nothing but where one member takes commands; its place.
     pub(crate) fn join(&mut self, member: usize) -> usize {
+        self.join_with(member, &[])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn join_with(&mut self, member: usize, more: &[&str]) -> usize {
         let ports = raft_kv::free_ports::find(2).unwrap();
         let at = self.size();
         self.ports.truncate(at);
@@ -70,11 +76,12 @@ impl TestCluster {
         self.peer_addresses.push(format!("127.0.0.1:{}", ports[1]));
         self.children.push(None);
         let member = format!("127.0.0.1:{}", self.ports[member]);
-        self.start_with(at, &["--join", &member]);
+        self.start_with(at, &[&["--join", &member], more].concat());
         at
     }
 
-    fn start_with(&mut self, at: usize, more: &[&str]) {
+    /// Starts a node with these settings beside its own.
+    pub(crate) fn start_with(&mut self, at: usize, more: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log_path(at)).unwrap();
         let child = serve()
             .args(["--id", &(at + 1).to_string(), "--peer-listen", &self.peer_addresses[at]])
@@ -199,7 +206,7 @@ pub(crate) fn serve() -> Command {
 
 /// Runs a node that should refuse to start; gives what it says.
 pub(crate) fn refusal(data: &Path, listen: &str, peers: &str, more: &[&str]) -> String {
-    let all = [&["--id", "1", "--listen", listen, "--peers", peers], more].concat();
+    let all = [&["--id", "1", "--listen", listen, "--init", "--peers", peers], more].concat();
     refusal_of(data, &all)
 }
 

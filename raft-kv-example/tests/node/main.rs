@@ -10,3 +10,4 @@ mod membership;
 mod sessions;
 mod single;
 mod snapshots;
+mod witness;

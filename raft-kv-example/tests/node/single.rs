@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::common::{PATIENCE, TestCluster, refusal};
+use crate::common::{PATIENCE, TestCluster, refusal, refusal_of};
 use redis::{Commands, Value};
 use rustix::process::Signal;
 
@@ -201,6 +201,36 @@ fn directory_in_use_or_unusable_or_of_another_node_is_refused() {
     let file = cluster.log_path(0).join("inside");
     let text = refusal(&file, "127.0.0.1:0", "1=127.0.0.1:0", &[]);
     assert!(text.contains(&file.display().to_string()), "{text}");
+}
+
+/// A node that has lost its disk has forgotten its votes. Started as it is every day, it must not vote
+/// again; and what founds it must not be what it is started with every day.
+#[test]
+fn node_begins_anew_only_where_it_is_told_to_and_never_twice_f24() {
+    let mut cluster = TestCluster::start(1, &[]);
+    let _: () = cluster.connect(0).set("key", 1).unwrap();
+    cluster.kill(0);
+    let (dir, peers) = (cluster.data_dir(0), cluster.peers.clone());
+    let every_day = ["--id", "1", "--listen", "127.0.0.1:0", "--peers", &peers];
+    let founding = [&every_day[..], &["--init"]].concat();
+    let text = refusal_of(&dir, &founding);
+    assert!(text.contains("holds a node already; leave --init out"), "{text}");
+    let saved = dir.with_extension("saved");
+    std::fs::rename(&dir, &saved).unwrap();
+    let text = refusal_of(&dir, &every_day);
+    for part in ["holds no node", "--init with --peers to found", "--join HOST:PORT", "never used"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!dir.exists());
+    // A fresh disk is not always empty.
+    std::fs::create_dir_all(dir.join("lost+found")).unwrap();
+    let text = refusal_of(&dir, &every_day);
+    assert!(text.contains("holds no node"), "{text}");
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::rename(&saved, &dir).unwrap();
+    cluster.start_node(0);
+    cluster.leader();
+    assert_eq!(cluster.connect(0).get::<_, i64>("key").unwrap(), 1);
 }
 
 #[test]

@@ -110,7 +110,6 @@ fn new_node_joins_a_cluster_that_has_compacted_and_is_as_good_as_any() {
     cluster.wait_for_catch_up(new);
     assert!(info(&cluster, new, "raft_snapshots_installed") > 0);
     check_filled(&cluster, new, 0..2000);
-    order(&cluster, &["RAFT.PROMOTE", "4"]);
     order(&cluster, &["RAFT.TRANSFER", "4"]);
     restart_all(&mut cluster);
     (0..4).for_each(|at| check_filled(&cluster, at, 0..2000));
