@@ -227,9 +227,13 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
 impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
     type Error = NodeFailure;
 
-    fn tick(&mut self) {
-        self.node.tick();
-        self.orders.tick();
+    fn tick(&mut self, ticks: u32) {
+        // With leases every tick counts (N18). Without, a process that was not let run for a moment had
+        // better not think that all others were silent so long.
+        let has_leases = self.node.raft().config().read_lease_ticks > 0;
+        let ticks = if has_leases { ticks } else { ticks.min(PAUSE_TICKS_MAX) };
+        self.node.tick_many(ticks);
+        self.orders.tick(ticks);
     }
 
     fn pump(&mut self) -> Result<(), NodeFailure> {
@@ -345,6 +349,8 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
             applied: status.applied.get(),
             first: status.mark.index.next().get(),
             last: status.last.index.get(),
+            read_rounds: self.node.raft().counters().read_rounds,
+            lease_reads: self.node.raft().counters().lease_reads,
             sessions: self.node.machine().session_count(),
             session_reply_bytes: self.node.machine().reply_bytes(),
             snapshots: SnapshotsOverview {
@@ -410,3 +416,6 @@ fn role_word(role: raft_core::RoleName) -> &'static str {
         raft_core::RoleName::Leader => "leader",
     }
 }
+
+/// A pause of the process counts for no more than this, where nothing depends on it.
+const PAUSE_TICKS_MAX: u32 = 10;

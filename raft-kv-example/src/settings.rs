@@ -60,6 +60,11 @@ pub struct ServeArgs {
     /// How finely the node counts time, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10)]
     pub tick_ms: u32,
+    /// Answer reads without a round of messages while a quorum is known to follow this leader. For all
+    /// nodes or none; they need the same --election-timeout-ms and --tick-ms, and clocks none of which
+    /// runs faster than another by a quarter
+    #[arg(long)]
+    pub lease_reads: bool,
     /// A snapshot is taken, and the log before it let go, after so many bytes of commands; 0 for
     /// never by bytes
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULTS.snapshot_log_bytes)]
@@ -187,6 +192,8 @@ pub enum SettingsError {
     Heartbeat,
     /// `--election-timeout-ms` is less than twice `--heartbeat-ms`.
     ElectionTimeout,
+    /// With `--lease-reads`, too few ticks make an election timeout.
+    Lease,
     /// A file of the log cannot be of this size.
     SegmentBytes,
     /// A key or value would not fit into a log entry.
@@ -230,6 +237,10 @@ impl fmt::Display for SettingsError {
             Self::ElectionTimeout => f.write_str(
                 "--election-timeout-ms is less than twice --heartbeat-ms, so that one late heartbeat \
                  would unseat a leader; raise it, or let heartbeats come more often",
+            ),
+            Self::Lease => f.write_str(
+                "--lease-reads: a lease would end before the next heartbeat; raise --election-timeout-ms, or \
+                 let --tick-ms be shorter",
             ),
             Self::SegmentBytes => write!(
                 f,
@@ -345,6 +356,9 @@ impl ServeArgs {
         config.heartbeat_ticks = ticks(self.heartbeat_ms);
         config.election_timeout_ticks_min = ticks(self.election_timeout_ms).max(config.heartbeat_ticks + 1);
         config.election_timeout_ticks_max = config.election_timeout_ticks_min * 2;
+        if self.lease_reads {
+            config.read_lease_ticks = read_lease_ticks(&config).ok_or(SettingsError::Lease)?;
+        }
         config.snapshot_log_bytes = self.snapshot_log_bytes;
         config.snapshot_log_entries = self.snapshot_log_entries;
         config.retained_entries = self.retained_entries;
@@ -391,6 +405,13 @@ impl ServeArgs {
         }
         Ok(limits)
     }
+}
+
+/// The longest lease that holds while no clock runs faster than another by more than a quarter, as
+/// [`Config::read_lease_ticks`] reckons: at most (timeout - 1) / (lease + 1). None if it is of no use.
+fn read_lease_ticks(config: &Config) -> Option<u32> {
+    let ticks = ((config.election_timeout_ticks_min - 1) * 4 / 5).checked_sub(1)?;
+    (ticks > config.heartbeat_ticks).then_some(ticks)
 }
 
 fn parse_peer(given: &str) -> Result<(NodeId, String), SettingsError> {
@@ -536,6 +557,25 @@ mod tests {
             (config.snapshot_log_bytes, config.snapshot_log_entries, config.retained_entries),
             (1, 2, 3)
         );
+    }
+
+    /// N18: whatever the timeout, no lease outlasts the others' patience on a clock that is a quarter faster.
+    #[test]
+    fn lease_leaves_room_for_clocks_that_drift_apart_by_a_quarter() {
+        assert_eq!(check("--peers 1=a:1").unwrap().config.read_lease_ticks, 0);
+        assert_eq!(check("--peers 1=a:1 --lease-reads").unwrap().config.read_lease_ticks, 18);
+        for timeout in 20..1000 {
+            let line =
+                format!("--peers 1=a:1 --lease-reads --heartbeat-ms 10 --election-timeout-ms {timeout}");
+            let Ok(Settings { config, .. }) = check(&line) else { continue };
+            assert_eq!(config.validate(), Ok(()), "{line}");
+            let (patience, lease) = (config.election_timeout_ticks_min - 1, config.read_lease_ticks + 1);
+            assert!(patience * 4 >= lease * 5, "{line}");
+            assert!(patience * 4 < (lease + 1) * 5, "{line}: it could be longer");
+        }
+        let useless =
+            "--peers 1=a:1 --lease-reads --heartbeat-ms 100 --election-timeout-ms 200 --tick-ms 100";
+        assert_eq!(check(useless).err(), Some(SettingsError::Lease));
     }
 
     #[test]

@@ -85,9 +85,9 @@ impl Orders {
         id
     }
 
-    /// One tick has passed.
-    pub fn tick(&mut self) {
-        self.now += 1;
+    /// So many ticks have passed.
+    pub fn tick(&mut self, ticks: u32) {
+        self.now += u64::from(ticks);
     }
 
     /// An order whose outcome is known.
@@ -316,7 +316,7 @@ mod tests {
             .map(|order| {
                 books.take(order);
                 for _ in 0..10_000 {
-                    books.tick();
+                    books.tick(1);
                     books.conduct(&mut node, true);
                     node.pump().unwrap();
                     if let Some((_, result)) = books.poll_done() {
@@ -375,7 +375,7 @@ mod tests {
         let mut together = |orders: &mut Orders, newcomer: Option<&mut Node<_, _, _>>| {
             let mut nodes: Vec<&mut Node<_, _, _>> = newcomer.into_iter().collect();
             for _ in 0..100 {
-                orders.tick();
+                orders.tick(1);
                 leader.tick();
                 orders.conduct(&mut leader, true);
                 leader.pump().unwrap();
@@ -405,7 +405,7 @@ mod tests {
         let mut ask = |orders: &mut Orders| {
             orders.take(Order::Snapshot);
             for _ in 0..1000 {
-                orders.tick();
+                orders.tick(1);
                 orders.conduct(&mut node, true);
                 if let Some((_, result)) = orders.poll_done() {
                     return result;

@@ -42,6 +42,14 @@ pub(super) fn open_log(settings: &Settings, server: &Server, log: &Logger) -> Re
         wal.map_err(|source| RunError::Data { dir: settings.data.clone(), source: Box::new(source) })?;
     match settings.origin {
         Origin::Founder(_) if has_past(&wal) => Err(RunError::HasPast { dir: settings.data.clone() }),
+        Origin::Past(_) if !has_past(&wal) => {
+            warn!(
+                log,
+                "this node has never been part of a cluster, and waits to be taken in; if none is meant to \
+                do that, give --join or --init"
+            );
+            Ok(wal)
+        }
         Origin::Founder(_) | Origin::Newcomer { .. } | Origin::Past(_) => Ok(wal),
     }
 }

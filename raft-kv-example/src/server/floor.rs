@@ -15,6 +15,7 @@ use super::clients::{ClientKey, Clients};
 use super::desk::Desk;
 use super::intake::Intake;
 use super::replica::Replica;
+use super::ticks::Ticks;
 
 /// The server at work.
 pub(super) struct Floor<R> {
@@ -29,7 +30,7 @@ pub(super) struct Floor<R> {
     pub(super) out: BytesMut,
     pub(super) started: Instant,
     pub(super) now: Instant,
-    pub(super) next_tick: Instant,
+    ticks: Ticks,
     pub(super) next_check: Instant,
     pub(super) stopping_since: Option<Instant>,
     /// Whether connections may wait to be accepted.
@@ -47,7 +48,7 @@ impl<R: Replica> Floor<R> {
             out: BytesMut::new(),
             started: now,
             now,
-            next_tick: now + base.tick,
+            ticks: Ticks::new(base.tick),
             next_check: now,
             stopping_since: None,
             has_backlog: false,
@@ -61,11 +62,7 @@ impl<R: Replica> Floor<R> {
         while !self.is_done() {
             // A piece of work on a snapshot is done in each turn, beside what clients and time ask for.
             let is_idle = self.ready.is_empty() && !self.replica.has_work();
-            let wait = if is_idle {
-                self.next_tick.saturating_duration_since(Instant::now())
-            } else {
-                Duration::ZERO
-            };
+            let wait = if is_idle { self.ticks.until_next() } else { Duration::ZERO };
             match self.base.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     return Err(ServeError::Poll(error));
@@ -74,9 +71,11 @@ impl<R: Replica> Floor<R> {
             }
             self.base.wake.rearm();
             events.iter().for_each(|event| self.on_event(event));
-            self.pass_time();
             self.accept();
             self.take_chunks();
+            // Time passes after the requests of this turn have come and before their reads are asked for:
+            // whatever a leader trusts when it answers a read held when the read was there already (S49).
+            self.pass_time();
             self.ask_for_read();
             self.replica.pump().map_err(ServeError::Replica)?;
             while let Some(event) = self.replica.poll_event() {
@@ -110,15 +109,9 @@ impl<R: Replica> Floor<R> {
     }
 
     fn pass_time(&mut self) {
-        let mut ticks = 0;
-        while self.next_tick <= self.now {
-            self.next_tick += self.base.tick;
-            ticks += 1;
-            if ticks <= TICKS_PER_TURN_MAX {
-                self.replica.tick();
-            }
-        }
+        let ticks = self.ticks.take();
         if ticks > 0 {
+            self.replica.tick(ticks);
             // What a leader refused, or did not exist for, is asked again.
             self.retry_held();
         }
@@ -196,6 +189,4 @@ impl<R: Replica> Floor<R> {
 }
 
 const EVENTS_MAX: usize = 1024;
-/// After a pause of the process, time goes on with this many ticks; the rest never happened.
-const TICKS_PER_TURN_MAX: u32 = 10;
 const CHECK_PERIOD: Duration = Duration::from_millis(50);

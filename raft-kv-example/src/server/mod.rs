@@ -24,6 +24,7 @@ mod serve;
 mod session;
 #[cfg(test)]
 mod tests;
+mod ticks;
 mod wake;
 
 pub use answer::Failure;

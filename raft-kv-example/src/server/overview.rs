@@ -27,6 +27,10 @@ pub struct Overview {
     pub last: u64,
     /// Up to here its log is durable.
     pub durable: u64,
+    /// Rounds of messages that reads have cost since the start.
+    pub read_rounds: u64,
+    /// Answers to reads that cost none, thanks to a lease.
+    pub lease_reads: u64,
     /// How many sessions of clients are open.
     pub sessions: usize,
     /// How many bytes the replies have that are kept for them.
@@ -177,6 +181,8 @@ fn info_raft(node: &Overview, _: &Facts) -> String {
         node.last,
         node.durable
     );
+    let (rounds, leases) = (node.read_rounds, node.lease_reads);
+    write!(text, "raft_read_rounds:{rounds}\nraft_lease_reads:{leases}\n").expect("text grows");
     let (sessions, reply_bytes) = (node.sessions, node.session_reply_bytes);
     write!(text, "raft_sessions:{sessions}\nraft_session_reply_bytes:{reply_bytes}\n").expect("text grows");
     let SnapshotsOverview { index, term, taken_total, installed_total, failed_total } = node.snapshots;

@@ -18,8 +18,8 @@ pub trait Replica {
     /// What stops it for good.
     type Error: error::Error + Send + Sync + 'static;
 
-    /// Lets one tick pass.
-    fn tick(&mut self);
+    /// So many ticks have passed.
+    fn tick(&mut self, ticks: u32);
 
     /// Does all work that has come up: takes what arrived, sends, persists, applies.
     ///

@@ -48,7 +48,7 @@ struct ScriptedReplica {
 impl Replica for ScriptedReplica {
     type Error = Infallible;
 
-    fn tick(&mut self) {}
+    fn tick(&mut self, _: u32) {}
 
     fn pump(&mut self) -> Result<(), Infallible> {
         let mut script = self.script.lock().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{TestCluster, set, until};
+use crate::common::{TestCluster, info, set, until};
 use crate::ledger::{check_nothing_is_lost, while_clients_write};
 use redis::Commands;
 use rustix::process::Signal;
@@ -92,25 +92,62 @@ fn write_many(connection: &mut redis::Connection, count: usize) {
     }
 }
 
-/// A leader that was paused while others went on must not answer from its past (S49).
+/// A leader that was paused while others went on must not answer from its past (S49, N18).
+fn check_that_a_paused_leader_gives_no_stale_answers(options: &[&str]) {
+    let cluster = TestCluster::start(3, options);
+    for round in 0..2 {
+        let (old, key) = (cluster.leader(), format!("key:{round}"));
+        let mut at_old: Vec<_> = (0..20).map(|_| cluster.connect(old)).collect();
+        set(&mut at_old[0], &key, "before");
+        let read = redis::cmd("GET").arg(&key).get_packed_command();
+        // Some may be answered before the pause, and some are amid their way when it begins.
+        at_old[..10].iter_mut().for_each(|reader| reader.send_packed_command(&read).unwrap());
+        cluster.signal(old, Signal::STOP);
+        let new = cluster.leader_other_than(old);
+        set(&mut cluster.connect(new), &key, "after");
+        // The pause itself: ten election timeouts.
+        std::thread::sleep(Duration::from_millis(2500));
+        // Waits in the socket until the old leader goes on.
+        at_old[10..].iter_mut().for_each(|reader| reader.send_packed_command(&read).unwrap());
+        cluster.signal(old, Signal::CONT);
+        for reader in &mut at_old[10..] {
+            if let Ok(answer) = reader.recv_response() {
+                assert_eq!(redis::from_redis_value::<String>(answer).unwrap(), "after");
+            }
+        }
+        let mut again = cluster.connect(old);
+        until("the old leader to follow", || {
+            let found = again.get::<_, String>(&key).ok()?;
+            assert_eq!(found, "after");
+            Some(())
+        });
+    }
+}
+
 #[test]
 fn paused_leader_gives_no_stale_answers() {
-    let cluster = TestCluster::start(3, &[]);
-    let old = cluster.leader();
-    let mut at_old = cluster.connect(old);
-    let _: () = at_old.set("key", "before").unwrap();
-    cluster.signal(old, Signal::STOP);
-    let new = cluster.leader_other_than(old);
-    set(&mut cluster.connect(new), "key", "after");
-    // Waits in the socket until the old leader goes on.
-    at_old.send_packed_command(&redis::cmd("GET").arg("key").get_packed_command()).unwrap();
-    cluster.signal(old, Signal::CONT);
-    if let Ok(answer) = at_old.recv_response() {
-        assert_eq!(redis::from_redis_value::<String>(answer).unwrap(), "after");
+    check_that_a_paused_leader_gives_no_stale_answers(&[]);
+}
+
+#[test]
+fn paused_leader_gives_no_stale_answers_from_a_lease() {
+    check_that_a_paused_leader_gives_no_stale_answers(&["--lease-reads"]);
+}
+
+#[test]
+fn lease_spares_reads_at_the_leader_their_rounds() {
+    const READS: u64 = 500;
+    for (options, is_spared) in [(&["--lease-reads"][..], true), (&[], false)] {
+        let cluster = TestCluster::start(3, options);
+        let leader = cluster.leader();
+        let mut connection = cluster.connect(leader);
+        set(&mut connection, "key", "value");
+        for _ in 0..READS {
+            assert_eq!(connection.get::<_, String>("key").unwrap(), "value");
+        }
+        let lease_reads = info(&cluster, leader, "raft_lease_reads");
+        assert_eq!(lease_reads > READS / 2, is_spared, "{lease_reads} reads on a lease");
     }
-    until("the old leader to follow", || {
-        at_old.get::<_, String>("key").ok().filter(|value| value == "after")
-    });
 }
 
 #[test]

@@ -197,6 +197,13 @@ pub(crate) fn try_connect(port: u16) -> Option<Connection> {
     Some(connection)
 }
 
+/// A number of INFO.
+pub(crate) fn info(cluster: &TestCluster, at: usize, name: &str) -> u64 {
+    let text: String = redis::cmd("INFO").arg("raft").query(&mut cluster.connect(at)).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+}
+
 /// The node's command line up to its settings.
 pub(crate) fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_raft-kv"));

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::common::{TestCluster, until};
+use crate::common::{TestCluster, info, until};
 use crate::ledger::{check_nothing_is_lost, while_clients_write};
 use crate::membership::order;
 use redis::{Commands, Connection};
@@ -64,13 +64,6 @@ fn restart_all(cluster: &mut TestCluster) {
     }
     (0..cluster.size()).for_each(|at| cluster.start_member(at));
     cluster.leader();
-}
-
-/// A line of INFO.
-fn info(cluster: &TestCluster, at: usize, name: &str) -> u64 {
-    let text: String = redis::cmd("INFO").arg("raft").query(&mut cluster.connect(at)).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
 }
 
 /// How many bytes of a snapshot have arrived at a node and how many there are, as the leader sees it.
