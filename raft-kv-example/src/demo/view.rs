@@ -134,9 +134,9 @@ pub(super) fn greeting(cluster: &Cluster, dir: &Path, is_live: bool, has_load: b
         let port = cluster.ports()[0];
         writeln!(
             text,
-            "For load: start with --load, which counts what fails and goes on when a leader dies; or\n  \
-             redis-benchmark -p {port} -t set,get -n 1000000 -r 100000 -P 16\nwhich stops at the first \
-             -UNKNOWN, as a write on its way to a dying leader gets"
+            "For load: start with --load, which goes on when a leader dies and counts what fails. This stops at \
+             the first\nerror, and a write on its way to a dying leader is answered -UNKNOWN:\n  \
+             redis-benchmark -p {port} -t set,get -n 1000000 -r 100000 -P 16"
         )
         .expect("text grows");
     }
