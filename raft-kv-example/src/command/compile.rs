@@ -53,12 +53,7 @@ pub fn compile(
         Verb::Type => batch.type_of(key),
         Verb::Cas => batch.compare_and_set(key, second, request.word(3)),
         Verb::DbSize => batch.count(),
-        Verb::FlushAll => match request.words_from(1).next() {
-            Some(mode) if !is_word(mode, "ASYNC") && !is_word(mode, "SYNC") => {
-                return Err(CommandError::Syntax);
-            }
-            _ => batch.clear_all(),
-        },
+        Verb::FlushAll => clear_all(request, batch)?,
         Verb::Scan => scan(request, batch)?,
         Verb::Keys => batch.matching(key),
         Verb::Multi
@@ -120,6 +115,16 @@ fn set(request: Request<'_>, batch: &mut Batch) -> Result<(), CommandError> {
     }
     batch.set(request.word(1), request.word(2), condition, reply);
     Ok(())
+}
+
+fn clear_all(request: Request<'_>, batch: &mut Batch) -> Result<(), CommandError> {
+    match request.words_from(1).next() {
+        Some(mode) if !is_word(mode, "ASYNC") && !is_word(mode, "SYNC") => Err(CommandError::Syntax),
+        Some(_) | None => {
+            batch.clear_all();
+            Ok(())
+        }
+    }
 }
 
 fn scan(request: Request<'_>, batch: &mut Batch) -> Result<(), CommandError> {

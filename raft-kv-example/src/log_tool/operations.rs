@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use raft_core::sessions::SessionCommand;
+
 use crate::kv::{MalformedBatch, Operation, Operations, SetCondition};
 
 /// The operations of one entry. Without `with_values`, values are only measured.
@@ -15,8 +17,19 @@ pub(super) fn describe(payload: &[u8], with_values: bool) -> String {
 
 fn try_describe(payload: &[u8], with_values: bool) -> Result<String, MalformedBatch> {
     let mut text = String::new();
-    for operation in Operations::decode(payload)? {
-        if !text.is_empty() {
+    let command = match SessionCommand::decode(payload).map_err(|_| MalformedBatch)? {
+        SessionCommand::Plain(command) => command,
+        SessionCommand::Call { session, sequence, first_unanswered, command } => {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "RAFT.ONCE {session} {sequence} FIRST {first_unanswered} ");
+            command
+        }
+        SessionCommand::Register => return Ok("RAFT.SESSION".to_owned()),
+        SessionCommand::Close(session) => return Ok(format!("RAFT.SESSION.CLOSE {session}")),
+        SessionCommand::Limits(limits) => return Ok(format!("limits of sessions: {limits:?}")),
+    };
+    for (at, operation) in Operations::decode(command).enumerate() {
+        if at > 0 {
             text.push_str("; ");
         }
         describe_one(&mut text, operation?, with_values);
@@ -75,6 +88,8 @@ pub(super) fn quote(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use raft_core::sessions::{Sequence, SessionId};
+
     use super::*;
     use crate::kv::{Batch, SetReply};
 
@@ -83,8 +98,24 @@ mod tests {
         let mut batch = Batch::new();
         batch.set(b"k\n", b"secret", SetCondition::Absent, SetReply::Done);
         batch.delete([&b"a"[..], b"b"].into_iter());
-        assert_eq!(describe(batch.as_bytes(), false), "SET \"k\\n\" (6 bytes) NX; DEL \"a\" \"b\"");
-        assert_eq!(describe(batch.as_bytes(), true), "SET \"k\\n\" \"secret\" NX; DEL \"a\" \"b\"");
+        assert_eq!(describe(batch.as_payload(), false), "SET \"k\\n\" (6 bytes) NX; DEL \"a\" \"b\"");
+        assert_eq!(describe(batch.as_payload(), true), "SET \"k\\n\" \"secret\" NX; DEL \"a\" \"b\"");
+    }
+
+    #[test]
+    fn commands_of_sessions_are_told_with_their_numbers() {
+        let mut batch = Batch::new();
+        batch.add(b"n", 1);
+        let (session, command) = (SessionId::new(7), batch.as_bytes());
+        let [sequence, first_unanswered] = [3, 2].map(Sequence::new);
+        let call = SessionCommand::Call { session, sequence, first_unanswered, command };
+        for (command, text) in [
+            (call, "RAFT.ONCE 7 3 FIRST 2 INCRBY \"n\" 1"),
+            (SessionCommand::Register, "RAFT.SESSION"),
+            (SessionCommand::Close(session), "RAFT.SESSION.CLOSE 7"),
+        ] {
+            assert_eq!(describe(&command.to_payload(), false), text);
+        }
     }
 
     #[test]

@@ -11,7 +11,9 @@ use redis::Commands;
 #[test]
 fn two_full_nodes_and_a_witness_survive_the_loss_of_either() {
     const MARKER: &str = "a value that only full nodes keep";
-    let mut cluster = TestCluster::start(2, &[]);
+    // Snapshots all the time, so that everybody who was away gets one.
+    let small = ["--snapshot-log-entries", "50", "--retained-entries", "20"];
+    let mut cluster = TestCluster::start(2, &small);
     let witness = cluster.join_with(0, &["--as", "witness"]);
     let roles = [(1, "voter"), (2, "voter"), (3, "witness")].map(|(id, role)| (id, role.to_owned()));
     (0..3).for_each(|at| wait_for_roles(&cluster, at, &roles.clone().into()));
@@ -34,6 +36,8 @@ fn two_full_nodes_and_a_witness_survive_the_loss_of_either() {
         let last = cluster.number(cluster.leader(), "last")?;
         (cluster.number(witness, "last")? >= last).then_some(())
     });
+    let snapshots = [0, 1, 2].map(|at| cluster.number(at, "snapshot"));
+    assert!(snapshots.iter().all(|index| *index > Some(0)), "{snapshots:?} were taken, or sent");
     (0..2).for_each(|at| assert!(holds(&cluster.data_dir(at), MARKER), "node {at}"));
     assert!(!holds(&cluster.data_dir(witness), MARKER));
 }
