@@ -71,9 +71,11 @@ impl<R: Replica> Floor<R> {
             }
             self.base.wake.rearm();
             events.iter().for_each(|event| self.on_event(event));
+            // Nothing is done with the replica before it knows how late it is.
+            self.pass_time();
             self.accept();
             self.take_chunks();
-            // Time passes after the requests of this turn have come and before their reads are asked for:
+            // And again, after the requests of this turn have come and before their reads are asked for:
             // whatever a leader trusts when it answers a read held when the read was there already (S49).
             self.pass_time();
             self.ask_for_read();
