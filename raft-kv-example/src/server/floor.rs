@@ -80,11 +80,14 @@ impl<R: Replica> Floor<R> {
             self.pass_time();
             self.ask_for_read();
             self.replica.pump().map_err(ServeError::Replica)?;
-            while let Some(event) = self.replica.poll_event() {
+            loop {
+                let event = self.replica.poll_event();
+                // Nothing is answered from a state that lacks an entry.
+                if let Some(fault) = self.replica.fault() {
+                    return Err(ServeError::Machine(fault));
+                }
+                let Some(event) = event else { break };
                 self.on_replica_event(event);
-            }
-            if let Some(fault) = self.replica.fault() {
-                return Err(ServeError::Machine(fault));
             }
         }
         Ok(())

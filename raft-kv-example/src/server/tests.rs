@@ -37,6 +37,8 @@ enum Happening {
     ReadReady(u64),
     ReadRefused(u64),
     LeaderChanged,
+    /// An entry that the machine does not know.
+    Fault,
     Ordered(usize, bool),
 }
 
@@ -96,6 +98,10 @@ impl Replica for ScriptedReplica {
                 result: if is_done { Ok(Done::Change) } else { Err(AdminError::Unknown) },
             },
             Happening::LeaderChanged => ReplicaEvent::LeaderChanged,
+            Happening::Fault => {
+                let _ = self.machine.apply_batch(b"nonsense");
+                ReplicaEvent::LeaderChanged
+            }
         })
     }
 
@@ -123,7 +129,7 @@ struct Stage {
     script: Arc<Mutex<Script>>,
     address: SocketAddr,
     stop: Stop,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Result<(), ServeError<Infallible>>>>,
 }
 
 impl Stage {
@@ -139,7 +145,7 @@ impl Stage {
         let address = server.local_address().unwrap();
         let script = Arc::new(Mutex::new(Script::default()));
         let replica = ScriptedReplica { script: Arc::clone(&script), machine: Machine::new(0) };
-        let thread = Some(std::thread::spawn(move || server.run(replica).unwrap()));
+        let thread = Some(std::thread::spawn(move || server.run(replica)));
         Self { script, address, stop, thread }
     }
 
@@ -174,8 +180,9 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.stop.stop();
-        let ended = self.thread.take().unwrap().join();
-        assert!(std::thread::panicking() || ended.is_ok());
+        let Some(thread) = self.thread.take() else { return };
+        let ended = thread.join();
+        assert!(std::thread::panicking() || matches!(ended, Ok(Ok(()))));
     }
 }
 
@@ -330,8 +337,8 @@ fn stopping_server_answers_what_is_under_way() {
     stage.stop.stop();
     stage.happen(Happening::Apply(0));
     expect(&mut client, "+OK\r\n");
-    let ended = stage.thread.replace(std::thread::spawn(|| ())).unwrap().join();
-    assert!(ended.is_ok());
+    let ended = stage.thread.take().unwrap().join();
+    assert!(matches!(ended, Ok(Ok(()))));
 }
 
 #[test]
@@ -364,4 +371,19 @@ fn work_on_a_snapshot_goes_on_without_anything_else_and_clients_are_served_meanw
     stage.until("more work to be done", |script| u32::MAX - script.pieces >= before + 1000);
     say(&mut client, "PING\r\n");
     expect(&mut client, "+PONG\r\n");
+}
+
+/// N15: what was left out may be what the read asks for.
+#[test]
+fn read_is_not_answered_from_a_state_that_lacks_an_entry() {
+    let mut stage = Stage::new(quick());
+    let mut client = stage.connect();
+    say(&mut client, "GET k\r\n");
+    stage.until("a read", |script| script.reads == 1);
+    stage.script.lock().unwrap().events.extend([Happening::Fault, Happening::ReadReady(1)]);
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert!(answer.is_empty(), "{answer:?}");
+    let ended = stage.thread.take().unwrap().join().unwrap();
+    assert!(matches!(ended, Err(ServeError::Machine(_))), "{ended:?}");
 }
