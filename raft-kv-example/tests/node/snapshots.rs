@@ -11,7 +11,7 @@ use redis::{Commands, Connection};
 
 /// Snapshots all the time, and next to nothing left in the log behind them.
 const SMALL: &[&str] =
-    &["--snapshot-log-bytes", "200000", "--retained-entries", "20", "--segment-bytes", "1048576"];
+    &["--snapshot-log-bytes", "200000", "--retained-entries", "2", "--segment-bytes", "1048576"];
 
 /// What is written of a value; with it a value takes a kilobyte.
 const PADDING: usize = 1000;
