@@ -67,7 +67,7 @@ pub use doors::store::{LogStore, SnapshotFailure, SnapshotStore};
 pub use doors::transport::{Arrival, Transport};
 pub use doors::waiting::ProposalId;
 pub use means::config::{Config, ConfigError};
-pub use raft_proto::bytes;
+pub use raft_proto::{bytes, crc32c, crc32c_append};
 pub use wire::MessageError;
 pub use words::action::{Action, ChunkLoad, ForwardResult, Load};
 pub use words::batches::Batches;

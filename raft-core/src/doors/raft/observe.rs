@@ -109,12 +109,15 @@ impl Raft {
     #[must_use]
     pub fn status(&self) -> Status {
         let books = &self.machine.books;
-        let (peers, transferee) = match &self.machine.role {
+        let (mut peers, mut votes, mut transferee) = (Vec::new(), Vec::new(), None);
+        match &self.machine.role {
             Role::Leader(leader) => {
-                (leader.progress.iter().map(Progress::status).collect(), leader.transferee())
+                peers = leader.progress.iter().map(Progress::status).collect();
+                transferee = leader.transferee();
             }
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => (Vec::new(), None),
-        };
+            Role::PreCandidate(campaign) | Role::Candidate(campaign) => votes.clone_from(&campaign.votes),
+            Role::Follower(_) => {}
+        }
         Status {
             id: books.id(),
             role: self.role(),
@@ -128,6 +131,7 @@ impl Raft {
             applied: books.applying.applied,
             snapshot: books.snapshots.newest.as_ref().map(|meta| meta.last),
             awaits_snapshot: books.applying.awaited.is_some(),
+            votes,
             transferee,
             membership: books.memberships.current().clone(),
             peers,
