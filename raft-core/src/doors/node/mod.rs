@@ -83,6 +83,30 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     /// the store was never written to. The state machine starts empty; it is restored from the
     /// newest snapshot, and committed commands behind that are applied (again).
     ///
+    /// ```
+    /// # use raft_core::{mem::*, *};
+    /// # struct Sum(u64);
+    /// # impl StateMachine for Sum {
+    /// #     type Output = u64;
+    /// #     fn apply(&mut self, entry: &Entry<'_>) -> u64 { self.0 += u64::from(entry.payload[0]); self.0 }
+    /// # }
+    /// # let (id, network) = (NodeId::new(1), MemNetwork::new());
+    /// # let members = Membership::of_voters([id])?;
+    /// let disk = MemLog::new();
+    /// let mut node = Node::open(Config::new(id), Some(members), disk, network.join(id), Sum(0))?;
+    /// node.campaign()?;
+    /// node.pump()?;
+    /// node.propose(&[42])?;
+    /// node.pump()?;
+    ///
+    /// let disk = node.store_mut().clone(); // The process ends; the disk stays.
+    /// let mut node = Node::open(Config::new(id), None, disk, network.join(id), Sum(0))?;
+    /// node.campaign()?;
+    /// node.pump()?;
+    /// assert_eq!(node.machine().0, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// If a setting is out of its bounds, the store fails, or what it holds cannot be.
@@ -101,7 +125,25 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     }
 
     /// Opens a node on what its store holds; if that is nothing, as a node that belongs to no group
-    /// yet and waits for one to take it in.
+    /// yet and waits for one to take it in (diss. §4.4).
+    ///
+    /// Its leader must be told to: [`change_membership`](Self::change_membership) with
+    /// [`joining_voter`](crate::MembershipChange::joining_voter).
+    ///
+    /// ```
+    /// # use raft_core::{mem::*, *};
+    /// # struct Sum(u64);
+    /// # impl StateMachine for Sum {
+    /// #     type Output = u64;
+    /// #     fn apply(&mut self, entry: &Entry<'_>) -> u64 { self.0 += u64::from(entry.payload[0]); self.0 }
+    /// # }
+    /// # let (id, network) = (NodeId::new(4), MemNetwork::new());
+    /// let mut newcomer = Node::join(Config::new(id), MemLog::new(), network.join(id), Sum(0))?;
+    /// newcomer.tick_many(1000);
+    /// newcomer.pump()?;
+    /// assert_eq!(newcomer.raft().role(), RoleName::Follower, "it never campaigns by itself");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -16,9 +16,31 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     /// Does all that can be done now: takes what came from the network and the disk, and carries
     /// out every action that follows; and a piece of work on a snapshot, if there is any.
     ///
+    /// It never waits. Call it when the store or the transport rings, after ticks and after inputs.
+    ///
+    /// ```
+    /// # use raft_core::{mem::*, *};
+    /// # struct Sum(u64);
+    /// # impl StateMachine for Sum {
+    /// #     type Output = u64;
+    /// #     fn apply(&mut self, entry: &Entry<'_>) -> u64 { self.0 += u64::from(entry.payload[0]); self.0 }
+    /// # }
+    /// # let (id, network) = (NodeId::new(1), MemNetwork::new());
+    /// # let members = Membership::of_voters([id])?;
+    /// # let mut node = Node::open(Config::new(id), Some(members), MemLog::new(), network.join(id), Sum(0))?;
+    /// # node.campaign()?;
+    /// # node.pump()?;
+    /// node.propose(&[1])?;
+    /// node.propose(&[2])?; // Both travel in one batch.
+    /// node.pump()?;
+    /// assert_eq!(node.machine().0, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// If the store fails. The node has stopped then, without vouching for anything.
+    /// If the store fails. The node has stopped then, without vouching for anything; every later call says
+    /// [`Stopped`](NodeError::Stopped).
     pub fn pump(&mut self) -> Result<(), NodeError<L::Error>> {
         if self.has_failed {
             return Err(NodeError::Stopped);
@@ -30,11 +52,51 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
 
     /// Whether the next [`pump`](Self::pump) has something to do even if nothing happens before: a
     /// snapshot is written or restored a piece at a time, so that ticks and messages need not wait.
+    ///
+    /// ```
+    /// # use raft_core::{mem::*, *};
+    /// # struct Sum(u64);
+    /// # impl StateMachine for Sum {
+    /// #     type Output = u64;
+    /// #     fn apply(&mut self, entry: &Entry<'_>) -> u64 { self.0 += u64::from(entry.payload[0]); self.0 }
+    /// # }
+    /// # let (id, network) = (NodeId::new(1), MemNetwork::new());
+    /// # let members = Membership::of_voters([id])?;
+    /// # let mut node = Node::open(Config::new(id), Some(members), MemLog::new(), network.join(id), Sum(0))?;
+    /// # node.campaign()?;
+    /// # node.pump()?;
+    /// assert!(!node.has_work()); // so wait for the network, the disk or the clock
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn has_work(&self) -> bool {
         self.snapshots.has_work(&self.store)
     }
 
-    /// The next event, if any.
+    /// The next event, if any. Drain them after each [`pump`](Self::pump): they wait without limit.
+    ///
+    /// ```
+    /// # use raft_core::{mem::*, *};
+    /// # struct Sum(u64);
+    /// # impl StateMachine for Sum {
+    /// #     type Output = u64;
+    /// #     fn apply(&mut self, entry: &Entry<'_>) -> u64 { self.0 += u64::from(entry.payload[0]); self.0 }
+    /// # }
+    /// # let (id, network) = (NodeId::new(1), MemNetwork::new());
+    /// # let members = Membership::of_voters([id])?;
+    /// # let mut node = Node::open(Config::new(id), Some(members), MemLog::new(), network.join(id), Sum(0))?;
+    /// # node.campaign()?;
+    /// # node.pump()?;
+    /// while let Some(event) = node.poll_event() {
+    ///     match event {
+    ///         Event::Proposed { id, outcome } => println!("proposal {}: {outcome:?}", id.get()),
+    ///         Event::ReadReady { up_to } => println!("serve reads up to {up_to}"),
+    ///         Event::ReadRefused { up_to } => println!("ask again for reads up to {up_to}"),
+    ///         Event::Notice(notice) => println!("{notice:?}"),
+    ///     }
+    /// }
+    /// assert_eq!(node.poll_event(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_event(&mut self) -> Option<Event<S::Output>> {
         self.events.pop_front()
     }

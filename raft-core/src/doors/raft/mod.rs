@@ -53,7 +53,18 @@ pub struct Raft {
 }
 
 impl Raft {
-    /// A founding member of a new group. All founding members start with the same membership.
+    /// A founding member of a new group (Raft §5.2: it starts as a follower of term zero).
+    ///
+    /// All founding members start with the same membership.
+    ///
+    /// ```
+    /// use raft_core::{Config, Membership, NodeId, Raft, RoleName};
+    ///
+    /// let ids = [1, 2, 3].map(NodeId::new);
+    /// let raft = Raft::found(Config::new(ids[0]), Membership::of_voters(ids)?)?;
+    /// assert_eq!(raft.role(), RoleName::Follower);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -63,8 +74,19 @@ impl Raft {
         Ok(Self { machine: Machine::found(config, membership), has_news: true })
     }
 
-    /// A node that does not belong to a group yet, and has no past. It waits until the leader of a
-    /// group, whose membership names it, reaches out.
+    /// A node that does not belong to a group yet, and has no past.
+    ///
+    /// It waits until the leader of a group, whose membership names it, reaches out (diss. §4.4). It never
+    /// campaigns before.
+    ///
+    /// ```
+    /// use raft_core::{CampaignError, Config, NodeId, Raft};
+    ///
+    /// let mut raft = Raft::join(Config::new(NodeId::new(4)))?;
+    /// assert!(raft.membership().members().is_empty());
+    /// assert_eq!(raft.campaign(), Err(CampaignError::NotVoter));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -74,15 +96,40 @@ impl Raft {
         Ok(Self { machine: Machine::join(config), has_news: true })
     }
 
-    /// A node with a past, from what its store recovered.
+    /// A node with a past, from what its store recovered (Raft §5.1, figure 2: term, vote and log).
     ///
     /// `memberships` are the entries of kind [`EntryKind::Membership`](crate::EntryKind) in the
     /// recovered log, decoded, in their order. `snapshot` is the newest that is whole; the state
     /// machine must have been restored from it, and entries behind it are applied again.
     ///
+    /// ```
+    /// use raft_core::mem::MemLog;
+    /// use raft_core::{Action, Config, LogStore, Membership, NodeId, Raft, SnapshotStore, Term};
+    ///
+    /// let config = Config::new(NodeId::new(1));
+    /// let mut disk = MemLog::new();
+    /// let mut raft = Raft::found(config.clone(), Membership::of_voters([config.id])?)?;
+    /// raft.campaign()?;
+    /// while let Some(action) = raft.poll_action() {
+    ///     if let Action::Persist(request) = action {
+    ///         let id = request.id;
+    ///         disk.persist(request)?;
+    ///         raft.persisted(id);
+    ///     }
+    /// }
+    /// drop(raft); // The process ends; the disk stays.
+    ///
+    /// let (snapshot, recovered) = (disk.recover_snapshot()?, disk.recover()?);
+    /// let raft = Raft::restore(config, recovered, snapshot, Vec::new())?;
+    /// assert_eq!(raft.term(), Term::new(1));
+    /// assert!(!raft.is_leader());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// If a setting is out of its bounds, or the recovered state cannot be a node's past.
+    /// If a setting is out of its bounds, or the recovered state cannot be a node's past: see
+    /// [`RestoreError`].
     pub fn restore(
         config: Config,
         recovered: Recovered,
@@ -96,6 +143,21 @@ impl Raft {
     }
 
     /// The next thing to do; `None` if there is nothing until the next input.
+    ///
+    /// One call gives one action, so a caller may take a single step, look, and go on. Inputs are allowed
+    /// between two calls.
+    ///
+    /// ```
+    /// use raft_core::{Action, Config, Membership, NodeId, Raft};
+    ///
+    /// let id = NodeId::new(1);
+    /// let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// let Some(Action::Persist(founding)) = raft.poll_action() else { panic!("it has to be durable") };
+    /// assert!(founding.mark.is_some());
+    /// assert_eq!(raft.poll_action(), None);
+    /// raft.persisted(founding.id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_action(&mut self) -> Option<Action> {
         if !self.has_news {
             return None;
