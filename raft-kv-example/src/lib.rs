@@ -21,3 +21,8 @@ pub mod resp;
 pub mod run;
 pub mod server;
 pub mod settings;
+
+/// The programs of the guide, which need all crates, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/GUIDE.md")]
+struct Guide;
