@@ -1,9 +1,10 @@
 //! Raft as a deterministic state machine without I/O.
 //!
-//! Start with [`Node`] if you want a replicated state machine: give it a [`LogStore`], a
-//! [`Transport`] and a [`StateMachine`] ([`mem`] has the first two in memory), and let it run. Take
-//! [`Raft`] if you have a loop of your own: inputs are methods, every output is an [`Action`]. Wrap
-//! your state machine in [`sessions`] if clients may propose a command again after a lost answer.
+//! Start with [`Node`] if you want a replicated state machine: give it a [`LogStore`] that is a
+//! [`SnapshotStore`] as well, a [`Transport`] and a [`StateMachine`] ([`mem`] has the first two in
+//! memory), and let it run. Take [`Raft`] if you have a loop of your own: inputs are methods, every
+//! output is an [`Action`]. Wrap your state machine in [`sessions`] if clients may propose a command
+//! again after a lost answer.
 //!
 //! The protocol is that of the [Raft paper] ("Raft §5.2") and [Ongaro's dissertation] ("diss.
 //! §6.4"). Nothing here reads a clock, spawns a thread, opens a file or logs; the crate is `no_std`.
@@ -67,7 +68,7 @@ pub use doors::store::{LogStore, SnapshotFailure, SnapshotStore};
 pub use doors::transport::{Arrival, Transport};
 pub use doors::waiting::ProposalId;
 pub use means::config::{Config, ConfigError};
-pub use raft_proto::bytes;
+pub use raft_proto::{bytes, crc32c, crc32c_append};
 pub use wire::MessageError;
 pub use words::action::{Action, ChunkLoad, ForwardResult, Load};
 pub use words::batches::Batches;
@@ -88,7 +89,8 @@ pub use words::notice::{Notice, Offence, StepDown};
 pub use words::persist::{HardState, NewMark, Persist, Recovered, Run, SnapshotMark};
 pub use words::status::{CommitStatus, PeerMode, PeerStatus, RoleName, SnapshotProgress, Status};
 
-/// The programs of the README, compiled and run.
+/// The programs of the READMEs, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -22,3 +22,8 @@ pub mod run;
 pub mod server;
 pub mod session_limits;
 pub mod settings;
+
+/// The programs of the guide, which need all crates, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/GUIDE.md")]
+struct Guide;

@@ -35,3 +35,8 @@ pub mod v1;
 pub use crate::crc::{crc32c, crc32c_append};
 pub use bytes;
 pub use prost;
+
+/// The program of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

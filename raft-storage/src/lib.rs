@@ -31,3 +31,8 @@ pub use group::log::GroupLog;
 pub use options::{Flushing, Start, WalOptions};
 pub use report::{MarkLoss, Recovery, SnapshotLoss, TornTail};
 pub use wal::Wal;
+
+/// The program of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

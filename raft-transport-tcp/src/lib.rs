@@ -78,3 +78,8 @@ pub use error::BindError;
 pub use group::GroupTransport;
 pub use options::{Limits, Options, PROTOCOL_VERSIONS};
 pub use transport::TcpTransport;
+
+/// The program of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

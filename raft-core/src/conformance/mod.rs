@@ -29,6 +29,36 @@ pub use snapshots::{
 use crate::doors::store::{LogStore, SnapshotStore};
 
 /// A place where a store can be opened again and again.
+///
+/// ```
+/// use raft_core::conformance::{Bench, check_all, check_snapshots};
+/// use raft_core::mem::MemLog;
+/// use raft_core::{LogStore, SnapshotStore};
+///
+/// /// What the last store held when it crashed: all of it is durable at once.
+/// #[derive(Default)]
+/// struct Memory(MemLog);
+///
+/// impl Bench for Memory {
+///     type Store = MemLog;
+///
+///     fn open(&mut self) -> MemLog {
+///         self.0.clone()
+///     }
+///
+///     fn settle(&mut self, _store: &mut MemLog) {}
+///
+///     fn crash(&mut self, mut store: MemLog) {
+///         // A report that nobody fetched dies with the process.
+///         store.poll_persisted().expect("memory does not fail");
+///         store.poll_snapshot();
+///         self.0 = store;
+///     }
+/// }
+///
+/// check_all(Memory::default);
+/// check_snapshots(Memory::default);
+/// ```
 pub trait Bench {
     /// The store.
     type Store: LogStore;

@@ -12,6 +12,45 @@ use crate::words::entries::Entry;
 /// With [`snapshot`](Self::snapshot) and [`restore`](Self::restore) the log is compacted as it
 /// grows, and a member that is far behind gets the state instead of the entries (Raft §7). Without
 /// them the log is kept from its first entry on.
+///
+/// ```
+/// use raft_core::bytes::Bytes;
+/// use raft_core::{Entry, InvalidSnapshot, SnapshotPiece, SnapshotSource, StateMachine};
+///
+/// #[derive(Default)]
+/// struct Sum(u64, Vec<u8>);
+///
+/// impl StateMachine for Sum {
+///     type Output = u64;
+///
+///     fn apply(&mut self, entry: &Entry<'_>) -> u64 {
+///         self.0 += entry.payload.len() as u64;
+///         self.0
+///     }
+///
+///     fn snapshot(&mut self) -> Option<Box<dyn SnapshotSource>> {
+///         Some(Box::new(Bytes::copy_from_slice(&self.0.to_le_bytes())))
+///     }
+///
+///     fn restore(&mut self, piece: SnapshotPiece<'_>) -> Result<(), InvalidSnapshot> {
+///         if piece.offset == 0 {
+///             self.1.clear();
+///         }
+///         self.1.extend_from_slice(piece.bytes);
+///         if piece.is_last {
+///             self.0 = u64::from_le_bytes(self.1[..].try_into().map_err(|_| InvalidSnapshot)?);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let mut picture = Sum(7, Vec::new()).snapshot().expect("it has snapshots");
+/// let bytes = picture.next_piece(1 << 10).expect("eight bytes");
+/// let mut copy = Sum::default();
+/// copy.restore(SnapshotPiece { offset: 0, bytes: &bytes, is_last: true })?;
+/// assert_eq!(copy.0, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait StateMachine {
     /// What applying a command gives to whoever proposed it.
     type Output;
@@ -43,6 +82,22 @@ pub trait StateMachine {
 }
 
 /// A picture of a state machine, read front to back.
+///
+/// ```
+/// use raft_core::SnapshotSource;
+/// use raft_core::bytes::Bytes;
+///
+/// struct Pages(std::vec::IntoIter<Bytes>);
+///
+/// impl SnapshotSource for Pages {
+///     fn next_piece(&mut self, _bytes_hint: usize) -> Option<Bytes> {
+///         self.0.next()
+///     }
+/// }
+///
+/// let mut pages = Pages(vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")].into_iter());
+/// assert_eq!(pages.next_piece(3).as_deref(), Some(&b"one"[..]));
+/// ```
 pub trait SnapshotSource: Send {
     /// The next bytes, about `bytes_hint` of them and never none; `None` at the end.
     fn next_piece(&mut self, bytes_hint: usize) -> Option<Bytes>;

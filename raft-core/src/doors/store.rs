@@ -19,6 +19,23 @@ use crate::words::persist::{Persist, Recovered};
 /// later call fails: what a failed write left behind is unknown, so only reopening tells (F9).
 ///
 /// `raft_core::conformance` (feature `sim`) tests a store against this contract.
+///
+/// ```
+/// use raft_core::mem::MemLog;
+/// use raft_core::{Entries, EntryKind, HardState, LogStore, Persist, PersistId, Position};
+///
+/// let mut log = MemLog::new();
+/// let recovered = log.recover()?; // (1)
+/// assert_eq!(recovered.last(), Position::ZERO);
+/// let entries = Entries::single(Position::new(1.into(), 1.into()), EntryKind::Command, b"hello")?;
+/// let hard_state = Some(HardState { term: 1.into(), ..HardState::default() });
+/// let id = PersistId::new(1);
+/// log.persist(Persist { id, mark: None, truncate_from: None, entries: entries.into(), hard_state })?;
+/// let loaded = log.load(1.into(), 2.into(), 1 << 20)?; // (2)
+/// assert_eq!(loaded[0].iter().next().expect("one entry").payload, b"hello");
+/// assert_eq!(log.poll_persisted()?, Some(id)); // (3)
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait LogStore {
     /// What can go wrong; carries enough for an operator to act on.
     type Error: error::Error + Send + Sync + 'static;
@@ -66,6 +83,23 @@ pub trait LogStore {
 /// all of it survives a crash; from then on older ones may go, but one that reaches further never
 /// gives way to it.
 /// (4) A snapshot that could not be written leaves nothing behind and does not fail the log (F12).
+///
+/// ```
+/// use raft_core::bytes::Bytes;
+/// use raft_core::mem::MemLog;
+/// use raft_core::{Membership, Position, SnapshotMeta, SnapshotStore, crc32c};
+///
+/// let mut store = MemLog::new();
+/// assert_eq!(store.recover_snapshot()?, None); // (1)
+/// let (last, membership) = (Position::new(1.into(), 9.into()), Membership::of_voters([1.into()])?);
+/// store.begin_snapshot(last); // (2)
+/// store.write_snapshot(Bytes::from_static(b"state"));
+/// let meta = SnapshotMeta { last, membership, size: 5, crc32c: crc32c(b"state"), is_hollow: false };
+/// store.finish_snapshot(meta.clone());
+/// assert_eq!(store.poll_snapshot(), Some(Ok(meta))); // (3)
+/// assert_eq!(store.read_snapshot(last, 2, 100)?.as_deref(), Some(&b"ate"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait SnapshotStore: LogStore {
     /// The newest snapshot that is whole; `None` if there never was one.
     ///

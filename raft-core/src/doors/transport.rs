@@ -7,6 +7,31 @@ use crate::words::message::Message;
 ///
 /// Messages may be lost, delayed, duplicated and reordered; they must arrive whole or not at all,
 /// and `Message::from` must be who really sent it.
+///
+/// ```
+/// use std::sync::mpsc::{Receiver, Sender};
+/// use raft_core::{Arrival, Body, Message, NodeId, Term, Transport};
+///
+/// /// Two nodes in two threads.
+/// struct Pipe(Sender<Message>, Receiver<Message>);
+///
+/// impl Transport for Pipe {
+///     fn send(&mut self, message: Message) {
+///         let _ = self.0.send(message); // The other end may be gone: then it is lost.
+///     }
+///
+///     fn poll(&mut self) -> Option<Arrival> {
+///         self.1.try_recv().ok().map(Arrival::Message)
+///     }
+/// }
+///
+/// let (sender, receiver) = std::sync::mpsc::channel();
+/// let mut loopback = Pipe(sender, receiver);
+/// let (from, to) = (NodeId::new(1), NodeId::new(2));
+/// let message = Message { from, to, term: Term::new(1), body: Body::TimeoutNow };
+/// loopback.send(message.clone());
+/// assert_eq!(loopback.poll(), Some(Arrival::Message(message)));
+/// ```
 pub trait Transport {
     /// Takes a message for `message.to`. Never waits: what cannot be queued is dropped.
     fn send(&mut self, message: Message);

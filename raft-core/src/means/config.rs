@@ -9,7 +9,10 @@ use crate::words::ids::NodeId;
 /// Settings of one node. Start from [`Config::new`] and change what you need.
 ///
 /// Times are in ticks; how long a tick lasts is up to whoever calls `tick` (10 to 100 ms is
-/// usual). Sizes are in bytes. The safe choice is the default everywhere.
+/// usual). Sizes are in bytes. The safe choice is the default everywhere. A limit is at least 1, unless
+/// it says what zero means. All but `id` and `seed` can change while the node runs, within what
+/// [`Raft::update_config`](crate::Raft::update_config) says of leases; members may differ in all but
+/// those that say otherwise.
 ///
 /// ```
 /// use raft_core::{Config, NodeId};
@@ -71,14 +74,15 @@ pub struct Config {
     /// and [`Raft::forward`](crate::Raft::forward) refuses. What other members send on is taken
     /// all the same: they decide about their own clients. Default true.
     pub forward_proposals: bool,
-    /// Breaks exact ties between logs in elections; higher wins. Default 0.
+    /// Breaks exact ties between logs in elections; higher wins. Any number; default 0.
     pub priority: i64,
     /// An entry is committed only when voters in so many failure domains have it, beside the
     /// majority (or in all domains, if there are fewer). Domains are set per member, by
     /// [`MembershipChange::domain`](crate::MembershipChange::domain). Costs availability: if all but
     /// one domain fail, nothing is committed. Default 1, which asks for nothing more.
     pub commit_domains_min: u32,
-    /// The largest payload of one entry. Default 1 MiB.
+    /// The largest payload of one entry. Default 1 MiB. The transport must be able to carry it: that
+    /// of raft-transport-tcp takes messages of 4 MiB.
     pub entry_bytes_max: u32,
     /// Entries of at most this size together, or a single larger one, make one append. Default
     /// 1 MiB.
@@ -107,7 +111,7 @@ pub struct Config {
     /// … or this many entries, whatever their size; zero for never by entries. Default 0.
     pub snapshot_log_entries: u64,
     /// Entries that stay in the log behind a snapshot, so that a member that is a little behind need
-    /// not be sent a whole snapshot. Default 10,000.
+    /// not be sent a whole snapshot. Default 10,000; with zero, none stays.
     pub retained_entries: u64,
     /// A snapshot is sent in chunks of at most this size. Default 256 KiB.
     pub snapshot_chunk_bytes: u32,
@@ -116,7 +120,8 @@ pub struct Config {
     /// How many bytes of snapshots a leader sends in a tick, to all members together; zero for as
     /// many as it can. Default 0.
     pub snapshot_bytes_per_tick: u32,
-    /// The largest snapshot that is accepted from a leader. Default 1 TiB.
+    /// The largest snapshot that is accepted from a leader; with zero, none with a state is. Default
+    /// 1 TiB.
     pub snapshot_bytes_max: u64,
     /// Payload bytes kept in memory behind what is durable and applied, for slow followers.
     /// Default 16 MiB.
@@ -176,6 +181,13 @@ impl error::Error for ConfigError {}
 
 impl Config {
     /// The defaults for this node.
+    ///
+    /// ```
+    /// use raft_core::{Config, NodeId};
+    ///
+    /// let config = Config::new(NodeId::new(1));
+    /// assert_eq!((config.election_timeout_ticks_min, config.election_timeout_ticks_max), (10, 20));
+    /// ```
     #[must_use]
     pub const fn new(id: NodeId) -> Self {
         Self {
@@ -210,7 +222,15 @@ impl Config {
         }
     }
 
-    /// Checks every bound.
+    /// Checks every bound. Opening a node does so as well.
+    ///
+    /// ```
+    /// use raft_core::{Config, ConfigError, NodeId};
+    ///
+    /// let mut config = Config::new(NodeId::new(1));
+    /// config.heartbeat_ticks = 10;
+    /// assert_eq!(config.validate(), Err(ConfigError::ElectionTimeoutMin));
+    /// ```
     ///
     /// # Errors
     ///

@@ -14,6 +14,17 @@ use crate::words::persist::{HardState, NewMark, Persist, Recovered, Run, Snapsho
 /// A [`LogStore`] and [`SnapshotStore`] in memory.
 ///
 /// A clone is a copy of what is stored, which is how a test reopens it.
+///
+/// ```
+/// use raft_core::LogStore;
+/// use raft_core::mem::MemLog;
+///
+/// let mut log = MemLog::new();
+/// assert_eq!(log.recover()?.mark, None); // never written to
+/// let mut reopened = log.clone();
+/// assert_eq!(reopened.last(), 0.into());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemLog {
     hard_state: HardState,

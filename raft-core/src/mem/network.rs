@@ -9,6 +9,18 @@ use crate::words::ids::NodeId;
 use crate::words::message::Message;
 
 /// Connects nodes of one thread.
+///
+/// ```
+/// use raft_core::mem::MemNetwork;
+/// use raft_core::{Arrival, Body, Message, NodeId, Term, Transport};
+///
+/// let network = MemNetwork::new();
+/// let [mut one, mut two] = [1, 2].map(|id| network.join(NodeId::new(id)));
+/// let message = Message { from: 1.into(), to: 2.into(), term: Term::new(1), body: Body::TimeoutNow };
+/// one.send(message.clone());
+/// assert!(network.has_messages());
+/// assert_eq!(two.poll(), Some(Arrival::Message(message)));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemNetwork(Rc<RefCell<BTreeMap<NodeId, VecDeque<Message>>>>);
 

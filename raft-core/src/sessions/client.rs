@@ -46,12 +46,28 @@ impl error::Error for TooManyCalls {}
 impl SessionClient {
     /// Begins to use a session that was just opened. `calls_max` is that of the members'
     /// [`SessionLimits`](super::SessionLimits), or less.
+    ///
+    /// ```
+    /// # use raft_core::sessions::*;
+    /// # let mut client = SessionClient::new(SessionId::new(7), 2);
+    /// assert_eq!((client.session(), client.unanswered().count()), (SessionId::new(7), 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(session: SessionId, calls_max: u32) -> Self {
         Self { session, calls_max, next: Sequence::new(1), unanswered: BTreeMap::new() }
     }
 
     /// Takes a command, and gives the number under which it is known from now on.
+    ///
+    /// ```
+    /// # use raft_core::sessions::*;
+    /// # let mut client = SessionClient::new(SessionId::new(7), 2);
+    /// let (first, second) = (client.call(b"a")?, client.call(b"b")?);
+    /// assert_eq!((first, second), (Sequence::new(1), Sequence::new(2)));
+    /// assert_eq!(client.call(b"c"), Err(TooManyCalls { calls_max: 2 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -68,6 +84,15 @@ impl SessionClient {
 
     /// Takes what came of one copy of a call. Gives the application's output, once; `None` if the
     /// call was answered before.
+    ///
+    /// ```
+    /// # use raft_core::sessions::*;
+    /// # let mut client = SessionClient::new(SessionId::new(7), 2);
+    /// let call = client.call(b"a")?;
+    /// assert_eq!(client.on_output(call, Ok(SessionOutput::Applied("done"))), Ok(Some("done")));
+    /// assert_eq!(client.on_output(call, Ok(SessionOutput::Applied("done"))), Ok(None)); // of a second copy
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -94,11 +119,30 @@ impl SessionClient {
 
     /// Stops waiting for a call's output. A copy under way may still be applied, until a payload
     /// that was made after this and all calls before it were answered is committed.
+    ///
+    /// ```
+    /// # use raft_core::sessions::*;
+    /// # let mut client = SessionClient::new(SessionId::new(7), 2);
+    /// let call = client.call(b"a")?;
+    /// client.give_up(call);
+    /// assert_eq!(client.payload(call), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn give_up(&mut self, sequence: Sequence) {
         self.unanswered.remove(&sequence);
     }
 
     /// The payload of a call that waits for its output, for the first time or again.
+    ///
+    /// ```
+    /// # use raft_core::sessions::*;
+    /// # let mut client = SessionClient::new(SessionId::new(7), 2);
+    /// let call = client.call(b"a")?;
+    /// let payload = client.payload(call).expect("not answered yet");
+    /// let Ok(SessionCommand::Call { sequence, command, .. }) = SessionCommand::decode(&payload) else { panic!() };
+    /// assert_eq!((sequence, command), (call, &b"a"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn payload(&self, sequence: Sequence) -> Option<Vec<u8>> {
         let command = self.unanswered.get(&sequence)?;
@@ -108,6 +152,14 @@ impl SessionClient {
     }
 
     /// The calls that wait for their outputs: what to propose again after a change of leader.
+    ///
+    /// ```
+    /// # use raft_core::sessions::*;
+    /// # let mut client = SessionClient::new(SessionId::new(7), 2);
+    /// let call = client.call(b"a")?;
+    /// assert_eq!(client.unanswered().collect::<Vec<_>>(), [call]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unanswered(&self) -> impl Iterator<Item = Sequence> {
         self.unanswered.keys().copied()
     }

@@ -10,6 +10,13 @@ use super::bytes::{take_u32, take_u64};
 /// replicated state: those given to [`Sessions::new`](super::Sessions::new) must be the same at all
 /// members for as long as the group lives, and are changed for all of them at one point of the log
 /// by [`SessionCommand::Limits`](super::SessionCommand::Limits).
+///
+/// ```
+/// use raft_core::sessions::SessionLimits;
+///
+/// let limits = SessionLimits { calls_max: 16, ..SessionLimits::default() };
+/// assert_eq!(limits.sessions_max, 10_000);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLimits {
     /// How many sessions are open at once. One more, and the least recently used expires. Default

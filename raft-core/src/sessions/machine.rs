@@ -71,6 +71,23 @@ impl<S> Sessions<S> {
     ///
     /// The limits must be the same at all members, for as long as the group lives: see
     /// [`SessionLimits`].
+    ///
+    /// ```
+    /// use raft_core::sessions::{SessionCommand, SessionLimits, SessionOutput, Sessions};
+    /// use raft_core::{Entry, EntryKind, StateMachine};
+    /// # struct Echo;
+    /// # impl StateMachine for Echo {
+    /// #     type Output = u64;
+    /// #     fn apply(&mut self, entry: &Entry<'_>) -> u64 { entry.payload.len() as u64 }
+    /// # }
+    ///
+    /// let mut machine = Sessions::new(Echo, SessionLimits::default());
+    /// let payload = SessionCommand::Plain(b"four").to_payload();
+    /// let entry =
+    ///     Entry { index: 1.into(), term: 1.into(), kind: EntryKind::Command, payload: &payload };
+    /// assert_eq!(machine.apply(&entry), Ok(SessionOutput::Applied(4)));
+    /// assert_eq!(machine.session_count(), 0);
+    /// ```
     #[must_use]
     pub fn new(machine: S, limits: SessionLimits) -> Self {
         Self { table: Table::new(limits), machine, restoring: Restoring::default(), fault: None }

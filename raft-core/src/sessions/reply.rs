@@ -9,6 +9,32 @@ use raft_proto::bytes::Bytes;
 ///
 /// `decode` gives back exactly what `encode` wrote, also in later versions of the application: kept
 /// replies outlive the program that made them.
+///
+/// ```
+/// use raft_core::sessions::Reply;
+///
+/// #[derive(Debug, PartialEq)]
+/// enum Colour { Blue, Green }
+///
+/// impl Reply for Colour {
+///     fn encode(&self, into: &mut Vec<u8>) {
+///         into.push(match self { Self::Blue => 1, Self::Green => 2 });
+///     }
+///
+///     fn decode(bytes: &[u8]) -> Option<Self> {
+///         match bytes {
+///             [1] => Some(Self::Blue),
+///             [2] => Some(Self::Green),
+///             _ => None,
+///         }
+///     }
+/// }
+///
+/// let mut kept = Vec::new();
+/// Colour::Green.encode(&mut kept);
+/// assert_eq!(Colour::decode(&kept), Some(Colour::Green));
+/// assert_eq!(Colour::decode(b"?"), None);
+/// ```
 pub trait Reply: Sized {
     /// Appends the bytes to keep.
     fn encode(&self, into: &mut Vec<u8>);

@@ -49,6 +49,22 @@ impl error::Error for Failure {
 
 /// Runs one seed: faults first, then calm, in which the cluster must recover and agree.
 ///
+/// The report counts what the run met, so that a suite can tell whether its seeds reached everything.
+///
+/// ```
+/// use raft_core::sim::{Options, Report, run};
+///
+/// let mut options = Options::default();
+/// options.fault_steps = 500;
+/// let mut all = Report::default();
+/// for seed in 0..3 {
+///     all.merge(&run(seed, &options)?);
+/// }
+/// assert!(all.count("leader elected") > 0);
+/// assert_eq!(run(0, &options)?, run(0, &options)?); // the seed decides everything
+/// # Ok::<(), raft_core::sim::Failure>(())
+/// ```
+///
 /// # Errors
 ///
 /// The first property that did not hold. The same seed and options fail in the same way.

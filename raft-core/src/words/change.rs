@@ -33,7 +33,19 @@ enum Step {
 }
 
 impl MembershipChange {
-    /// Changes nothing yet.
+    /// Changes nothing yet; proposed like this it is refused.
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// assert_eq!(raft.change_membership(&MembershipChange::new()), Err(ChangeError::NothingChanges));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -41,12 +53,38 @@ impl MembershipChange {
 
     /// Adds a voter at once, or makes a member one. A new one counts in quorums before it can help
     /// them, until it has caught up; [`joining_voter`](Self::joining_voter) spares them that.
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// raft.change_membership(&MembershipChange::new().voter(NodeId::new(2)))?;
+    /// assert!(raft.membership().is_joint()); // {1} and {1, 2} rule together until this is committed
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn voter(self, id: NodeId) -> Self {
         self.with(Step::Role(id, MemberRole::Voter))
     }
 
-    /// Adds a learner, or makes a member one.
+    /// Adds a learner, or makes a member one: it receives the log and counts in no quorum (diss. §4.2.1).
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// raft.change_membership(&MembershipChange::new().learner(NodeId::new(2)))?;
+    /// assert!(!raft.membership().is_voter(NodeId::new(2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn learner(self, id: NodeId) -> Self {
         self.with(Step::Role(id, MemberRole::Learner))
@@ -58,6 +96,19 @@ impl MembershipChange {
     /// Until then it is a learner and no quorum waits for it. The leader, whoever that is by then,
     /// makes it a voter by itself, in a change like any other. [`learner`](Self::learner) or
     /// [`remove`](Self::remove) call that off.
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// raft.change_membership(&MembershipChange::new().joining_voter(NodeId::new(2)))?;
+    /// assert_eq!(raft.membership().member(NodeId::new(2)).expect("added").role, MemberRole::Joining);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn joining_voter(self, id: NodeId) -> Self {
         self.with(Step::Join(id))
@@ -67,31 +118,99 @@ impl MembershipChange {
     /// no witness cannot become one, nor the other way round: the payloads would be missing. Add
     /// another id and remove this one; and do not give a removed member's id to the other kind, for
     /// its node would refuse whatever it is sent.
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// raft.change_membership(&MembershipChange::new().witness(NodeId::new(3)))?;
+    /// assert!(raft.membership().is_voter(NodeId::new(3)) && !raft.membership().can_lead(NodeId::new(3)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn witness(self, id: NodeId) -> Self {
         self.with(Step::Role(id, MemberRole::Witness))
     }
 
-    /// Sets a member's context bytes, for instance its address.
+    /// Sets a member's context bytes, for instance its address. Every member has them, also after a
+    /// restart or a snapshot; the core does not look at them.
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// raft.change_membership(&MembershipChange::new().context(id, "10.0.0.1:7000"))?;
+    /// assert_eq!(raft.membership().member(id).expect("itself").context, "10.0.0.1:7000");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn context(self, id: NodeId, context: impl Into<Bytes>) -> Self {
         self.with(Step::Context(id, context.into()))
     }
 
-    /// Sets a member's failure domain.
+    /// Sets a member's failure domain, for [`commit_domains_min`](crate::Config::commit_domains_min); zero, the
+    /// default, is none.
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// raft.change_membership(&MembershipChange::new().domain(id, 7))?;
+    /// assert_eq!(raft.membership().member(id).expect("itself").domain, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn domain(self, id: NodeId, domain: u64) -> Self {
         self.with(Step::Domain(id, domain))
     }
 
-    /// Removes a member.
+    /// Removes a member. A leader that removes itself hands over when the change is committed (Raft §6).
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// let stranger = NodeId::new(9);
+    /// let refused = raft.change_membership(&MembershipChange::new().remove(stranger));
+    /// assert_eq!(refused, Err(ChangeError::NotMember(stranger)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn remove(self, id: NodeId) -> Self {
         self.with(Step::Remove(id))
     }
 
-    /// Stays in the joint configuration until told to leave it. By default the leader leaves by
-    /// itself.
+    /// Stays in the joint configuration until told to [leave it](crate::Raft::leave_joint). By default the
+    /// leader leaves by itself.
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// raft.change_membership(&MembershipChange::new().voter(NodeId::new(2)).stay_joint())?;
+    /// assert!(!raft.membership().leaves_by_itself());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stay_joint(self) -> Self {
         Self { stays_joint: true, ..self }

@@ -38,6 +38,17 @@ pub struct Entry<'a> {
 }
 
 /// A run of consecutive entries of one term and kind, never empty. Cloning shares the buffer.
+///
+/// ```
+/// use raft_core::{EntriesBuilder, EntryKind, LogIndex, Position, Term};
+///
+/// let mut builder = EntriesBuilder::default();
+/// builder.push(b"one").expect("short enough");
+/// builder.push(b"two").expect("short enough");
+/// let batch = builder.take(Position::new(Term::new(3), LogIndex::new(10)), EntryKind::Command).expect("two");
+/// assert_eq!((batch.last(), batch.term(), batch.byte_count()), (11.into(), 3.into(), 8));
+/// assert_eq!(batch.iter().map(|entry| entry.payload).collect::<Vec<_>>(), [b"one", b"two"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entries {
     first: LogIndex,

@@ -135,6 +135,14 @@ impl error::Error for MembershipError {}
 impl Membership {
     /// A membership of voters alone, without context.
     ///
+    /// ```
+    /// use raft_core::{Membership, NodeId};
+    ///
+    /// let members = Membership::of_voters([1, 2, 3].map(NodeId::new))?;
+    /// assert!(members.can_lead(NodeId::new(3)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// If there is none, one is listed twice, or an id is zero or `u64::MAX`.
@@ -143,6 +151,19 @@ impl Membership {
     }
 
     /// A membership that is not joint.
+    ///
+    /// ```
+    /// use raft_core::{Member, Membership, NodeId};
+    ///
+    /// let [one, two, three] = [1, 2, 3].map(NodeId::new);
+    /// let members = Membership::new(vec![
+    ///     Member::voter(one).with_context("10.0.0.1:7000".into()),
+    ///     Member::voter(two),
+    ///     Member::witness(three),
+    /// ])?;
+    /// assert_eq!(members.voters().collect::<Vec<_>>(), [one, two, three]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

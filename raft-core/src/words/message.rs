@@ -13,6 +13,18 @@ use super::ids::{ForwardId, LogIndex, NodeId, Position, ReadId, Term};
 use super::membership::Membership;
 
 /// One message between two members of a group.
+///
+/// ```
+/// use raft_core::{Body, Message, NodeId, Term};
+/// use raft_proto::prost::Message as _; // on the wire it is raft-proto's
+/// use raft_proto::v1;
+///
+/// let (from, to) = (NodeId::new(1), NodeId::new(2));
+/// let message = Message { from, to, term: Term::new(1), body: Body::TimeoutNow };
+/// let bytes = v1::Message::from(message.clone()).encode_to_vec();
+/// assert_eq!(Message::try_from(v1::Message::decode(&bytes[..])?)?, message);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Who sent it.

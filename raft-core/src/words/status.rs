@@ -58,6 +58,9 @@ pub struct Status {
     pub snapshot: Option<Position>,
     /// Whether it applies nothing until its leader has sent a snapshot it asked for.
     pub awaits_snapshot: bool,
+    /// Who answered its campaign so far, and whether with yes; empty unless it is a candidate or a
+    /// pre-candidate. Its own vote is among them once it is durable.
+    pub votes: Vec<(NodeId, bool)>,
     /// To whom it hands over leadership, if it does.
     pub transferee: Option<NodeId>,
     /// The membership in force.

@@ -36,6 +36,25 @@ fn a_vote_leaves_only_once_it_is_durable() {
     assert_eq!(vote_replies(&mut forgetful), [(3, true)], "nobody ever saw the first vote");
 }
 
+/// Raft §5.2: what a candidate knows of its chances can be watched.
+#[test]
+fn the_votes_of_a_campaign_can_be_seen_while_it_lasts() {
+    let mut config = config(1);
+    config.pre_vote = false;
+    let mut candidate = Peer::found(config, voters(5));
+    candidate.is_disk_slow = true;
+    candidate.campaign();
+    assert_eq!(candidate.status().votes, [], "its own vote is not durable yet");
+    candidate.sync();
+    let reply = |granted| Body::VoteReply(VoteReply { campaign: 1, granted });
+    candidate.hear(3, 1, reply(false));
+    candidate.hear(2, 1, reply(true));
+    candidate.hear(3, 1, reply(true)); // The first answer counts.
+    assert_eq!(candidate.status().votes, [(node(1), true), (node(3), false), (node(2), true)]);
+    candidate.hear(4, 1, reply(true));
+    assert_eq!((candidate.role(), candidate.status().votes), (RoleName::Leader, Vec::new()));
+}
+
 /// S1: one vote per term, also across a crash and also when asked again.
 #[test]
 fn a_durable_vote_outlives_a_crash() {
