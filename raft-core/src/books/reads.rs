@@ -73,9 +73,10 @@ impl ReadQueue {
         !self.open.is_empty()
     }
 
-    /// Reads that are not part of a round, and need none.
-    pub(crate) fn take_open(&mut self) -> Option<Asked> {
-        self.open.pop()
+    /// The reads of one asker that are not part of a round, and need none.
+    pub(crate) fn take_open_of(&mut self, asker: NodeId) -> Option<Asked> {
+        let at = self.open.iter().position(|open| open.asker == asker)?;
+        Some(self.open.swap_remove(at))
     }
 
     /// Whether reads wait for a round, and another round may begin.

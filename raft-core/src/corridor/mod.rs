@@ -406,12 +406,7 @@ impl Machine {
         if !leader.reads.has_open() || !reading::has_lease(&self.books, leader) {
             return false;
         }
-        let mut waiting = Vec::new();
-        reading::answer_by_lease(&mut self.books, leader, |peer, index| waiting.push((peer, index)));
-        for (peer, index) in waiting {
-            replication::want_commit(&mut self.books, leader, peer, index);
-        }
-        true
+        reading::answer_by_lease(&mut self.books, leader)
     }
 
     /// Notes who a load is for. What was asked for before for the same is overtaken.

@@ -46,8 +46,8 @@ pub struct Config {
     /// Whether a leader that does not hear a quorum steps down (diss. §6.2). Default true.
     pub check_quorum: bool,
     /// For so many of its own ticks after a round of heartbeats was sent that a quorum answered, a
-    /// leader answers reads without another round (diss. §6.4.1). Default 0: every read waits for a
-    /// round of its own, whatever clocks do. Needs `check_quorum`, and is at most
+    /// leader answers its own reads without another round (diss. §6.4.1); those of other members wait
+    /// for one all the same. Default 0: every read waits for a round, whatever clocks do. Needs `check_quorum`, and is at most
     /// `election_timeout_ticks_min` - 2; at or below `heartbeat_ticks` it saves little.
     ///
     /// **All members must use the same setting**, and the same election timeout: a leader counts on

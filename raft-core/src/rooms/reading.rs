@@ -20,18 +20,16 @@ pub(crate) fn has_lease(books: &Books, leader: &Leader) -> bool {
         && leader.lease.covers(leader.progress.confirmed_round(), lease_ticks)
 }
 
-/// Answers all reads that wait and are not part of a round. The answers' remote addressees are given
-/// to `notify`.
-pub(crate) fn answer_by_lease(
-    books: &mut Books,
-    leader: &mut Leader,
-    mut notify: impl FnMut(NodeId, LogIndex),
-) {
-    let index = books.commit();
-    while let Some(asked) = leader.reads.take_open() {
-        books.counters.lease_reads += 1;
-        answer(books, asked, index, &mut notify);
-    }
+/// Answers this node's own reads that wait and are not part of a round.
+///
+/// Not those of other members: a read must be asked for before the clock was looked at, and of what
+/// comes from the network nobody can tell. A process that pauses between its ticks and its messages
+/// would answer, by an old lease, a read that was asked for while it slept (N18).
+pub(crate) fn answer_by_lease(books: &mut Books, leader: &mut Leader) -> bool {
+    let Some(asked) = leader.reads.take_open_of(books.id()) else { return false };
+    books.counters.lease_reads += 1;
+    ready(books, asked.up_to, books.commit());
+    true
 }
 
 /// Begins a round for all reads that wait, if any: they will see what is committed now.
@@ -59,8 +57,13 @@ pub(crate) fn answer_confirmed(
 ) {
     let confirmed = leader.progress.confirmed_round();
     while let Some(Confirmed { index, reads }) = leader.reads.confirm(confirmed) {
-        for asked in reads {
-            answer(books, asked, index, &mut notify);
+        for Asked { asker, epoch, up_to } in reads {
+            if asker == books.id() {
+                ready(books, up_to, index);
+            } else {
+                books.send(asker, Body::ReadReply { epoch, request: up_to, result: Ok(index) });
+                notify(asker, index);
+            }
         }
     }
 }
@@ -103,16 +106,6 @@ pub(crate) fn on_reply(
 pub(crate) fn refuse_all(books: &mut Books) {
     let asked = books.local_reads.asked;
     refuse_up_to(books, asked);
-}
-
-fn answer(books: &mut Books, asked: Asked, index: LogIndex, notify: &mut impl FnMut(NodeId, LogIndex)) {
-    let Asked { asker, epoch, up_to } = asked;
-    if asker == books.id() {
-        ready(books, up_to, index);
-    } else {
-        books.send(asker, Body::ReadReply { epoch, request: up_to, result: Ok(index) });
-        notify(asker, index);
-    }
 }
 
 fn refuse_up_to(books: &mut Books, up_to: ReadId) {
