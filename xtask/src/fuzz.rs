@@ -128,6 +128,10 @@ impl Fuzzer {
         program.arg("-minimize_crash=1").arg(format!("-max_total_time={MINIMISE_SECONDS}"));
         program.arg(format!("-exact_artifact_path={}", kept.display())).arg(crash);
         program.output().context("cannot start the target")?;
+        // A shorter one is good for nothing if it breaks only what ran before it.
+        if self.command().arg(&kept).output().context("cannot start the target")?.status.success() {
+            fs::copy(crash, &kept)?;
+        }
         println!("\n{} breaks {}; the gate tries it from now on", kept.display(), self.target);
         Ok(())
     }

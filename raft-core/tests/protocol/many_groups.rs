@@ -48,8 +48,9 @@ struct Owner {
 impl Owner {
     fn new() -> Self {
         let member = |group: usize, id: u64| {
-            let seed = group as u64 * MEMBERS + id;
-            let raft = Raft::found(Config { seed, ..settings(id) }, voters(MEMBERS)).expect("valid");
+            let mut settings = settings(id);
+            settings.seed = group as u64 * MEMBERS + id;
+            let raft = Raft::found(settings, voters(MEMBERS)).expect("valid");
             Sleeper { raft, told: 0, due: u64::MAX, wake_ups: 0, inputs: 0 }
         };
         let sleepers: Vec<_> =
