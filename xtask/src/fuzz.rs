@@ -137,7 +137,7 @@ impl Fuzzer {
     }
 
     /// Chooses the corpus anew: every crash that once was, and of the rest those that together reach
-    /// what all of them do, shortest first, as far as there is room.
+    /// what all of them do, as many as there is room for.
     fn keep(&self) -> Result<()> {
         let chosen = self.found.with_extension("chosen");
         if chosen.exists() {
@@ -155,12 +155,14 @@ impl Fuzzer {
             }
         }
         let mut kept = 0;
-        for path in files(&chosen)? {
-            let bytes = fs::metadata(&path)?.len();
+        let chosen = files(&chosen)?;
+        // Short and long ones alike, for the long ones go far.
+        for path in chosen.iter().step_by(chosen.len().div_ceil(CORPUS_FILES).max(1)) {
+            let bytes = fs::metadata(path)?.len();
             if bytes <= room {
                 room -= bytes;
                 kept += 1;
-                fs::copy(&path, self.corpus.join(path.file_name().context("a file has a name")?))?;
+                fs::copy(path, self.corpus.join(path.file_name().context("a file has a name")?))?;
             }
         }
         println!("{kept} files in {}", self.corpus.display());
@@ -227,7 +229,8 @@ const INSTRUMENTS: [&str; 6] = [
 /// Long enough for many steps, short enough to be quick.
 const INPUT_BYTES_MAX: u32 = 2048;
 
-/// How large a checked-in corpus becomes.
+/// How large a checked-in corpus becomes, in files and in bytes.
+const CORPUS_FILES: usize = 64;
 const CORPUS_BYTES: u64 = 12 << 10;
 
 const MINIMISE_SECONDS: u32 = 30;
