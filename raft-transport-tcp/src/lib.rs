@@ -48,6 +48,31 @@
 //! the socket is full. Apart from that, [`flush`](raft_core::Transport::flush) writes on the calling
 //! thread, without ever waiting.
 //!
+//! # Many groups
+//!
+//! What all groups send to one peer waits in one queue, and whichever of them flushes first writes all
+//! of it. So let every group send before any of them flushes: then a thousand heartbeats to one peer
+//! leave with one write, in 36 bytes each or so. A [`Node`](raft_core::Node) flushes whenever it has
+//! worked; this puts it off until all of them have:
+//!
+//! ```
+//! use raft_core::{Arrival, Message, Transport};
+//! use raft_transport_tcp::GroupTransport;
+//!
+//! /// Call `flush` of what is inside, by `Node::transport_mut`, once all nodes were pumped.
+//! struct Together(GroupTransport);
+//!
+//! impl Transport for Together {
+//!     fn send(&mut self, message: Message) {
+//!         self.0.send(message);
+//!     }
+//!
+//!     fn poll(&mut self) -> Option<Arrival> {
+//!         self.0.poll()
+//!     }
+//! }
+//! ```
+//!
 //! # What gets lost
 //!
 //! Queues and inboxes are bounded ([`Limits`]); over the bound, messages are dropped and counted.

@@ -5,6 +5,7 @@ mod bench;
 mod ci;
 mod codegen;
 mod crash;
+mod fuzz;
 mod scenarios;
 mod tidy;
 mod workspace;
@@ -35,6 +36,8 @@ enum Command {
     Codegen(codegen::Options),
     /// Cut random workloads of the log off from power, and flip every bit of it
     Crash(crash::Options),
+    /// Give arbitrary bytes to what decodes them, and keep what reaches new code
+    Fuzz(fuzz::Options),
     /// List the scenarios of docs/SCENARIOS.md with the tests that cite them
     Scenarios(scenarios::Options),
     /// Run simulated clusters, one per seed, and check every step
@@ -67,6 +70,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Ci(options) => return ci::run(&options),
         Command::Codegen(options) => codegen::run(&options)?,
         Command::Crash(options) => crash::run(&options)?,
+        Command::Fuzz(options) => return fuzz::run(&options),
         Command::Scenarios(options) => scenarios::run(&options)?,
         Command::Sim(options) => return drive("sim", &options),
         Command::Tidy => tidy::run()?,

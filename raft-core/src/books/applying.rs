@@ -60,6 +60,11 @@ impl Applying {
         self.out.push_back((last, bytes));
     }
 
+    /// Gives back memory that nothing needs now.
+    pub(crate) fn shrink(&mut self) {
+        self.out.shrink_to_fit();
+    }
+
     /// Entries up to `index` are applied; more than was handed out counts as all of it.
     pub(crate) fn complete(&mut self, index: LogIndex) {
         self.applied = self.applied.max(index.min(self.handed));

@@ -4,6 +4,7 @@
 //! the completion of an older request says nothing of the new entries at the same indexes, even if
 //! term and index look alike (S28, S105).
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use crate::books::log::Log;
@@ -19,7 +20,7 @@ pub(crate) struct Disk {
     /// Entries up to here were handed out.
     handed: LogIndex,
     durable: LogIndex,
-    mark: Option<NewMark>,
+    mark: Option<Box<NewMark>>,
     truncate_from: Option<LogIndex>,
     hard_dirty: bool,
     /// The commit index as it was handed out last.
@@ -65,13 +66,13 @@ impl Disk {
         self.truncate_from = None;
         self.handed = mark.last.index;
         self.durable = mark.last.index;
-        self.mark = Some(NewMark { mark, keeps_entries: false });
+        self.mark = Some(Box::new(NewMark { mark, keeps_entries: false }));
     }
 
     /// The log begins behind this mark, and keeps the entries behind it.
     pub(crate) fn compact(&mut self, mark: SnapshotMark) {
         let is_anew = self.mark.as_ref().is_some_and(|new| !new.keeps_entries);
-        self.mark = Some(NewMark { mark, keeps_entries: !is_anew });
+        self.mark = Some(Box::new(NewMark { mark, keeps_entries: !is_anew }));
     }
 
     /// The term or the vote changed.
@@ -115,7 +116,7 @@ impl Disk {
         self.under_way.push_back(UnderWay { id: self.asked, last, since: self.now });
         Some(Persist {
             id: self.asked,
-            mark: self.mark.take(),
+            mark: self.mark.take().map(|mark| *mark),
             truncate_from: self.truncate_from.take(),
             entries,
             hard_state: changed.then_some(hard_state),
@@ -134,6 +135,11 @@ impl Disk {
     /// Time passes.
     pub(crate) fn advance(&mut self, ticks: u32) {
         self.now = self.now.saturating_add(u64::from(ticks));
+    }
+
+    /// Gives back memory that nothing needs now.
+    pub(crate) fn shrink(&mut self) {
+        self.under_way.shrink_to_fit();
     }
 
     /// How long until the oldest request has waited for `patience` ticks: `u32::MAX` if

@@ -73,6 +73,14 @@ impl Forwards {
         Some((sent.first, sent.count))
     }
 
+    /// Gives back memory that nothing needs now.
+    pub(crate) fn shrink(&mut self) {
+        self.sent.shrink_to_fit();
+        if self.open.is_empty() {
+            self.open.clear();
+        }
+    }
+
     /// Time passes.
     pub(crate) fn advance(&mut self, ticks: u32) {
         self.now += u64::from(ticks);

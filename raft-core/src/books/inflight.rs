@@ -33,6 +33,11 @@ impl Inflight {
         *self = Self::default();
     }
 
+    /// Gives back memory that nothing needs now.
+    pub(crate) fn shrink(&mut self) {
+        self.appends.shrink_to_fit();
+    }
+
     pub(crate) fn message_count(&self) -> u32 {
         u32::try_from(self.appends.len()).unwrap_or(u32::MAX)
     }

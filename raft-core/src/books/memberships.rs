@@ -21,7 +21,10 @@ pub(crate) struct Memberships {
 impl Memberships {
     /// The membership at the beginning of the log, and the entries since, in order.
     pub(crate) fn new(mark: (LogIndex, Membership), entries: Vec<(LogIndex, Membership)>) -> Self {
-        Self { history: core::iter::once(mark).chain(entries).collect() }
+        let mut history = VecDeque::with_capacity(1 + entries.len());
+        history.push_back(mark);
+        history.extend(entries);
+        Self { history }
     }
 
     /// The one in force.

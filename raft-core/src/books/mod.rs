@@ -56,6 +56,8 @@ pub(crate) struct Books {
     pub(crate) campaign: u64,
     /// The last load that was asked for.
     pub(crate) load: LoadId,
+    /// The end of the log at the last tick.
+    pub(crate) last_at_tick: LogIndex,
 }
 
 /// Ticks since something happened.
@@ -151,6 +153,21 @@ impl Books {
         }
         self.hard.commit = index;
         true
+    }
+
+    /// Whether nothing was appended since the last tick: then spare memory is worth more to others,
+    /// for many groups share a process, and most of them are quiet.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.log.last().index == self.last_at_tick
+    }
+
+    /// Gives back memory that nothing needs now.
+    pub(crate) fn shrink(&mut self) {
+        self.log.shrink();
+        self.disk.shrink();
+        self.applying.shrink();
+        self.outbox.shrink();
+        self.forwards.shrink();
     }
 
     /// Whether this node may stand for election: it votes, has the payloads of its log, its disk

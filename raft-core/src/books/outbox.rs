@@ -73,6 +73,12 @@ impl Outbox {
         self.ready.is_empty()
     }
 
+    /// Gives back memory that nothing needs now.
+    pub(crate) fn shrink(&mut self) {
+        self.ready.shrink_to_fit();
+        self.held.shrink_to_fit();
+    }
+
     pub(crate) fn offence_count(&self, offence: Offence) -> u64 {
         self.offences[offence as usize]
     }

@@ -204,7 +204,8 @@ impl ProgressMap {
     /// Nothing is known but that our log ends before `next`. Voters get until the first quorum check
     /// to show that they keep up.
     pub(crate) fn new(membership: &Membership, next: LogIndex) -> Self {
-        let mut map = Self { members: Vec::new(), due: next.prev() };
+        let members = Vec::with_capacity(membership.members().len());
+        let mut map = Self { members, due: next.prev() };
         map.follow(membership, next);
         for progress in &mut map.members {
             progress.is_in_sync = progress.votes_incoming || progress.votes_outgoing;

@@ -96,6 +96,11 @@ impl ReadQueue {
         !self.rounds.is_empty()
     }
 
+    /// Gives back memory that nothing needs now.
+    pub(crate) fn shrink(&mut self) {
+        self.rounds.shrink_to_fit();
+    }
+
     /// The next round that is confirmed by `number` being confirmed.
     pub(crate) fn confirm(&mut self, number: u64) -> Option<Confirmed> {
         let round = self.rounds.pop_front_if(|round| round.number <= number)?;

@@ -139,6 +139,12 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
+    /// Gives back memory that nothing needs now.
+    pub(crate) fn shrink(&mut self) {
+        self.reads.shrink();
+        self.progress.iter_mut().for_each(|progress| progress.inflight.shrink());
+    }
+
     /// To whom leadership is being handed over.
     pub(crate) fn transferee(&self) -> Option<NodeId> {
         self.transfer.map(|transfer| transfer.to)

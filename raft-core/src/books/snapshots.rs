@@ -1,5 +1,7 @@
 //! The snapshots of this node: the newest one, one that is being taken, one that comes in.
 
+use alloc::boxed::Box;
+
 use crate::words::ids::{LogIndex, Position, Term};
 use crate::words::message::SnapshotMeta;
 
@@ -14,7 +16,7 @@ pub(crate) struct Snapshots {
     pub(crate) taking: Option<Position>,
     /// One is to be taken, whatever the policy says.
     pub(crate) is_wanted: bool,
-    pub(crate) incoming: Option<Incoming>,
+    pub(crate) incoming: Option<Box<Incoming>>,
     /// Payload bytes and entries handed out for applying since the last one was begun.
     bytes_since: u64,
     entries_since: u64,

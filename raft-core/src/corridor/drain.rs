@@ -34,7 +34,20 @@ impl Machine {
         if let Some(persist) = self.books.disk.take(&self.books.log, self.books.hard) {
             return Some(Action::Persist(persist));
         }
-        self.poll_apply().or_else(|| compaction::poll_take(&mut self.books))
+        let action = self.poll_apply().or_else(|| compaction::poll_take(&mut self.books));
+        if action.is_none() && self.books.is_quiet() {
+            self.shrink();
+        }
+        action
+    }
+
+    /// Gives back the memory that a burst of work has left behind.
+    fn shrink(&mut self) {
+        self.books.shrink();
+        match &mut self.role {
+            Role::Leader(leader) => leader.shrink(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
+        }
     }
 
     /// What the role has to say. Some of it goes through the outbox.

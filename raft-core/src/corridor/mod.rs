@@ -162,6 +162,7 @@ impl Machine {
             },
             campaign: 0,
             load: LoadId::ZERO,
+            last_at_tick: last,
         };
         books.reset_clock();
         let follower = Follower::new(None, hard.commit, ReadId::ZERO);

@@ -10,6 +10,7 @@ impl Machine {
     /// This many ticks have passed. Quiet ones are skipped over, not gone through.
     pub(crate) fn tick(&mut self, mut ticks: u32) {
         self.books.log.seal();
+        self.books.last_at_tick = self.books.log.last().index;
         while ticks > 0 {
             let step = ticks.min(self.ticks_until_due());
             self.advance(step);

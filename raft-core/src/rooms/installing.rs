@@ -57,7 +57,8 @@ pub(crate) fn on_chunk(
         }
         Some(_) | None if install.offset > 0 => return reply(books, follower, last, 0),
         incoming @ (Some(_) | None) => {
-            *incoming = Some(Incoming { meta: install.meta.clone(), term, received: end, written: 0 });
+            let meta = install.meta.clone();
+            *incoming = Some(Box::new(Incoming { meta, term, received: end, written: 0 }));
             // The store writes one at a time, and this one is worth more.
             books.snapshots.taking = None;
         }

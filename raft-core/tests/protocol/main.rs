@@ -14,6 +14,7 @@ mod hostile;
 mod joining;
 mod limits;
 mod loading;
+mod many_groups;
 mod membership;
 mod membership_faults;
 mod membership_model;

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod checks;
+pub(crate) mod decayed;
 pub(crate) mod faulty;
 pub(crate) mod glass;
 pub(crate) mod images;

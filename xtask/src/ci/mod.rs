@@ -3,6 +3,7 @@
 //!
 //! A new check is one more line in `STEPS`.
 
+mod fuzz_corpus;
 mod no_std;
 mod test_run;
 
@@ -31,7 +32,7 @@ struct Step {
 }
 
 /// All steps: quick ones first, and those that build less before those that build more.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "fmt", claim: "the code is formatted", run: |_| cargo(&["fmt", "--all", "--check"]) },
     Step { name: "codegen", claim: "generated code is fresh", run: |_| codegen::check() },
     Step { name: "tidy", claim: "the rules of the house hold", run: |_| tidy::run() },
@@ -48,6 +49,7 @@ const STEPS: [Step; 9] = [
         claim: "simulated clusters keep every property",
         run: |_| cargo(&["xtask", "sim", "--gate"]),
     },
+    Step { name: "fuzz", claim: "every target lives through its corpus", run: fuzz_corpus::run },
     Step { name: "test", claim: "all tests pass, examples build and doctests run", run: test_run::run },
 ];
 

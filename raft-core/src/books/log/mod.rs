@@ -115,6 +115,14 @@ impl Log {
         self.drop_batches_to(index, bytes_max as usize);
     }
 
+    /// Gives back memory that no entry needs now.
+    pub(crate) fn shrink(&mut self) {
+        self.tail.shrink_to_fit();
+        if self.open.is_empty() {
+            self.open.clear();
+        }
+    }
+
     fn drop_batches_to(&mut self, index: LogIndex, bytes_max: usize) {
         while self.tail_bytes > bytes_max {
             match self.tail.front() {
