@@ -16,11 +16,14 @@ mod format;
 pub mod fs;
 mod group;
 pub mod inspect;
+#[cfg(test)]
+mod interleavings;
 mod options;
 mod recovery;
 mod report;
 mod snapshot;
 mod state;
+mod sync;
 mod wal;
 mod writer;
 

@@ -1,9 +1,7 @@
 //! The log of a node: opened once, shared by its groups.
 
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
 
-use parking_lot::Mutex;
 use raft_core::GroupId;
 
 use crate::error::{Failure, LogError, OpenError, Operation, RequestRule};
@@ -16,6 +14,8 @@ use crate::snapshot::found::Candidates;
 use crate::snapshot::scribe::{self, Scribe};
 use crate::snapshot::shelf::Shelf;
 use crate::state::registry::Registry;
+use crate::sync::Mutex;
+use crate::sync::thread::{Builder, JoinHandle};
 use crate::writer::Writer;
 use crate::writer::shared::{Limits, Shared, Wake};
 
@@ -58,8 +58,9 @@ pub struct Wal {
 }
 
 impl Wal {
-    /// Opens the log in a directory. `wake` is called, from the log's own threads, after every flush,
-    /// after a failure, and when a snapshot is done or can go on: time to poll the groups.
+    /// Opens the log in a directory. `wake` is called after every flush, after a failure, and when a
+    /// snapshot is done or can go on: time to poll the groups. The log's own threads call it, and
+    /// beside them whoever calls `flush_now`; without such threads nobody does.
     ///
     /// # Errors
     ///
@@ -82,11 +83,13 @@ impl Wal {
             queue_bytes_max: options.queue_bytes_max,
             record_bytes_max: RECORD_BYTES_MAX,
             flushes_on_persist: options.flushing == Flushing::OnPersist,
+            has_flusher: options.flushing == Flushing::Thread,
         };
         let (wake, logger): (Wake, _) = (Arc::new(wake), options.logger.clone());
         let snapshot_limits = scribe::Limits {
             room_bytes: options.snapshot_room_bytes,
             works_at_once: options.flushing == Flushing::OnPersist,
+            has_thread: options.flushing == Flushing::Thread,
         };
         let scribe = Scribe::new(dir, owner, snapshot_limits, Arc::clone(&wake), logger.clone());
         let mut wal = Self {
@@ -144,7 +147,7 @@ impl Wal {
     /// If a write or sync of the log fails or has failed. What becomes of snapshots, each group's
     /// [`poll_snapshot`](raft_core::SnapshotStore::poll_snapshot) tells.
     pub fn flush_now(&self) -> Result<(), LogError> {
-        let flushed = self.shared.flush();
+        let flushed = self.shared.flush_now();
         self.scribe.work();
         flushed
     }
@@ -156,7 +159,7 @@ impl Wal {
     ///
     /// If a write or sync fails or has failed.
     pub fn write_sync_mark(&self) -> Result<(), LogError> {
-        self.shared.write_sync_mark()
+        self.shared.write_sync_mark_now()
     }
 
     /// Writes all that waits and lets go of the directory. Dropping does the same and tells nobody

@@ -184,18 +184,6 @@ fn the_directory_of_another_node_cluster_or_life_is_refused_f7_f23_s69() {
 }
 
 #[test]
-fn a_newer_format_is_refused_by_name() {
-    let (fs, _) = closed_with_segments();
-    fs.edit(segment(2), |bytes| {
-        bytes[8] = 2;
-        let crc = crc32c::crc32c(&bytes[..56]);
-        bytes[56..60].copy_from_slice(&crc.to_le_bytes());
-    });
-    let error = refused(&fs);
-    assert!(matches!(error, OpenError::Version { found: 2, supported: 1, .. }), "{error}");
-}
-
-#[test]
 fn dead_segments_are_removed_and_the_disk_use_stays_bounded_s102() {
     let fs = SimFs::new();
     let (wal, mut log) = new_log(&fs);

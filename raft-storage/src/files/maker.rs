@@ -3,9 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use slog::Logger;
 
 use super::dir::DataDir;
@@ -15,6 +13,8 @@ use crate::error::{Failure, Operation};
 use crate::format::identity::IdentityFile;
 use crate::format::segment::{SegmentHeader, SegmentSeq, segment_name};
 use crate::options::WalOptions;
+use crate::sync::mpsc::{Receiver, Sender, channel};
+use crate::sync::thread::{Builder, JoinHandle};
 
 /// Has the next segments ready when the log needs them.
 #[derive(Debug)]
@@ -68,8 +68,8 @@ impl Maker {
 
     /// Does the work on a thread from now on.
     pub(crate) fn start_thread(&mut self) -> Result<(), Failure> {
-        let (jobs, todo) = unbounded();
-        let (done, made) = unbounded();
+        let (jobs, todo) = channel();
+        let (done, made) = channel();
         let (dir, logger) = (self.dir.clone(), self.logger.clone());
         let thread = Builder::new()
             .name("wal-maker".to_owned())

@@ -105,8 +105,8 @@ pub(crate) enum HeadError {
 /// Checks magic, version and trailing checksum of a file's head; the reader stands behind the
 /// version.
 ///
-/// The version comes before the checksum: a later format may compute that differently. A flipped
-/// version is told apart by the checksum, which is then right for no version.
+/// The length of a head and the places of these three are the same in every version, so a newer one
+/// is told apart from a flipped bit: its checksum is right.
 pub(crate) fn read_head<const N: usize>(bytes: &[u8; N], magic: [u8; 8]) -> Result<Reader<'_>, HeadError> {
     let mut reader = Reader::new(bytes);
     if reader.array() != Some(magic) {

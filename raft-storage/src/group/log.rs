@@ -98,7 +98,7 @@ impl GroupLog {
     /// If a write or sync of the log fails or has failed. What becomes of snapshots,
     /// [`poll_snapshot`](SnapshotStore::poll_snapshot) tells.
     pub fn flush_now(&mut self) -> Result<(), LogError> {
-        let flushed = self.sticky(|log| log.shared.flush());
+        let flushed = self.sticky(|log| log.shared.flush_now());
         self.shelf.work();
         flushed
     }

@@ -5,9 +5,9 @@
 //! has an order.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use raft_core::GroupId;
 
@@ -105,8 +105,8 @@ fn read_at_once(
     threads: usize,
     mut show: impl FnMut(usize, Found) -> Result<(), OpenError>,
 ) -> Result<(), OpenError> {
-    let channels = readings.iter().map(|_| bounded(PIECES_AHEAD_MAX));
-    let (senders, receivers): (Vec<Sender<Found>>, Vec<Receiver<Found>>) = channels.unzip();
+    let channels = readings.iter().map(|_| sync_channel(PIECES_AHEAD_MAX));
+    let (senders, receivers): (Vec<SyncSender<Found>>, Vec<Receiver<Found>>) = channels.unzip();
     // Taken in the order of the log, so the one that is shown next is always being read.
     let jobs = Mutex::new(readings.iter().zip(senders));
     let work = || {

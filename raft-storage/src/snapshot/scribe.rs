@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use parking_lot::{Condvar, Mutex};
 use raft_core::bytes::Bytes;
 use raft_core::{GroupId, Position, SnapshotMeta};
 use slog::Logger;
@@ -21,6 +19,8 @@ use crate::error::{Failure, LogError};
 use crate::files::dir::DataDir;
 use crate::format::identity::IdentityFile;
 use crate::format::snapshot::{SnapshotName, parse_snapshot_name, snapshot_file_name};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex};
 use crate::writer::shared::Wake;
 
 /// Writes snapshots.
@@ -43,6 +43,8 @@ pub(crate) struct Limits {
     pub(crate) room_bytes: usize,
     /// Whether whoever hands something over writes it as well.
     pub(crate) works_at_once: bool,
+    /// Whether a thread of the scribe's own writes, and groups sleep until they are woken.
+    pub(crate) has_thread: bool,
 }
 
 /// One snapshot on its way, as its group and the scribe share it.
@@ -115,7 +117,13 @@ impl Scribe {
 
     /// Does all that waits, on this thread, and returns when it is done.
     pub(crate) fn work(&self) {
-        self.work_and_tell(|| ());
+        let mut drafts = self.drafts.lock();
+        loop {
+            // A statement of its own: the queue must not stay locked meanwhile.
+            let job = self.queue.lock().jobs.pop_front();
+            let Some((desk, work)) = job else { return };
+            self.do_work(&mut drafts, &desk, work);
+        }
     }
 
     /// What the scribe's thread does, until the queue is closed.
@@ -129,7 +137,7 @@ impl Scribe {
                 self.changed.wait(&mut queue);
             }
             drop(queue);
-            self.work_and_tell(|| (self.wake)());
+            self.work();
         }
     }
 
@@ -163,51 +171,52 @@ impl Scribe {
         }
     }
 
-    fn work_and_tell(&self, tell: impl Fn()) {
-        let mut drafts = self.drafts.lock();
-        loop {
-            // A statement of its own: the queue must not stay locked meanwhile.
-            let job = self.queue.lock().jobs.pop_front();
-            let Some((desk, work)) = job else { return };
-            let is_wanted = !desk.is_dropped.load(Ordering::Acquire);
-            match work {
-                Work::Begin if is_wanted => self.do_begin(&mut drafts, &desk, &tell),
-                Work::Write(piece) => self.do_write(&mut drafts, &desk, &piece, &tell),
-                Work::Finish(meta, predecessor) if is_wanted => {
-                    if let Some(draft) = drafts.remove(&desk.name.group) {
-                        self.do_finish(draft, &desk, meta, predecessor, &tell);
-                    }
+    fn do_work(&self, drafts: &mut BTreeMap<GroupId, Draft>, desk: &Desk, work: Work) {
+        let is_wanted = !desk.is_dropped.load(Ordering::Acquire);
+        match work {
+            Work::Begin if is_wanted => self.do_begin(drafts, desk),
+            Work::Write(piece) => self.do_write(drafts, desk, &piece),
+            Work::Finish(meta, predecessor) if is_wanted => {
+                if let Some(draft) = drafts.remove(&desk.name.group) {
+                    self.do_finish(draft, desk, meta, predecessor);
                 }
-                Work::Begin | Work::Finish(..) => {}
-                Work::Discard => {
-                    if drafts.remove(&desk.name.group).is_some() {
-                        self.remove_unfinished(desk.name);
-                    }
+            }
+            Work::Begin | Work::Finish(..) => {}
+            Work::Discard => {
+                if drafts.remove(&desk.name.group).is_some() {
+                    self.remove_unfinished(desk.name);
                 }
             }
         }
     }
 
-    fn do_begin(&self, drafts: &mut BTreeMap<GroupId, Draft>, desk: &Desk, tell: &impl Fn()) {
+    /// Wakes groups that sleep until the scribe's thread has done something, whoever has done it.
+    fn tell(&self) {
+        if self.limits.has_thread {
+            (self.wake)();
+        }
+    }
+
+    fn do_begin(&self, drafts: &mut BTreeMap<GroupId, Draft>, desk: &Desk) {
         match Draft::create(&self.dir, self.owner, desk.name) {
             Ok(draft) => {
                 drafts.insert(desk.name.group, draft);
             }
-            Err(failure) => self.fail(desk, failure.into(), tell),
+            Err(failure) => self.fail(desk, failure.into()),
         }
     }
 
-    fn do_write(&self, drafts: &mut BTreeMap<GroupId, Draft>, desk: &Desk, piece: &[u8], tell: &impl Fn()) {
+    fn do_write(&self, drafts: &mut BTreeMap<GroupId, Draft>, desk: &Desk, piece: &[u8]) {
         let is_wanted = !desk.is_dropped.load(Ordering::Acquire);
         let draft = drafts.get_mut(&desk.name.group).filter(|_| is_wanted);
         let written = draft.map_or(Ok(()), |draft| draft.add(piece));
         let before = desk.waiting_bytes.fetch_sub(piece.len(), Ordering::AcqRel);
         if let Err(failure) = written {
             drafts.remove(&desk.name.group);
-            self.fail(desk, failure.into(), tell);
+            self.fail(desk, failure.into());
         } else if before > self.limits.room_bytes / 2 && before - piece.len() <= self.limits.room_bytes / 2 {
             // Whoever filled the room may sleep until there is some again.
-            tell();
+            self.tell();
         }
     }
 
@@ -217,25 +226,24 @@ impl Scribe {
         desk: &Desk,
         meta: SnapshotMeta,
         predecessor: Option<SnapshotName>,
-        tell: &impl Fn(),
     ) {
         match draft.finish(&self.dir, meta) {
             Ok(file) => {
                 *desk.outcome.lock() = Some(Ok(file));
-                tell();
+                self.tell();
                 self.purge(desk.name, predecessor);
             }
-            Err(error) => self.fail(desk, error, tell),
+            Err(error) => self.fail(desk, error),
         }
     }
 
     /// Ends a snapshot that cannot be written. The log goes on.
-    fn fail(&self, desk: &Desk, error: LogError, tell: &impl Fn()) {
+    fn fail(&self, desk: &Desk, error: LogError) {
         slog::warn!(self.logger, "a snapshot could not be written; the log goes on without it";
             "group" => %desk.name.group, "last" => %desk.name.last, "error" => %error);
         self.remove_unfinished(desk.name);
         *desk.outcome.lock() = Some(Err(error));
-        tell();
+        self.tell();
     }
 
     /// If that fails too, the file only takes room until the next opening.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use raft_core::GroupId;
 
 use super::group::GroupState;
 use super::index::RecordPlace;
 use crate::format::segment::SegmentSeq;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// What one group and the writer share.
 #[derive(Debug)]

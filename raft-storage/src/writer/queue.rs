@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::format::batch::Request;
 use crate::state::registry::GroupLink;
+use crate::sync::{Condvar, Mutex};
 
 /// One request on its way to the medium.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use slog::Logger;
 
 use super::Writer;
@@ -11,6 +10,7 @@ use super::queue::{Queue, Queued, Refused, Woken};
 use crate::error::{Failure, LogError};
 use crate::files::segment::Segments;
 use crate::state::registry::Registry;
+use crate::sync::Mutex;
 
 /// Called when something that groups wait for has happened, from the thread that made it happen.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -34,6 +34,8 @@ pub(crate) struct Limits {
     pub(crate) record_bytes_max: u64,
     /// Whether `persist` writes by itself.
     pub(crate) flushes_on_persist: bool,
+    /// Whether a thread of the log's own writes, and groups sleep until it wakes them.
+    pub(crate) has_flusher: bool,
 }
 
 struct Inner {
@@ -82,8 +84,25 @@ impl Shared {
         })
     }
 
+    /// The same beside the flusher, if there is one: it will find nothing left to do, so whoever
+    /// sleeps until it has flushed must be woken from here.
+    pub(crate) fn flush_now(&self) -> Result<(), LogError> {
+        let flushed = self.flush();
+        self.wake_beside_flusher();
+        flushed
+    }
+
+    /// Notes how far the log is durable, beside the flusher.
+    pub(crate) fn write_sync_mark_now(&self) -> Result<(), LogError> {
+        let written = self.write_sync_mark();
+        if written.is_err() {
+            self.wake_beside_flusher();
+        }
+        written
+    }
+
     /// Notes how far the log is durable.
-    pub(crate) fn write_sync_mark(&self) -> Result<(), LogError> {
+    fn write_sync_mark(&self) -> Result<(), LogError> {
         self.with_writer(|writer, _| writer.write_sync_mark())
     }
 
@@ -117,6 +136,12 @@ impl Shared {
                 (self.wake)();
                 return;
             }
+        }
+    }
+
+    fn wake_beside_flusher(&self) {
+        if self.limits.has_flusher {
+            (self.wake)();
         }
     }
 

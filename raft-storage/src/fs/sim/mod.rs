@@ -10,9 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::{Fs, FsFile, LockGuard, LockOutcome};
+use crate::sync::Mutex;
 use disk::{Disk, NodeId};
 
 pub use disk::{Call, Fault, Kept, Unsynced};
