@@ -40,6 +40,9 @@ pub(crate) struct Setup {
     /// Nodes without a group yet.
     pub(crate) spares: Vec<u64>,
     pub(crate) bounds: Bounds,
+    /// Whether writes take time, so that crashes, messages and other writes may come before their
+    /// end. If not, every write is durable at once.
+    pub(crate) has_slow_disks: bool,
     /// The change that is tried.
     pub(crate) change: MembershipChange,
 }
@@ -106,7 +109,10 @@ impl Cluster {
         let payload = [setup.bounds.proposals - self.left.proposals];
         let stepped = catch_unwind(AssertUnwindSafe(|| {
             let mut node = Node::clone(&before);
-            let output = act(&mut node, happening, setup, &payload);
+            let mut output = act(&mut node, happening, setup, &payload);
+            while !setup.has_slow_disks && !node.queue.is_empty() {
+                output.append(node.complete_write());
+            }
             (node, output)
         }));
         let Ok((node, output)) = stepped else {

@@ -146,9 +146,8 @@ fn is_durable_on_quorums(cluster: &Cluster, before: &Node, after: &Node, last: P
         let node = if *id == after.id() { Some(after) } else { cluster.node(*id) };
         node.is_some_and(|node| node.has_durable(last))
     };
-    let has_majority = |voters: Vec<NodeId>| {
-        voters.iter().filter(|id| has_durable(id)).count() > voters.len() / 2
-    };
+    let has_majority =
+        |voters: Vec<NodeId>| voters.iter().filter(|id| has_durable(id)).count() > voters.len() / 2;
     let membership = before.raft.membership();
     has_majority(membership.voters().collect())
         && (!membership.is_joint() || has_majority(membership.outgoing_voters().collect()))

@@ -30,6 +30,14 @@ pub(crate) struct Output {
     pub(crate) restored: Option<LogIndex>,
 }
 
+impl Output {
+    pub(crate) fn append(&mut self, later: Self) {
+        self.sent.extend(later.sent);
+        self.applied.extend(later.applied);
+        self.restored = later.restored.or(self.restored);
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) raft: Raft,

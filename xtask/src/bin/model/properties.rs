@@ -1,6 +1,6 @@
 //! What must hold in every state, and what must be reached in some, lest the rest prove nothing.
 
-use raft_core::{EntryKind, NodeId};
+use raft_core::EntryKind;
 use stateright::Property;
 
 use crate::cluster::{Cluster, Setup};
@@ -11,9 +11,7 @@ use crate::node::{Node, Record};
 pub(crate) fn all(setup: &Setup) -> Vec<Property<Setup>> {
     let broken = [
         Property::always("at most one leader in a term", |_, state| is_kept(state, Broken::TwoLeaders)),
-        Property::always("at most one vote of a node in a term", |_, state| {
-            is_kept(state, Broken::TwoVotes)
-        }),
+        Property::always("at most one vote of a node in a term", |_, state| is_kept(state, Broken::TwoVotes)),
         Property::always("what is committed is durable on every quorum", |_, state| {
             is_kept(state, Broken::CommitNotDurable)
         }),
@@ -61,12 +59,16 @@ fn situations(setup: &Setup) -> Vec<Property<Setup>> {
         }));
     }
     if bounds.changes > 0 {
-        situations.push(Property::sometimes("a joint configuration is committed", |setup: &Setup, state: &Cluster| {
-            memberships(state).count() > usize::from(setup.bounds.changes) - 1
-        }));
-        situations.push(Property::sometimes("a joint configuration is left", |setup: &Setup, state: &Cluster| {
-            memberships(state).count() > usize::from(setup.bounds.changes)
-        }));
+        situations.push(Property::sometimes(
+            "a joint configuration is committed",
+            |setup: &Setup, state: &Cluster| {
+                memberships(state).count() > usize::from(setup.bounds.changes) - 1
+            },
+        ));
+        situations
+            .push(Property::sometimes("a joint configuration is left", |setup: &Setup, state: &Cluster| {
+                memberships(state).count() > usize::from(setup.bounds.changes)
+            }));
     }
     if bounds.snapshots > 0 {
         situations.push(Property::sometimes("a log is compacted", |_, state: &Cluster| {
@@ -94,9 +96,7 @@ fn memberships(state: &Cluster) -> impl Iterator<Item = &Record> {
 
 /// If two logs hold the same position they are the same up to there (Raft §5.3).
 fn do_logs_match(state: &Cluster) -> bool {
-    let ids: Vec<NodeId> = state.nodes.iter().map(|node| node.id()).collect();
     let logs: Vec<&[Record]> = state.nodes.iter().map(|node| &node.log[..]).collect();
-    debug_assert_eq!(ids.len(), logs.len());
     let match_up = |a: &[Record], b: &[Record]| {
         let common = a.iter().rposition(|record| b.iter().any(|other| other.position == record.position));
         let Some(last) = common else { return true };

@@ -27,10 +27,15 @@ fn describe(happening: &Happening) -> String {
         Happening::Propose(id) => format!("node {id} is given a command"),
         Happening::Heartbeat(id) => format!("node {id} sends heartbeats"),
         Happening::Deliver(message) => {
-            format!("node {} hears from {}, term {}: {:?}", message.to, message.from, message.term, message.body)
+            format!(
+                "node {} hears from {}, term {}: {:?}",
+                message.to, message.from, message.term, message.body
+            )
         }
         Happening::Write(id) => format!("node {id}: the oldest write is durable"),
-        Happening::Crash(id, kept) => format!("node {id} crashes, {kept} of its writes were done, and restarts"),
+        Happening::Crash(id, kept) => {
+            format!("node {id} crashes, {kept} of its writes were done, and restarts")
+        }
         Happening::Change(id) => format!("node {id} is told to change the membership"),
         Happening::Snapshot(id) => format!("node {id} takes a snapshot"),
     }
