@@ -107,16 +107,18 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The bounded part that belongs to the gate: everything that one election leads to, and what two of
-/// them, a crash and slow disks lead to in a few steps.
+/// The bounded part that belongs to the gate: everything that one election leads to, in each case, and
+/// what two of them, a crash and slow disks lead to in a few steps.
 fn gate() -> Result<()> {
-    let mut one = Case::Elections.setup();
-    one.bounds = Bounds { campaigns: 1, proposals: 1, heartbeats: 1, ..Bounds::default() };
-    explore(one, Limits { depth: usize::MAX, states: usize::MAX, threads: 1 })?;
-    let mut two = Case::Elections.setup();
-    two.bounds.crashes = 1;
-    two.has_slow_disks = true;
-    explore(two, Limits { depth: 9, states: usize::MAX, threads: 1 })
+    for case in [Case::Elections, Case::Membership, Case::Snapshot] {
+        let mut setup = case.setup();
+        setup.bounds.campaigns = 1;
+        explore(setup, Limits { depth: usize::MAX, states: usize::MAX, threads: 1 })?;
+    }
+    let mut setup = Case::Elections.setup();
+    setup.bounds.crashes = 1;
+    setup.has_slow_disks = true;
+    explore(setup, Limits { depth: 10, states: usize::MAX, threads: 1 })
 }
 
 impl Case {
