@@ -166,13 +166,21 @@ fn explore(setup: Setup, limits: Limits) -> Result<()> {
     let checker = checker.join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
     let is_bounded_by_limit = depth >= limits.depth || checker.state_count() >= limits.states;
-    let extent = if is_bounded_by_limit { "stopped at the limit" } else { "all explored" };
+    let mut found = checker.discoveries();
+    let is_broken =
+        checker.model().properties().iter().any(|property| {
+            property.expectation != Expectation::Sometimes && found.contains_key(property.name)
+        });
+    let extent = match (is_broken, is_bounded_by_limit) {
+        (true, _) => "stopped at a violation",
+        (false, true) => "stopped at the limit",
+        (false, false) => "all explored",
+    };
     println!(
         "{states} states ({} with repetitions), depth {depth}, {:.1} s, {extent}",
         checker.state_count(),
         started.elapsed().as_secs_f64()
     );
-    let mut found = checker.discoveries();
     let mut missed = Vec::new();
     for property in checker.model().properties() {
         match (property.expectation, found.remove(property.name)) {
