@@ -87,6 +87,7 @@ impl Hash for Books {
             epoch,
             hard,
             log,
+            last_at_tick,
             disk,
             memberships,
             applying,
@@ -101,7 +102,7 @@ impl Hash for Books {
         } = self;
         (config, epoch, hard, log, disk, memberships, applying, snapshots).hash(state);
         outbox.hash_behind(disk.completed(), state);
-        (local_reads, forwards, clock, campaign).hash(state);
+        (last_at_tick, local_reads, forwards, clock, campaign).hash(state);
     }
 }
 
