@@ -2,7 +2,9 @@
 //!
 //! A part of each state, since a node forgets in a crash what others may remember.
 
-use raft_core::{Body, LogIndex, Message, NodeId, Position, RoleName, Term, VoteReply};
+use raft_core::{
+    Body, EntryKind, LogIndex, Membership, Message, NodeId, Position, RoleName, Term, VoteReply,
+};
 
 use crate::cluster::Cluster;
 use crate::node::{Node, Output, Record};
@@ -122,7 +124,7 @@ impl History {
         let Some(restored) = output.restored else { return Ok(()) };
         let applied = output.applied.last().map_or(restored, |record| record.position.index);
         let commands = self.committed.iter().take(usize_of(applied.max(restored)));
-        let commands = commands.filter(|(record, _)| record.kind == raft_core::EntryKind::Command);
+        let commands = commands.filter(|(record, _)| record.kind == EntryKind::Command);
         let state: Vec<u8> = commands.flat_map(|(record, _)| record.payload.clone()).collect();
         if node.state == state { Ok(()) } else { Err(Broken::AppliedDiffers) }
     }
@@ -139,16 +141,27 @@ impl History {
     }
 }
 
-/// Counted in the configuration that was in force before the step: the entry that leaves a joint one
-/// is appended only after the commit.
+/// Counted in the configuration that was in force before the step. If that one was joint and its
+/// commit made the leader leave it, the entries behind may be committed in the one that is left (Raft
+/// §6): from then on nobody is elected without a quorum of that.
 fn is_durable_on_quorums(cluster: &Cluster, before: &Node, after: &Node, last: Position) -> bool {
+    let (old, new) = (before.raft.membership(), after.raft.membership());
+    if has_quorums(cluster, old, after, last) {
+        return true;
+    }
+    let joint = before.log.iter().rfind(|record| record.kind == EntryKind::Membership);
+    old != new
+        && joint.is_some_and(|joint| has_quorums(cluster, old, after, joint.position))
+        && has_quorums(cluster, new, after, last)
+}
+
+fn has_quorums(cluster: &Cluster, membership: &Membership, stepped: &Node, position: Position) -> bool {
     let has_durable = |id: &NodeId| {
-        let node = if *id == after.id() { Some(after) } else { cluster.node(*id) };
-        node.is_some_and(|node| node.has_durable(last))
+        let node = if *id == stepped.id() { Some(stepped) } else { cluster.node(*id) };
+        node.is_some_and(|node| node.has_durable(position))
     };
     let has_majority =
         |voters: Vec<NodeId>| voters.iter().filter(|id| has_durable(id)).count() > voters.len() / 2;
-    let membership = before.raft.membership();
     has_majority(membership.voters().collect())
         && (!membership.is_joint() || has_majority(membership.outgoing_voters().collect()))
 }

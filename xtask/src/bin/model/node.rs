@@ -153,7 +153,7 @@ impl Node {
                 self.disk.write_snapshot(install.chunk);
                 self.raft.snapshot_written(install.meta.last, written);
                 if written == install.meta.size {
-                    self.store_snapshot(install.meta);
+                    self.store_snapshot(&install.meta);
                 }
             }
             Action::RestoreSnapshot(meta) => {
@@ -176,13 +176,13 @@ impl Node {
         let size = self.state.len() as u64;
         // Nobody looks at the checksum of the whole here: bytes in memory do not rot.
         let (last, membership) = (mark.last, mark.membership);
-        self.store_snapshot(SnapshotMeta { last, membership, size, crc32c: 0, is_hollow: false });
+        self.store_snapshot(&SnapshotMeta { last, membership, size, crc32c: 0, is_hollow: false });
     }
 
-    fn store_snapshot(&mut self, meta: SnapshotMeta) {
+    fn store_snapshot(&mut self, meta: &SnapshotMeta) {
         self.disk.finish_snapshot(meta.clone());
         while self.disk.poll_snapshot().is_some() {}
-        self.raft.snapshot_stored(&meta);
+        self.raft.snapshot_stored(meta);
     }
 
     /// The disk as it is once everything under way is durable.
