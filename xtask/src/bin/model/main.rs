@@ -31,8 +31,8 @@ struct Options {
     /// Follow no path for longer than so many steps
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
     depth: usize,
-    /// Stop after so many states
-    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    /// Stop after so many states, repetitions included
+    #[arg(long, default_value_t = 5_000_000)]
     states: usize,
     /// Let writes take time, so that crashes, messages and other writes may come before their end
     #[arg(long)]
