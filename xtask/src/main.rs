@@ -40,6 +40,9 @@ enum Command {
     Fuzz(fuzz::Options),
     /// List the scenarios of docs/SCENARIOS.md with the tests that cite them
     Scenarios(scenarios::Options),
+    /// Explore all states of a small cluster of real cores, within bounds
+    #[command(disable_help_flag = true)]
+    Model(Forwarded),
     /// Run simulated clusters, one per seed, and check every step
     #[command(disable_help_flag = true)]
     Sim(Forwarded),
@@ -72,7 +75,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Crash(options) => crash::run(&options)?,
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Scenarios(options) => scenarios::run(&options)?,
-        Command::Sim(options) => return drive("sim", &options),
+        Command::Model(options) => return drive("model", "model", &options),
+        Command::Sim(options) => return drive("sim", "drive", &options),
         Command::Tidy => tidy::run()?,
     }
     Ok(ExitCode::SUCCESS)
@@ -80,9 +84,9 @@ fn run(command: Command) -> Result<ExitCode> {
 
 /// Runs a program of this package that drives the other crates. It is built apart from this one, so
 /// that `codegen` works even while the code it generates does not fit the rest.
-fn drive(program: &str, options: &Forwarded) -> Result<ExitCode> {
+fn drive(program: &str, feature: &str, options: &Forwarded) -> Result<ExitCode> {
     let mut command = workspace::cargo();
-    command.args(["run", "--quiet", "--package", "xtask", "--features", "drive", "--bin", program, "--"]);
+    command.args(["run", "--quiet", "--package", "xtask", "--features", feature, "--bin", program, "--"]);
     let status = command.args(&options.arguments).status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

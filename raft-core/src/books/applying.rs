@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use crate::words::ids::{LoadId, LogIndex};
 
 /// The way of entries to the state machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Applying {
     pub(crate) handed: LogIndex,
     pub(crate) applied: LogIndex,

@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use core::hash::{Hash, Hasher};
 
 use crate::books::log::Log;
 use crate::words::ids::{LogIndex, PersistId};
@@ -188,5 +189,31 @@ impl Disk {
             || log.last().index > self.handed
             || self.truncate_from.is_some()
             || self.mark.is_some()
+    }
+}
+
+/// Requests and ticks count from the oldest request that still matters: how many there were before
+/// decides about nothing.
+impl Hash for Disk {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            asked,
+            under_way,
+            handed,
+            durable,
+            mark,
+            truncate_from,
+            hard_dirty,
+            commit_handed,
+            hard_asked,
+            completed,
+            now,
+        } = self;
+        let since_completed = |id: PersistId| id.get().saturating_sub(completed.get());
+        for request in under_way {
+            (since_completed(request.id), request.last, *now - request.since).hash(state);
+        }
+        (since_completed(*asked), since_completed(*hard_asked)).hash(state);
+        (handed, durable, commit_handed, hard_dirty, truncate_from, mark).hash(state);
     }
 }

@@ -8,7 +8,7 @@ use crate::words::entries::EntriesBuilder;
 use crate::words::ids::ForwardId;
 
 /// Forwarded proposals.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Forwards {
     /// The number of the next proposal.
     next: ForwardId,
@@ -20,7 +20,7 @@ pub(crate) struct Forwards {
 }
 
 /// One message with proposals.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Sent {
     first: ForwardId,
     count: u32,

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use crate::words::ids::LogIndex;
 
 /// The window of one follower.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Inflight {
     /// The last entry and the bytes of each append.
     appends: VecDeque<(LogIndex, u32)>,

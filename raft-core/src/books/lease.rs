@@ -6,7 +6,7 @@
 use alloc::collections::VecDeque;
 
 /// The rounds that may still vouch for a leader.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Lease {
     /// Ticks since this leadership began.
     now: u64,

@@ -12,7 +12,7 @@ use crate::words::ids::{LogIndex, NodeId};
 use crate::words::membership::Membership;
 
 /// The memberships of the retained log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Memberships {
     /// Where each one was appended; the first one is in force at the mark. Never empty.
     history: VecDeque<(LogIndex, Membership)>,

@@ -15,6 +15,7 @@ pub(crate) mod role;
 pub(crate) mod snapshots;
 
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use crate::means::config::Config;
 use crate::means::rng::Rng;
@@ -61,7 +62,7 @@ pub(crate) struct Books {
 }
 
 /// Ticks since something happened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Clock {
     /// Since a leader was heard, a vote given, or a campaign begun. At a leader: since the quorum
     /// was checked.
@@ -73,6 +74,36 @@ pub(crate) struct Clock {
     /// Since a leader was heard, whatever happened in between. A restarted node may have heard one
     /// just before; `u32::MAX` if there never was one.
     pub(crate) leader_silence: u32,
+}
+
+/// What decides about the future. Counters do not. Nor does the last load: loads are only told apart.
+/// The generator decides about election timeouts still to be drawn, and whoever explores all states
+/// lets timeouts come at all times anyway.
+impl Hash for Books {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            config,
+            rng: _,
+            epoch,
+            hard,
+            log,
+            last_at_tick,
+            disk,
+            memberships,
+            applying,
+            snapshots,
+            outbox,
+            local_reads,
+            counters: _,
+            forwards,
+            clock,
+            campaign,
+            load: _,
+        } = self;
+        (config, epoch, hard, log, disk, memberships, applying, snapshots).hash(state);
+        outbox.hash_behind(disk.completed(), state);
+        (last_at_tick, local_reads, forwards, clock, campaign).hash(state);
+    }
 }
 
 impl Books {

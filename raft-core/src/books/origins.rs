@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use crate::words::ids::{ForwardId, NodeId};
 
 /// What was judged in this term.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Origins(Vec<Origin>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Origin {
     node: NodeId,
     epoch: u64,

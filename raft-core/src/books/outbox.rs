@@ -5,6 +5,7 @@
 //! "updated on stable storage before responding").
 
 use alloc::collections::VecDeque;
+use core::hash::{Hash, Hasher};
 use core::mem::discriminant;
 
 use crate::words::action::Action;
@@ -81,5 +82,15 @@ impl Outbox {
 
     pub(crate) fn offence_count(&self, offence: Offence) -> u64 {
         self.offences[offence as usize]
+    }
+
+    /// Digests what waits, with requests counted from `completed` on. Offences are counted for people.
+    pub(crate) fn hash_behind(&self, completed: PersistId, state: &mut impl Hasher) {
+        let Self { ready, held, offences: _ } = self;
+        ready.hash(state);
+        held.len().hash(state);
+        for (barrier, message) in held {
+            (barrier.get().saturating_sub(completed.get()), message).hash(state);
+        }
     }
 }

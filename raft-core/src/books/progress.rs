@@ -11,7 +11,7 @@ use crate::words::message::SnapshotMeta;
 use crate::words::status::{PeerMode, PeerStatus, SnapshotProgress};
 
 /// One member's progress.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Progress {
     pub(crate) id: NodeId,
     votes_incoming: bool,
@@ -45,7 +45,7 @@ pub(crate) struct Progress {
 }
 
 /// How entries are sent to one member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mode {
     /// The logs are not known to meet: one append at a time, empty but for the first.
     Probe { is_sent: bool, with_entries: bool },
@@ -58,7 +58,7 @@ pub(crate) enum Mode {
 }
 
 /// A snapshot on its way to a member.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Sending {
     pub(crate) meta: SnapshotMeta,
     /// Bytes that were sent.
@@ -103,7 +103,7 @@ impl Sending {
 }
 
 /// What had been sent to a member when a heartbeat left for it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct Beat {
     pub(crate) round: u64,
     pub(crate) next: LogIndex,
@@ -193,7 +193,7 @@ impl Progress {
 }
 
 /// All members' progress, in the order of their ids.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct ProgressMap {
     members: Vec<Progress>,
     /// What was durable here at the last quorum check: whoever keeps up has it by the next one.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::words::ids::{LogIndex, NodeId, ReadId};
 
 /// The reads of this node: all up to `asked` were asked for, up to `done` answered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct LocalReads {
     pub(crate) asked: ReadId,
     pub(crate) done: ReadId,
@@ -23,7 +23,7 @@ impl LocalReads {
 }
 
 /// All reads of one node up to one of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Asked {
     pub(crate) asker: NodeId,
     /// Which start of the asker the number belongs to.
@@ -32,7 +32,7 @@ pub(crate) struct Asked {
 }
 
 /// Reads a leader answers, its own and other members'.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct ReadQueue {
     /// Asked for and not yet part of a round: the last read of each asker.
     open: Vec<Asked>,
@@ -40,7 +40,7 @@ pub(crate) struct ReadQueue {
     rounds: VecDeque<Round>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Round {
     number: u64,
     /// The commit index when the round began.

@@ -11,7 +11,7 @@ use crate::words::ids::{LogIndex, NodeId, ReadId};
 use crate::words::status::RoleName;
 
 /// The role of a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Role {
     Follower(Follower),
     PreCandidate(Campaign),
@@ -31,7 +31,7 @@ impl Role {
 }
 
 /// A follower, with or without a leader.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Follower {
     pub(crate) leader: Option<NodeId>,
     /// Up to here our log is known to equal the leader's. What is committed equals every
@@ -87,7 +87,7 @@ impl Follower {
 }
 
 /// A (pre-)candidate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Campaign {
     /// Tells answers to this campaign from late ones to earlier ones.
     pub(crate) number: u64,
@@ -112,7 +112,7 @@ impl Campaign {
 }
 
 /// A leader.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Leader {
     pub(crate) progress: ProgressMap,
     /// The entry that opened the term. Until it is committed, reads wait (Raft §8).
@@ -152,7 +152,7 @@ impl Leader {
 }
 
 /// A hand-over under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Transfer {
     pub(crate) to: NodeId,
     pub(crate) ticks: u32,

@@ -6,7 +6,7 @@ use crate::words::ids::{LogIndex, Position, Term};
 use crate::words::message::SnapshotMeta;
 
 /// What this node has and does in the way of snapshots.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Snapshots {
     /// The newest that is durable.
     pub(crate) newest: Option<SnapshotMeta>,
@@ -24,7 +24,7 @@ pub(crate) struct Snapshots {
 
 /// A snapshot on its way from the leader. It survives a change of leaders: the same snapshot goes on
 /// where it stopped, whoever sends it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Incoming {
     pub(crate) meta: SnapshotMeta,
     /// The term in which the last chunk came.

@@ -38,7 +38,7 @@ use crate::words::notice::StepDown;
 use crate::words::persist::{HardState, Recovered, SnapshotMark};
 
 /// The state machine of one node in one group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Machine {
     pub(crate) books: Books,
     pub(crate) role: Role,
@@ -47,7 +47,7 @@ pub(crate) struct Machine {
 }
 
 /// Whom loaded entries are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum LoadFor {
     Apply,
     Peer(NodeId),

@@ -23,7 +23,7 @@ use crate::words::ids::NodeId;
 /// config.election_timeout_ticks_max = 40;
 /// assert_eq!(config.validate(), Ok(()));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
     /// This node. Not zero, not `u64::MAX`.

@@ -25,7 +25,7 @@ use crate::words::persist::{HardState, NewMark, Persist, Recovered, Run, Snapsho
 /// assert_eq!(reopened.last(), 0.into());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct MemLog {
     hard_state: HardState,
     mark: Option<SnapshotMark>,

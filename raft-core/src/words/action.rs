@@ -9,7 +9,7 @@ use super::notice::Notice;
 use super::persist::{Persist, SnapshotMark};
 
 /// One thing to do. Carry actions out in the order they come; nothing needs to be waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Action {
     /// Send this; it may leave at once.
@@ -61,7 +61,7 @@ pub enum Action {
 }
 
 /// What became of forwarded proposals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForwardResult {
     /// The leader appended them, the first one here, the others right behind.
     Appended(Position),
@@ -72,7 +72,7 @@ pub enum ForwardResult {
 }
 
 /// A range of the log to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Load {
     /// Names the request.
     pub id: LoadId,
@@ -85,7 +85,7 @@ pub struct Load {
 }
 
 /// A part of a snapshot to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChunkLoad {
     /// Names the request.
     pub id: LoadId,

@@ -6,7 +6,7 @@ use super::entries::{Entries, Entry};
 use super::ids::LogIndex;
 
 /// Batches of consecutive entries; may be empty. The usual single batch needs no allocation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Batches {
     head: Option<Entries>,
     more: Vec<Entries>,

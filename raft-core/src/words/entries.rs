@@ -4,6 +4,7 @@
 //! varint, nothing else. The same bytes serve in memory, on the wire and on disk, so an entry is
 //! copied once, into its batch, and never handled singly again.
 
+use core::hash::{Hash, Hasher};
 use core::{error, fmt};
 
 use raft_proto::bytes::{BufMut, Bytes, BytesMut};
@@ -49,7 +50,7 @@ pub struct Entry<'a> {
 /// assert_eq!((batch.last(), batch.term(), batch.byte_count()), (11.into(), 3.into(), 8));
 /// assert_eq!(batch.iter().map(|entry| entry.payload).collect::<Vec<_>>(), [b"one", b"two"]);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entries {
     first: LogIndex,
     term: Term,
@@ -379,6 +380,13 @@ impl EntriesBuilder {
     fn grow(&mut self, needed: usize) {
         self.arena_bytes = (self.arena_bytes * 2).clamp(ARENA_BYTES_MIN, ARENA_BYTES_MAX);
         self.buffer.reserve(needed.max(self.arena_bytes));
+    }
+}
+
+impl Hash for EntriesBuilder {
+    /// What was pushed; how it is kept in memory is no part of it.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.count, &self.buffer[..]).hash(state);
     }
 }
 

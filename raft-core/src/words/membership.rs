@@ -45,7 +45,7 @@ impl MemberRole {
 }
 
 /// One member.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
     /// Who.
     pub id: NodeId,
@@ -81,7 +81,7 @@ impl Member {
 
 /// The members of a group, in the order of their ids. The default is that of a node without a
 /// group: nobody.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Membership {
     members: Vec<Member>,
     joint: bool,

@@ -25,7 +25,7 @@ use super::membership::Membership;
 /// assert_eq!(Message::try_from(v1::Message::decode(&bytes[..])?)?, message);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
     /// Who sent it.
     pub from: NodeId,
@@ -38,7 +38,7 @@ pub struct Message {
 }
 
 /// What a message says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
     /// Asks whether an election in the next term could be won (diss. §9.6).
     PreVote(VoteRequest),
@@ -106,7 +106,7 @@ pub enum Body {
 }
 
 /// A candidate's case: [`Body::PreVote`] and [`Body::Vote`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VoteRequest {
     /// Counts the sender's campaigns.
     pub campaign: u64,
@@ -119,7 +119,7 @@ pub struct VoteRequest {
 }
 
 /// A voter's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VoteReply {
     /// The campaign it answers.
     pub campaign: u64,
@@ -128,7 +128,7 @@ pub struct VoteReply {
 }
 
 /// Entries for a follower: [`Body::Append`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Append {
     /// The position right before the first entry.
     pub prev: Position,
@@ -162,7 +162,7 @@ impl Append {
 }
 
 /// A follower's answer: [`Body::AppendReply`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AppendReply {
     /// Repeats the round of the append.
     pub round: u64,
@@ -175,7 +175,7 @@ pub struct AppendReply {
 }
 
 /// Why an append did not fit, and where the logs may agree (Raft §5.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conflict {
     /// The index of the refused previous position.
     pub rejected: LogIndex,
@@ -184,7 +184,7 @@ pub struct Conflict {
 }
 
 /// A sign of life: [`Body::Heartbeat`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Heartbeat {
     /// The leader's commit index.
     pub commit: LogIndex,
@@ -195,7 +195,7 @@ pub struct Heartbeat {
 }
 
 /// A follower's answer: [`Body::HeartbeatReply`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HeartbeatReply {
     /// Repeats the round of the heartbeat.
     pub round: u64,
@@ -206,7 +206,7 @@ pub struct HeartbeatReply {
 }
 
 /// What a snapshot replaces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SnapshotMeta {
     /// The last position it replaces.
     pub last: Position,
@@ -228,7 +228,7 @@ impl SnapshotMeta {
 }
 
 /// One chunk of a snapshot: [`Body::InstallSnapshot`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InstallSnapshot {
     /// Which snapshot.
     pub meta: SnapshotMeta,
@@ -243,7 +243,7 @@ pub struct InstallSnapshot {
 }
 
 /// A follower's answer: [`Body::InstallSnapshotReply`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InstallSnapshotReply {
     /// Repeats the round of the chunk.
     pub round: u64,

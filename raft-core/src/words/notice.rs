@@ -6,7 +6,7 @@ use super::ids::{LogIndex, NodeId, Position, Term};
 use super::status::RoleName;
 
 /// One happening.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Notice {
     /// The role or term changed.
@@ -101,7 +101,7 @@ pub enum Notice {
 }
 
 /// Why a leader steps down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StepDown {
     /// Another node has a higher term.

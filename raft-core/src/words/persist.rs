@@ -20,7 +20,7 @@ pub struct HardState {
 
 /// Where a log begins: everything up to and including `last` is in the snapshot (or, at index
 /// zero, nothing is), and this membership is in force there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SnapshotMark {
     /// The last position the snapshot replaces.
     pub last: Position,
@@ -29,7 +29,7 @@ pub struct SnapshotMark {
 }
 
 /// A new beginning of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NewMark {
     /// Where the log begins from now on.
     pub mark: SnapshotMark,
@@ -42,7 +42,7 @@ pub struct NewMark {
 ///
 /// The parts take effect in the order of the fields. Requests take effect in the order of their
 /// ids; a store may make several durable at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Persist {
     /// Names the request; report it back once everything up to here is durable.

@@ -15,7 +15,7 @@ use crate::words::ids::{LogIndex, Position, Term};
 use runs::Runs;
 
 /// The log of one node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Log {
     mark: Position,
     runs: Runs,

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use crate::words::ids::{LogIndex, Position, Term};
 
 /// Which term each retained entry has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Runs {
     /// First index and term of each run; terms rise, indexes rise.
     runs: VecDeque<(LogIndex, Term)>,

@@ -24,6 +24,9 @@ use crate::words::persist::Recovered;
 ///
 /// The same inputs in the same order give the same actions, byte for byte.
 ///
+/// Its `Hash` is a digest for model checkers: states that are hashed alike go on alike, but for the
+/// counters, the numbers of requests and the election timeouts still to be drawn.
+///
 /// ```
 /// use raft_core::{Action, Config, Membership, NodeId, Raft};
 ///
@@ -45,7 +48,7 @@ use crate::words::persist::Recovered;
 /// assert_eq!(applied, [1]); // the entry that opens the leader's term
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Raft {
     machine: Machine,
     /// Something came in since the last action was drained.
