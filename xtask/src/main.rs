@@ -6,6 +6,7 @@ mod ci;
 mod codegen;
 mod crash;
 mod fuzz;
+mod planted;
 mod scenarios;
 mod tidy;
 mod workspace;
@@ -40,7 +41,7 @@ enum Command {
     Fuzz(fuzz::Options),
     /// List the scenarios of docs/SCENARIOS.md with the tests that cite them
     Scenarios(scenarios::Options),
-    /// Run simulated clusters, one per seed, and check every step
+    /// Run simulated clusters, one per seed, and check every step; `--planted` plants known bugs first
     #[command(disable_help_flag = true)]
     Sim(Forwarded),
     /// Check what neither the compiler nor clippy can: sizes, import order, layers, layout
@@ -72,7 +73,12 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Crash(options) => crash::run(&options)?,
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Scenarios(options) => scenarios::run(&options)?,
-        Command::Sim(options) => return drive("sim", &options),
+        Command::Sim(options) => {
+            return match options.arguments.split_first() {
+                Some((first, rest)) if first == "--planted" => planted::run(rest),
+                Some(_) | None => drive("sim", &options),
+            };
+        }
         Command::Tidy => tidy::run()?,
     }
     Ok(ExitCode::SUCCESS)
