@@ -43,7 +43,8 @@ struct Finding {
 
 /// The arguments behind `--planted`.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
-    let options = Options::parse_from(std::iter::once("sim --planted").chain(arguments.iter().map(String::as_str)));
+    let options =
+        Options::parse_from(std::iter::once("sim --planted").chain(arguments.iter().map(String::as_str)));
     let mut bugs = catalogue::all()?;
     for name in &options.names {
         ensure!(bugs.iter().any(|bug| bug.name == *name), "there is no planted bug {name}");
@@ -64,7 +65,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     scratch.reset()?;
     print_table(&findings, options.seeds);
     let missed = findings.iter().filter(|finding| !finding.is_found()).count();
-    println!("{} of {count} planted bugs are found in {:.0} s", count - missed, started.elapsed().as_secs_f64());
+    println!(
+        "{} of {count} planted bugs are found in {:.0} s",
+        count - missed,
+        started.elapsed().as_secs_f64()
+    );
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -113,7 +118,8 @@ fn progress(finding: &Finding, took: Duration, left: f64) -> String {
 }
 
 fn print_table(findings: &[Finding], seeds: u64) {
-    let (tested, simulated): (Vec<_>, Vec<_>) = findings.iter().partition(|finding| finding.test_fails.is_some());
+    let (tested, simulated): (Vec<_>, Vec<_>) =
+        findings.iter().partition(|finding| finding.test_fails.is_some());
     if !simulated.is_empty() {
         println!("{:<34} {:<5} {:>12} {:>7}  violated | story", "bug", "found", "first seed", "median");
     }
@@ -124,7 +130,10 @@ fn print_table(findings: &[Finding], seeds: u64) {
             None => ("-".to_owned(), "-"),
         };
         let median = finding.median().map_or_else(|| format!(">{seeds}"), |median| median.to_string());
-        println!("{:<34} {found:<5} {seed:>12} {median:>7}  {property} | {}", finding.bug.name, finding.bug.story);
+        println!(
+            "{:<34} {found:<5} {seed:>12} {median:>7}  {property} | {}",
+            finding.bug.name, finding.bug.story
+        );
     }
     if !tested.is_empty() {
         println!("\n{:<34} {:<5} story", "bug that a test finds", "found");

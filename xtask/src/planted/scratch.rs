@@ -78,7 +78,9 @@ impl Scratch {
         command.args(["test", "--quiet", "--package", "raft-core", "--features", "sim"]).args(test);
         let output = command.output().context("cannot start cargo")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let ran = text.lines().any(|line| line.starts_with("test result: ") && !line.contains(" 0 passed; 0 failed"));
+        let ran = text
+            .lines()
+            .any(|line| line.starts_with("test result: ") && !line.contains(" 0 passed; 0 failed"));
         ensure!(ran, "no test ran: {}", String::from_utf8_lossy(&output.stderr).trim());
         Ok(!output.status.success())
     }
