@@ -5,7 +5,8 @@ mod catalogue;
 mod scratch;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use std::{fmt, iter};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -33,18 +34,26 @@ const START_DISTANCE: u64 = 1_000_000_000;
 /// What became of one bug.
 struct Finding {
     bug: Bug,
-    /// The seed that finds it from the first starting point from which one does.
-    catch: Option<Catch>,
-    /// How many seeds it took from each starting point; none if there were too few.
-    counts: Vec<Option<u64>>,
-    /// Whether its test fails; none if it is for simulated clusters to find.
-    test_fails: Option<bool>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// Simulated clusters looked for it.
+    Simulated {
+        /// The seed that finds it, from the first starting point from which one does.
+        catch: Option<Catch>,
+        /// How many seeds it took from each starting point; none if there were too few.
+        counts: Vec<Option<u64>>,
+    },
+    /// Its test was run.
+    Tested { fails: bool },
+    /// It could not be planted, built or run.
+    Broken(anyhow::Error),
 }
 
 /// The arguments behind `--planted`.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
-    let options =
-        Options::parse_from(std::iter::once("sim --planted").chain(arguments.iter().map(String::as_str)));
+    let options = Options::parse_from(iter::once("sim").chain(arguments.iter().map(String::as_str)));
     let mut bugs = catalogue::all()?;
     for name in &options.names {
         ensure!(bugs.iter().any(|bug| bug.name == *name), "there is no planted bug {name}");
@@ -54,23 +63,17 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let (count, started) = (bugs.len(), Instant::now());
     let mut findings = Vec::new();
     for (number, bug) in bugs.into_iter().enumerate() {
-        let elapsed = started.elapsed().as_secs_f64();
-        let left = if number > 0 { elapsed / number as f64 * (count - number) as f64 } else { 0.0 };
-        eprint!("{}/{count} {} ", number + 1, bug.name);
-        let begun = Instant::now();
-        let finding = find(&scratch, bug, &options)?;
-        eprintln!("{}", progress(&finding, begun.elapsed(), left));
-        findings.push(finding);
+        eprint!("{}/{count} {}: ", number + 1, bug.name);
+        let outcome = find(&scratch, &bug, &options).unwrap_or_else(Outcome::Broken);
+        let left = started.elapsed().as_secs_f64() / (number + 1) as f64 * (count - number - 1) as f64;
+        eprintln!("{outcome}; {left:.0} s left");
+        findings.push(Finding { bug, outcome });
     }
     scratch.reset()?;
     print_table(&findings, options.seeds);
-    let missed = findings.iter().filter(|finding| !finding.is_found()).count();
-    println!(
-        "{} of {count} planted bugs are found in {:.0} s",
-        count - missed,
-        started.elapsed().as_secs_f64()
-    );
-    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let found = findings.iter().filter(|finding| finding.outcome.is_found()).count();
+    println!("\n{found} of {count} planted bugs are found, in {:.0} s", started.elapsed().as_secs_f64());
+    Ok(if found == count { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Checks that every patch still fits the sources, which is a step of the gate.
@@ -78,11 +81,10 @@ pub(crate) fn check() -> Result<()> {
     catalogue::check()
 }
 
-fn find(scratch: &Scratch, bug: Bug, options: &Options) -> Result<Finding> {
-    scratch.plant(&bug)?;
+fn find(scratch: &Scratch, bug: &Bug, options: &Options) -> Result<Outcome> {
+    scratch.plant(bug)?;
     if let Some(test) = &bug.test {
-        let test_fails = Some(scratch.fails(test)?);
-        return Ok(Finding { bug, catch: None, counts: Vec::new(), test_fails });
+        return Ok(Outcome::Tested { fails: scratch.fails(test)? });
     }
     scratch.build()?;
     let (mut first, mut counts) = (None, Vec::new());
@@ -92,54 +94,78 @@ fn find(scratch: &Scratch, bug: Bug, options: &Options) -> Result<Finding> {
         counts.push(catch.as_ref().map(|catch| catch.seed - from + 1));
         first = first.or(catch);
     }
-    Ok(Finding { bug, catch: first, counts, test_fails: None })
+    Ok(Outcome::Simulated { catch: first, counts })
 }
 
-impl Finding {
+impl Outcome {
     fn is_found(&self) -> bool {
-        self.test_fails.unwrap_or(self.catch.is_some())
-    }
-
-    /// The median over the starting points, where too few seeds count as more than any number.
-    fn median(&self) -> Option<u64> {
-        let mut counts = self.counts.clone();
-        counts.sort_by_key(|count| count.unwrap_or(u64::MAX));
-        counts.get(counts.len() / 2).copied().flatten()
+        match self {
+            Self::Simulated { catch, .. } => catch.is_some(),
+            Self::Tested { fails } => *fails,
+            Self::Broken(_) => false,
+        }
     }
 }
 
-fn progress(finding: &Finding, took: Duration, left: f64) -> String {
-    let outcome = match (finding.is_found(), &finding.catch) {
-        (true, Some(catch)) => format!("found: {}", catch.property),
-        (true, None) => "found by its test".to_owned(),
-        (false, _) => "NOT FOUND".to_owned(),
-    };
-    format!("{outcome}, in {:.0} s; about {left:.0} s were left for all", took.as_secs_f64())
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Simulated { catch: Some(catch), .. } => write!(f, "found by seed {}", catch.seed),
+            Self::Simulated { catch: None, .. } => f.write_str("NOT FOUND by any seed"),
+            Self::Tested { fails: true } => f.write_str("found by its test"),
+            Self::Tested { fails: false } => f.write_str("NOT FOUND by its test"),
+            Self::Broken(error) => write!(f, "{error:#}"),
+        }
+    }
 }
 
 fn print_table(findings: &[Finding], seeds: u64) {
-    let (tested, simulated): (Vec<_>, Vec<_>) =
-        findings.iter().partition(|finding| finding.test_fails.is_some());
-    if !simulated.is_empty() {
-        println!("{:<34} {:<5} {:>12} {:>7}  violated | story", "bug", "found", "first seed", "median");
-    }
-    for finding in simulated {
-        let found = if finding.is_found() { "yes" } else { "NO" };
-        let (seed, property) = match &finding.catch {
-            Some(catch) => (catch.seed.to_string(), catch.property.as_str()),
-            None => ("-".to_owned(), "-"),
-        };
-        let median = finding.median().map_or_else(|| format!(">{seeds}"), |median| median.to_string());
-        println!(
-            "{:<34} {found:<5} {seed:>12} {median:>7}  {property} | {}",
-            finding.bug.name, finding.bug.story
-        );
+    println!("{:<34} {:<6} {:>12} {:>7}  violated | story", "bug", "found", "first seed", "median");
+    let mut tested = Vec::new();
+    for Finding { bug, outcome } in findings {
+        match outcome {
+            Outcome::Simulated { catch, counts } => {
+                let (seed, property) = match catch {
+                    Some(catch) => (catch.seed.to_string(), catch.property.as_str()),
+                    None => ("-".to_owned(), "-"),
+                };
+                let (found, median) = (answer(catch.is_some()), median(counts, seeds));
+                println!("{:<34} {found:<6} {seed:>12} {median:>7}  {property} | {}", bug.name, bug.story);
+            }
+            Outcome::Tested { fails } => tested.push((bug, *fails)),
+            Outcome::Broken(_) => println!("{:<34} {:<6} | {}", bug.name, "broken", bug.story),
+        }
     }
     if !tested.is_empty() {
-        println!("\n{:<34} {:<5} story", "bug that a test finds", "found");
+        println!("\n{:<34} {:<6} story", "bug that a test finds", "found");
     }
-    for finding in tested {
-        let found = if finding.is_found() { "yes" } else { "NO" };
-        println!("{:<34} {found:<5} {}", finding.bug.name, finding.bug.story);
+    for (bug, fails) in tested {
+        println!("{:<34} {:<6} {}", bug.name, answer(fails), bug.story);
+    }
+}
+
+fn answer(found: bool) -> &'static str {
+    if found { "yes" } else { "NO" }
+}
+
+/// The median over the starting points; too few seeds count as more than any number.
+fn median(counts: &[Option<u64>], seeds: u64) -> String {
+    let mut counts = counts.to_vec();
+    counts.sort_by_key(|count| count.unwrap_or(u64::MAX));
+    match counts.get(counts.len() / 2) {
+        Some(Some(count)) => count.to_string(),
+        Some(None) | None => format!(">{seeds}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_that_were_too_few_count_as_many() {
+        assert_eq!(median(&[Some(9), None, Some(2)], 50), "9");
+        assert_eq!(median(&[None, Some(9), None], 50), ">50");
+        assert_eq!(median(&[], 50), ">50");
     }
 }
