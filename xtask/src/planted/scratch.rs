@@ -49,7 +49,7 @@ impl Scratch {
     pub(super) fn build(&self) -> Result<()> {
         let mut command = self.cargo();
         command.args(["build", "--quiet", "--package", "xtask", "--features", "drive", "--bin", "hunt"]);
-        // Half of what was deleted leaves a warning behind; errors are in what it returns.
+        // What it prints are warnings of what a patch left unused.
         let output = command.output().context("cannot start cargo")?;
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "it does not build: {}", complaint.trim());
@@ -62,7 +62,7 @@ impl Scratch {
         command.args([from, seeds].map(|number| number.to_string())).stderr(Stdio::inherit());
         let output = command.output().context("cannot start the simulator")?;
         let text = String::from_utf8(output.stdout).context("the simulator speaks no UTF-8")?;
-        // Who runs out of memory has been found, too.
+        // An abort, or the end of memory, is a catch like any other.
         if !output.status.success() {
             let property = format!("no crash ({})", output.status);
             return Ok(Some(Catch { seed: from, property }));
