@@ -33,8 +33,14 @@ impl Scratch {
     /// Makes the copy equal to the workspace. What is equal already is not touched, or cargo would
     /// build it again.
     pub(super) fn reset(&self) -> Result<()> {
-        for file in workspace::files()? {
-            copy(&workspace::root().join(&file), &self.source.join(&file))?;
+        let files = workspace::files()?;
+        for file in &files {
+            copy(&workspace::root().join(file), &self.source.join(file))?;
+        }
+        for file in workspace::files_of(&self.source)? {
+            if files.binary_search(&file).is_err() {
+                fs::remove_file(self.source.join(&file)).context("cannot remove an old file")?;
+            }
         }
         Ok(())
     }
