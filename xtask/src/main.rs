@@ -6,6 +6,7 @@ mod ci;
 mod codegen;
 mod crash;
 mod fuzz;
+mod planted;
 mod scenarios;
 mod tidy;
 mod workspace;
@@ -43,7 +44,7 @@ enum Command {
     /// Explore all states of a small cluster of real cores, within bounds
     #[command(disable_help_flag = true)]
     Model(Forwarded),
-    /// Run simulated clusters, one per seed, and check every step
+    /// Run simulated clusters, one per seed, and check every step; `--planted` plants known bugs first
     #[command(disable_help_flag = true)]
     Sim(Forwarded),
     /// Check what neither the compiler nor clippy can: sizes, import order, layers, layout
@@ -76,7 +77,12 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Scenarios(options) => scenarios::run(&options)?,
         Command::Model(options) => return drive("model", "model", &options),
-        Command::Sim(options) => return drive("sim", "drive", &options),
+        Command::Sim(options) => {
+            return match options.arguments.split_first() {
+                Some((first, rest)) if first == "--planted" => planted::run(rest),
+                Some(_) | None => drive("sim", "drive", &options),
+            };
+        }
         Command::Tidy => tidy::run()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -26,15 +26,20 @@ pub(crate) fn target_dir() -> PathBuf {
 
 /// All files below the root, as paths relative to it, sorted, without build output and hidden ones.
 pub(crate) fn files() -> Result<Vec<PathBuf>> {
+    files_of(root())
+}
+
+/// The same below the root of a copy of the workspace.
+pub(crate) fn files_of(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut directories = vec![PathBuf::new()];
     while let Some(directory) = directories.pop() {
-        for name in entries(&directory)? {
+        for name in names_in(&root.join(&directory))? {
             let path = directory.join(&name);
             if name.starts_with('.') || path == Path::new("target") {
                 continue;
             }
-            let kind = fs::symlink_metadata(root().join(&path))?.file_type();
+            let kind = fs::symlink_metadata(root.join(&path))?.file_type();
             if kind.is_dir() {
                 directories.push(path);
             } else if kind.is_file() {
@@ -48,8 +53,11 @@ pub(crate) fn files() -> Result<Vec<PathBuf>> {
 
 /// The names in a directory given relative to the root.
 pub(crate) fn entries(directory: &Path) -> Result<Vec<String>> {
-    let path = root().join(directory);
-    let listing = fs::read_dir(&path).with_context(|| format!("cannot list {}", path.display()))?;
+    names_in(&root().join(directory))
+}
+
+fn names_in(path: &Path) -> Result<Vec<String>> {
+    let listing = fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))?;
     listing.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
