@@ -115,7 +115,7 @@ impl Checker {
             }
             let known = *self.entries.entry(position).or_insert(content);
             if known != content {
-                let details = format!("node {node} wrote another entry at {position}");
+                let details = format!("node {node} wrote {content:?} at {position}, where {known:?} is");
                 self.violate("log matching", details);
             }
             before = entry.term;

@@ -109,8 +109,8 @@ impl World {
     /// A node asks its store to make something durable.
     pub(super) fn persist(&mut self, node: NodeId, request: &Persist) {
         let ledger = self.ledgers.get_mut(&node).expect("every node has an account");
-        self.checker.on_persist(node, self.plan.is_witness(node), request, ledger.written());
         ledger.on_persist(request);
+        self.checker.on_persist(node, self.plan.is_witness(node), request, ledger.written());
         self.trace.number(node.get() ^ request.id.get() << 8);
     }
 

@@ -34,6 +34,8 @@ struct Progress {
     taken: AtomicU64,
     done: AtomicU64,
     steps: AtomicU64,
+    /// What the workers had of the processors, in nanoseconds, if the system tells.
+    busy_ns: AtomicU64,
     failures: Mutex<Vec<Failure>>,
 }
 
@@ -87,7 +89,11 @@ pub(crate) fn run_seeds(mode: Mode, from: u64, seeds: u64) -> Result<Report> {
     let report = report.into_inner().expect("a worker panicked");
     let mut failures = progress.failures.into_inner().expect("a worker panicked");
     failures.sort_by_key(|failure| failure.seed);
-    summarize(&report, seeds, started.elapsed(), workers);
+    let busy = match progress.busy_ns.into_inner() {
+        0 => started.elapsed() * u32::try_from(workers).unwrap_or(1),
+        busy_ns => Duration::from_nanos(busy_ns),
+    };
+    summarize(&report, seeds, started.elapsed(), busy);
     if let Some(first) = failures.first() {
         for failure in failures.iter().take(10) {
             println!("VIOLATION {failure}");
@@ -119,6 +125,12 @@ fn work(mode: Mode, from: u64, seeds: u64, progress: &Progress, report: &Mutex<R
         progress.done.fetch_add(1, Ordering::Relaxed);
     }
     report.lock().expect("a worker panicked").merge(&own);
+    progress.busy_ns.fetch_add(busy_ns().unwrap_or(0), Ordering::Relaxed);
+}
+
+/// How long this thread was running, others on its core not counted. Linux tells.
+fn busy_ns() -> Option<u64> {
+    std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
 }
 
 /// Shows how far the workers are, if somebody watches.
@@ -146,9 +158,9 @@ fn show(progress: &Progress, seeds: u64, started: Instant) {
     eprintln!();
 }
 
-fn summarize(report: &Report, seeds: u64, elapsed: Duration, workers: usize) {
+fn summarize(report: &Report, seeds: u64, elapsed: Duration, busy: Duration) {
     let seconds = elapsed.as_secs_f64();
-    let (hours, minutes) = (hours_of(report.steps), seconds * workers as f64 / 60.0);
+    let (hours, minutes) = (hours_of(report.steps), busy.as_secs_f64() / 60.0);
     println!(
         "{seeds} seeds in {seconds:.1} s ({:.0} per second), {} steps, {} entries committed; \
          {hours:.1} simulated hours, {:.0} per minute of one core",

@@ -243,6 +243,7 @@ impl Medium for WalMedium {
         self.is_calm = true;
         self.full_until = 0;
         self.fs.heal();
+        self.fs.stop_after(u64::MAX >> 1);
         self.fs.set_free_bytes(None);
         self.next_flush = 0;
     }
