@@ -37,6 +37,8 @@ pub(super) struct Checker {
     states: BTreeMap<LogIndex, u64>,
     /// Highest index a client knows to be applied.
     pub(super) acknowledged: LogIndex,
+    /// Changes of membership that were appended since the last pump.
+    changes: Vec<Position>,
     /// How many commits took a witness to make a quorum.
     pub(super) witnessed: u64,
     violation: Option<Violation>,
@@ -112,6 +114,9 @@ impl Checker {
             if is_misfit {
                 let details = format!("node {node} wrote {:?} at {position}", entry.kind);
                 self.violate("payloads are with full members alone", details);
+            }
+            if entry.kind == EntryKind::Membership && !self.entries.contains_key(&position) {
+                self.changes.push(position);
             }
             let known = *self.entries.entry(position).or_insert(content);
             if known != content {
@@ -226,8 +231,43 @@ impl Checker {
         if commit > seen.commit {
             self.check_commit((node, before), raft, seen.commit, ledgers);
         }
+        self.check_changes(node, raft, ledgers);
+        if term != seen.term || commit != seen.commit || last != seen.last {
+            self.check_order(node, raft);
+        }
         let applied = self.check_applied(node, seen.applied);
         self.seen.insert(node, Seen { term, commit, applied, last, is_leader, cuts });
+    }
+
+    /// A leader appends a change of membership only when the one before is committed, and an entry of
+    /// its own term is (Raft §6, and Ongaro's correction of diss. §4.1).
+    fn check_changes(&mut self, node: NodeId, raft: &Raft, ledgers: &BTreeMap<NodeId, Ledger>) {
+        for change in core::mem::take(&mut self.changes) {
+            let is_before = |(at, (term, _)): (usize, &(Term, Content))| {
+                *term == change.term && (at as u64) < change.index.prev().get()
+            };
+            if !self.committed.iter().enumerate().rev().any(is_before) {
+                let details = format!("node {node} appends {change}, and nothing of that term is committed");
+                self.violate("no change of membership before an own commit", details);
+            }
+        }
+        let uncommitted = ledgers[&node].changes_behind(raft.commit());
+        if raft.is_leader() && uncommitted > 1 {
+            let details = format!("node {node} has {uncommitted} that are not committed");
+            self.violate("one change of membership at a time", details);
+        }
+    }
+
+    /// Log, snapshot, state and commit reach as far as they may: the log begins within the snapshot,
+    /// and nothing is applied that is not committed. Windows keep their limits.
+    fn check_order(&mut self, node: NodeId, raft: &Raft) {
+        let status = raft.status();
+        let snapshot = status.snapshot.unwrap_or(Position::ZERO).index;
+        let (mark, applied, commit) = (status.mark.index, status.applied, status.commit);
+        if mark > snapshot || snapshot > commit || applied > commit || commit > status.last.index {
+            let details = format!("node {node}: {status:?}");
+            self.violate("log <= snapshot <= commit, applied <= commit <= last", details);
+        }
     }
 
     /// State machine safety (figure 3): every node applies the committed entries, in order, once.

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::{error, fmt};
@@ -32,6 +33,8 @@ pub struct Failure {
     pub step: u64,
     /// What was violated.
     pub violation: Violation,
+    /// What happened before, as many lines as [`Options::story_lines`] asks for.
+    pub story: Vec<String>,
 }
 
 impl fmt::Display for Failure {
@@ -69,6 +72,7 @@ impl error::Error for Failure {
 /// The first property that did not hold. The same seed, options and subject fail in the same way.
 pub fn run<S: Subject>(seed: u64, options: &Options, subject: S) -> Result<Report, Failure> {
     let mut cluster = Cluster::new(seed, subject);
+    cluster.world.borrow_mut().story.lines_max = options.story_lines;
     let result = cluster.run(options);
     let world = cluster.world.borrow();
     match result {
@@ -77,7 +81,7 @@ pub fn run<S: Subject>(seed: u64, options: &Options, subject: S) -> Result<Repor
             world.situations.note_many("witness counted for a commit", world.checker.witnessed);
             Ok(Report::new(&world.situations, world.now, world.trace.value()))
         }
-        Err(violation) => Err(Failure { seed, step: world.now, violation }),
+        Err(violation) => Err(Failure { seed, step: world.now, violation, story: world.story.lines() }),
     }
 }
 
@@ -143,6 +147,7 @@ impl<S: Subject> Cluster<S> {
             self.step()?;
         }
         self.calm_down(options.calm_steps / 10);
+        self.serve(options.calm_steps)?;
         self.settle(options.calm_steps)?;
         self.disturb()?;
         self.settle(options.calm_steps)?;
@@ -207,7 +212,12 @@ impl<S: Subject> Cluster<S> {
             Ok(node) => {
                 let world = &mut *self.world.borrow_mut();
                 world.checker.on_start(id, node.raft());
-                if node.status().snapshot.is_some() {
+                let status = node.status();
+                let (mark, last, applied) = (status.mark, status.last, status.applied);
+                world.tell(format_args!(
+                    "node {id} starts; its log is from {mark} to {last}, applied {applied}"
+                ));
+                if status.snapshot.is_some() {
                     world.note("restarted from a snapshot");
                 }
                 seat.node = Some(node);

@@ -68,6 +68,7 @@ impl<S: Subject> Cluster<S> {
         let world = &mut *self.world.borrow_mut();
         if world.dice.happens(world.plan.partition) {
             world.note("partition");
+            world.tell(format_args!("the network is cut in two"));
             world.network.partition(&self.ids, &mut world.dice);
         }
         if world.network.is_partitioned() && world.dice.happens(world.plan.heal) {
@@ -88,6 +89,7 @@ impl<S: Subject> Cluster<S> {
         let world = &mut *self.world.borrow_mut();
         world.network.clear_inbox(id);
         world.note("crash");
+        world.tell(format_args!("node {id} crashes"));
         if world.ledger(id).is_waiting() {
             world.note("crash with unreported writes");
         }
@@ -104,6 +106,7 @@ impl<S: Subject> Cluster<S> {
             if seat.medium.damage() {
                 let world = &mut *self.world.borrow_mut();
                 world.note("disk damaged");
+                world.tell(format_args!("the disk of node {id} is spoilt"));
                 world.ledger(id).is_damaged = true;
                 self.damaged = Some(id);
             }
@@ -152,6 +155,7 @@ impl<S: Subject> Cluster<S> {
         let newcomer = {
             let world = &mut *self.world.borrow_mut();
             world.note("disk lost");
+            world.tell(format_args!("the disk of node {id} is lost for ever"));
             world.add_node()
         };
         let seat = {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use crate::doors::store::LogStore;
 use crate::mem::MemLog;
-use crate::words::entries::Entries;
+use crate::words::entries::{Entries, EntryKind};
 use crate::words::ids::{LogIndex, PersistId, Position};
 use crate::words::message::SnapshotMeta;
 use crate::words::persist::{HardState, Persist, Recovered, Run};
@@ -26,6 +26,8 @@ pub(super) struct Ledger {
     queue: VecDeque<Persist>,
     /// Snapshots that were written to their end, whatever became of them.
     finished: Vec<SnapshotMeta>,
+    /// Where in the log, as it was asked for, memberships are.
+    changes: Vec<LogIndex>,
     /// Requests that cut the log, since the node started.
     pub(super) cuts: u64,
     /// The medium was spoilt: its newest snapshot may be gone.
@@ -73,8 +75,18 @@ impl Ledger {
     pub(super) fn on_persist(&mut self, request: &Persist) {
         let is_anew = request.mark.as_ref().is_some_and(|new| !new.keeps_entries);
         self.cuts += u64::from(request.truncate_from.is_some() || is_anew);
+        if let Some(from) = request.truncate_from {
+            self.changes.retain(|at| *at < from);
+        }
+        let changes = request.entries.entries().filter(|entry| entry.kind == EntryKind::Membership);
+        self.changes.extend(changes.map(|entry| entry.index));
         apply(&mut self.written, request.clone());
         self.queue.push_back(request.clone());
+    }
+
+    /// How many changes of membership are behind an index.
+    pub(super) fn changes_behind(&self, index: LogIndex) -> usize {
+        self.changes.iter().filter(|at| **at > index).count()
     }
 
     /// The store reported everything up to here as durable.
@@ -112,7 +124,6 @@ impl Ledger {
         if let Some(meta) = snapshot.filter(|meta| !self.finished.contains(meta)) {
             return Err(format!("nobody wrote the snapshot {meta:?}"));
         }
-        self.finished.retain(|meta| meta.last.index >= found);
         self.snapshot = snapshot.cloned();
         self.cuts = 0;
         let mut candidate = self.durable.clone();
@@ -124,6 +135,9 @@ impl Ledger {
             };
             apply(&mut candidate, request);
         }
+        let memberships = recovered.runs.iter().filter(|run| run.kind == EntryKind::Membership);
+        self.changes =
+            memberships.flat_map(|run| (run.first.get()..=run.last.get()).map(LogIndex::new)).collect();
         self.durable = candidate.clone();
         self.written = candidate;
         Ok(())

@@ -95,7 +95,7 @@ impl<S: Subject> Cluster<S> {
                     self.answer(request, Answer::Unread);
                 }
             }
-            Event::Notice(notice) => self.on_notice(notice),
+            Event::Notice(notice) => self.on_notice(id, notice),
         }
     }
 
@@ -151,8 +151,9 @@ impl<S: Subject> Cluster<S> {
         }
     }
 
-    fn on_notice(&mut self, notice: Notice) {
+    fn on_notice(&mut self, id: NodeId, notice: Notice) {
         let world = &mut *self.world.borrow_mut();
+        world.tell(format_args!("node {id}: {notice:?}"));
         world.note(match notice {
             Notice::Role { role: RoleName::Leader, .. } => "leader elected",
             Notice::Truncated { .. } => "entries cut off",

@@ -35,6 +35,7 @@ mod network;
 mod plan;
 mod report;
 mod requests;
+mod story;
 mod subject;
 mod violation;
 mod world;

@@ -17,11 +17,14 @@ pub struct Options {
     /// Steps without faults, within which the cluster must recover and agree; most need a few
     /// hundred. Default 20000.
     pub calm_steps: u64,
+    /// How many lines a [`Failure`](super::Failure) tells of what happened before it. Default 0: to
+    /// keep them takes time, and a seed that has failed fails again.
+    pub story_lines: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fault_steps: 4000, calm_steps: 20000 }
+        Self { fault_steps: 4000, calm_steps: 20000, story_lines: 0 }
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use core::cell::RefCell;
+use core::fmt;
 
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
@@ -15,6 +16,7 @@ use super::ledger::Ledger;
 use super::network::Network;
 use super::plan::Plan;
 use super::report::Situations;
+use super::story::Story;
 use crate::words::entries::Entries;
 use crate::words::ids::{NodeId, PersistId};
 use crate::words::message::{Body, Message, SnapshotMeta};
@@ -34,6 +36,7 @@ pub(super) struct World {
     pub(super) situations: Situations,
     /// A digest of all that happened.
     pub(super) trace: Digest,
+    pub(super) story: Story,
     /// The step of the last change of membership that somebody asked for.
     pub(super) changed_at: u64,
     /// From this step on, clients ask for nothing more.
@@ -54,6 +57,7 @@ impl World {
             checker: Checker::default(),
             situations: Situations::default(),
             trace: Digest::new(),
+            story: Story::default(),
             changed_at: 0,
             committed_before_calm: 0,
             quiet_from: 0,
@@ -136,6 +140,11 @@ impl World {
     /// A node's account.
     pub(super) fn ledger(&mut self, node: NodeId) -> &mut Ledger {
         self.ledgers.get_mut(&node).expect("every node has an account")
+    }
+
+    /// Tells what happens, for whoever looks into a failure.
+    pub(super) fn tell(&mut self, line: fmt::Arguments<'_>) {
+        self.story.tell(self.now, line);
     }
 
     /// Notes that a situation was reached.
