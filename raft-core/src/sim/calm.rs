@@ -12,9 +12,6 @@ use crate::doors::raft::Raft;
 use crate::words::ids::{NodeId, Term};
 use crate::words::membership::Membership;
 
-/// The longest election timeout without leases, by a clock that is right.
-const ELECTION_TIMEOUT_STEPS: u64 = 20 * STEPS_PER_TICK as u64;
-
 impl<S: Subject> Cluster<S> {
     /// Steps until something is committed, and notes how many election timeouts that took.
     pub(super) fn serve(&mut self, steps_max: u64) -> Result<(), Violation> {
@@ -22,7 +19,7 @@ impl<S: Subject> Cluster<S> {
             self.step()?;
             let world = self.world.borrow();
             if world.checker.committed_count() as u64 > world.committed_before_calm {
-                world.note(match step / ELECTION_TIMEOUT_STEPS {
+                world.note(match step / world.plan.election_timeout_steps() {
                     0 => "served within one election timeout",
                     1 => "served within two election timeouts",
                     2..5 => "served within five election timeouts",

@@ -102,7 +102,7 @@ impl Plan {
             snapshot: dice.swarm(300),
             lose_state: dice.swarm(40),
             lose_disk: dice.swarm(20),
-            damage: dice.swarm(4000),
+            damage: dice.swarm(30000),
             settings: dice.swarm(500),
             ambush: dice.swarm(300),
             read_lease_ticks: [0, 0, 0, 0, 1, 6, 20, 20][dice.between(0, 7) as usize],
@@ -114,6 +114,23 @@ impl Plan {
         let (founding, spare) = self.witnesses;
         let is_last = |last: u64, count: u64| id.get() <= last && id.get() > last - count;
         is_last(self.nodes, founding) || is_last(self.nodes + self.spares, spare)
+    }
+
+    /// The longest election timeout, in steps of a clock that is right.
+    pub(super) fn election_timeout_steps(&self) -> u64 {
+        let (_, max) = self.election_timeout_ticks();
+        u64::from(max * STEPS_PER_TICK)
+    }
+
+    /// As short as leases bear the skew: a leader's clock may be one step in so many too slow, and a
+    /// voter's one too fast.
+    fn election_timeout_ticks(&self) -> (u32, u32) {
+        if self.read_lease_ticks == 0 {
+            return (10, 20);
+        }
+        let (slow, fast) = (STEPS_PER_TICK + 1, STEPS_PER_TICK - 1);
+        let min = ((self.read_lease_ticks + 1) * slow).div_ceil(fast) + 1;
+        (min, 2 * min)
     }
 
     /// Whether there are witnesses, or may be.
@@ -133,13 +150,8 @@ impl Plan {
         config.seed = dice.next();
         config.entry_bytes_max = 64;
         config.read_lease_ticks = self.read_lease_ticks;
-        if self.read_lease_ticks > 0 {
-            // As short as the skew bears: a leader's clock may be one step in so many too slow, and a
-            // voter's one too fast.
-            let (slow, fast) = (STEPS_PER_TICK + 1, STEPS_PER_TICK - 1);
-            config.election_timeout_ticks_min = ((self.read_lease_ticks + 1) * slow).div_ceil(fast) + 1;
-            config.election_timeout_ticks_max = 2 * config.election_timeout_ticks_min;
-        }
+        (config.election_timeout_ticks_min, config.election_timeout_ticks_max) =
+            self.election_timeout_ticks();
         self.vary(&mut config, dice);
         config
     }

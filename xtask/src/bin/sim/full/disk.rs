@@ -173,7 +173,7 @@ impl Medium for WalMedium {
         }
         self.flush();
         self.next_flush = now + 1 + u64::from(self.dice.between(0, self.faults.flush_steps_max));
-        if self.dice.between(0, 49) == 0
+        if self.dice.between(0, 7) == 0
             && let Some(wal) = &self.wal
         {
             self.is_marked = wal.write_sync_mark().is_ok();
