@@ -54,16 +54,17 @@ impl error::Error for Failure {
 /// The report counts what the run met, so that a suite can tell whether its seeds reached everything.
 ///
 /// ```
-/// use raft_core::sim::{Options, Report, run};
+/// use raft_core::sim::{Digests, Options, Report, run};
 ///
 /// let mut options = Options::default();
 /// options.fault_steps = 500;
 /// let mut all = Report::default();
 /// for seed in 0..3 {
-///     all.merge(&run(seed, &options)?);
+///     all.merge(&run(seed, &options, Digests::default())?);
 /// }
 /// assert!(all.count("leader elected") > 0);
-/// assert_eq!(run(0, &options)?, run(0, &options)?); // the seed decides everything
+/// let again = run(0, &options, Digests::default())?;
+/// assert_eq!(run(0, &options, Digests::default())?, again); // the seed decides everything
 /// # Ok::<(), raft_core::sim::Failure>(())
 /// ```
 ///
@@ -147,7 +148,7 @@ impl<S: Subject> Cluster<S> {
             self.step()?;
         }
         self.calm_down(options.calm_steps / 10);
-        self.serve(options.calm_steps)?;
+        self.serve()?;
         self.settle(options.calm_steps)?;
         self.disturb()?;
         self.settle(options.calm_steps)?;

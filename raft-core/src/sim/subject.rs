@@ -63,7 +63,7 @@ pub trait Subject {
     /// that of its snapshot, so a snapshot's bytes must depend on the state alone; `None` if it has no
     /// snapshots, and nothing is compared.
     fn digest(machine: &mut Self::Machine) -> Option<u64> {
-        machine.snapshot().map(|source| digest_of_snapshot(source))
+        machine.snapshot().map(digest_of_snapshot)
     }
 }
 

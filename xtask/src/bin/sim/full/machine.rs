@@ -28,14 +28,13 @@ impl StateMachine for KvMachine {
 
     fn apply(&mut self, entry: &Entry<'_>) -> Output {
         let replies = self.0.apply(entry);
-        let output = match replies.iter().next() {
+        match replies.iter().next() {
             Some(Reply::Integer(number)) => Some(number),
             Some(Reply::Bulk(bytes)) => Some(number(bytes)),
             Some(Reply::Ok) => Some(1),
             Some(Reply::Nil) => None,
             other => panic!("clients never ask for what answers {other:?}"),
-        };
-        output
+        }
     }
 
     fn snapshot(&mut self) -> Option<Box<dyn SnapshotSource>> {
