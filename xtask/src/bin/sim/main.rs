@@ -38,8 +38,16 @@ struct Options {
     gate: bool,
 }
 
-/// Seeds that found a bug once, or came close to one.
-const REGRESSIONS: [(Mode, u64); 0] = [];
+/// Seeds that found a bug once, if only one of the simulator itself.
+const REGRESSIONS: [(Mode, u64); 7] = [
+    (Mode::Model, 7_001_168),
+    (Mode::Full, 1013),
+    (Mode::Full, 1037),
+    (Mode::Full, 1222),
+    (Mode::Full, 1314),
+    (Mode::Full, 1826),
+    (Mode::Full, 3485),
+];
 
 /// How many seeds the gate runs of each mode: always the same first ones, so that a gate that was
 /// green stays so, and as many fresh ones.
