@@ -24,6 +24,9 @@ pub(crate) enum Mode {
 /// With fewer seeds than this, a situation may be missed by chance.
 const SEEDS_FOR_ALL_SITUATIONS: u64 = 200;
 
+/// How much is told of what led to a failure.
+const STORY_LINES: usize = 40;
+
 /// A simulated tick stands for this long: leaders send heartbeats at each, elections time out after
 /// ten to twenty of them.
 const TICK: Duration = Duration::from_millis(100);
@@ -66,10 +69,13 @@ impl Mode {
 
 /// Runs one seed.
 pub(crate) fn run_one(mode: Mode, seed: u64) -> Result<Report, Failure> {
-    let options = sim::Options::default();
+    run_with(mode, seed, &sim::Options::default())
+}
+
+fn run_with(mode: Mode, seed: u64, options: &sim::Options) -> Result<Report, Failure> {
     match mode {
-        Mode::Model => sim::run(seed, &options, Digests::default()),
-        Mode::Full => sim::run(seed, &options, Full::default()),
+        Mode::Model => sim::run(seed, options, Digests::default()),
+        Mode::Full => sim::run(seed, options, Full::default()),
     }
 }
 
@@ -98,6 +104,7 @@ pub(crate) fn run_seeds(mode: Mode, from: u64, seeds: u64) -> Result<Report> {
         for failure in failures.iter().take(10) {
             println!("VIOLATION {failure}");
         }
+        tell(mode, first.seed);
         let (count, flag, seed) = (failures.len(), mode.flag(), first.seed);
         bail!("{count} seed(s) failed; replay: cargo xtask sim{flag} --seeds 1 --from {seed}");
     }
@@ -106,6 +113,16 @@ pub(crate) fn run_seeds(mode: Mode, from: u64, seeds: u64) -> Result<Report> {
         bail!("these runs prove less than they should, they never reached: {}", missed.join(", "));
     }
     Ok(report)
+}
+
+/// Runs a seed that failed again, and tells what led to it.
+fn tell(mode: Mode, seed: u64) {
+    let mut options = sim::Options::default();
+    options.story_lines = STORY_LINES;
+    if let Err(failure) = run_with(mode, seed, &options) {
+        println!("what led to seed {seed}:");
+        failure.story.iter().for_each(|line| println!("  {line}"));
+    }
 }
 
 fn work(mode: Mode, from: u64, seeds: u64, progress: &Progress, report: &Mutex<Report>) {
