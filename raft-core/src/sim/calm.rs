@@ -30,11 +30,9 @@ impl<S: Subject> Cluster<S> {
                 return Ok(());
             }
         }
-        let steps = 20 * timeout_steps;
-        Err(Violation::new(
-            "a core without faults serves",
-            format!("nothing was committed for {steps} steps"),
-        ))
+        let states: Vec<_> = self.seats.values().map(|seat| seat.node.as_ref().map(Node::status)).collect();
+        let details = format!("nothing was committed for {} steps, {states:?}", 20 * timeout_steps);
+        Err(Violation::new("a core without faults serves", details))
     }
 
     /// Steps until everybody agrees.
