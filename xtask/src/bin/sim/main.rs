@@ -39,7 +39,7 @@ struct Options {
 }
 
 /// Seeds that found a bug once, if only one of the simulator itself.
-const REGRESSIONS: [(Mode, u64); 7] = [
+const REGRESSIONS: [(Mode, u64); 8] = [
     (Mode::Model, 7_001_168),
     (Mode::Full, 1013),
     (Mode::Full, 1037),
@@ -47,6 +47,7 @@ const REGRESSIONS: [(Mode, u64); 7] = [
     (Mode::Full, 1314),
     (Mode::Full, 1826),
     (Mode::Full, 3485),
+    (Mode::Full, 20_008_670),
 ];
 
 /// How many seeds the gate runs of each mode: always the same first ones, so that a gate that was

@@ -20,8 +20,8 @@ pub(super) struct Clients {
 #[derive(Debug, Default)]
 struct Client {
     session: Option<SessionClient>,
-    /// The request that is under way.
-    request: Option<(RequestId, Errand)>,
+    /// The request that is under way, and since when.
+    request: Option<(RequestId, Errand, u64)>,
     /// The call that is not answered yet, and its place in the history.
     call: Option<(Sequence, usize)>,
 }
@@ -50,6 +50,8 @@ enum Call {
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
 const CLIENTS: usize = 4;
+/// How long a client waits for an answer.
+const PATIENCE_STEPS: u64 = 1000;
 /// So many calls are unanswered at most: one.
 const CALLS_MAX: u32 = 1;
 
@@ -68,18 +70,18 @@ impl Clients {
         dice: &mut Dice,
         situations: &Situations,
     ) -> Option<Vec<u8>> {
-        let client = pick_idle(&mut self.clients, dice)?;
+        let client = pick_idle(&mut self.clients, now, dice)?;
         if dice.between(0, 49) == 0 {
             // It forgets its session, and what it waits for; the table of sessions fills up.
             (client.session, client.call) = (None, None);
         }
         let Some(session) = &mut client.session else {
-            client.request = Some((request, Errand::Register));
+            client.request = Some((request, Errand::Register, now));
             return Some(SessionCommand::Register.to_payload());
         };
         if let Some((sequence, _)) = client.call {
             situations.note("retry");
-            client.request = Some((request, Errand::Call { is_retry: true }));
+            client.request = Some((request, Errand::Call { is_retry: true }, now));
             return session.payload(sequence);
         }
         let key = dice.between(0, 2) as usize;
@@ -87,19 +89,19 @@ impl Clients {
         let place = self.history.len();
         self.history.push(Some((key, Operation { call, asked: now, answer: None })));
         if dice.between(0, 19) == 0 {
-            client.request = Some((request, Errand::Once(place)));
+            client.request = Some((request, Errand::Once(place), now));
             return Some(SessionCommand::Plain(&call.encode(KEYS[key])).to_payload());
         }
         let sequence = session.call(&call.encode(KEYS[key])).expect("the call before was answered");
-        client.request = Some((request, Errand::Call { is_retry: false }));
+        client.request = Some((request, Errand::Call { is_retry: false }, now));
         client.call = Some((sequence, place));
         session.payload(sequence)
     }
 
     /// Whether an idle client wants to read.
     pub(super) fn read(&mut self, request: RequestId, now: u64, dice: &mut Dice) -> bool {
-        let Some(client) = pick_idle(&mut self.clients, dice) else { return false };
-        client.request = Some((request, Errand::Once(self.history.len())));
+        let Some(client) = pick_idle(&mut self.clients, now, dice) else { return false };
+        client.request = Some((request, Errand::Once(self.history.len()), now));
         let key = dice.between(0, 2) as usize;
         self.history.push(Some((key, Operation { call: Call::Get, asked: now, answer: None })));
         true
@@ -190,18 +192,22 @@ impl Clients {
     }
 }
 
-/// A client without a request under way, some other one each time.
-fn pick_idle<'a>(clients: &'a mut [Client], dice: &mut Dice) -> Option<&'a mut Client> {
+/// A client without a request under way, some other one each time. It does not wait for ever: a node
+/// that was removed while it heard nothing may never answer a read.
+fn pick_idle<'a>(clients: &'a mut [Client], now: u64, dice: &mut Dice) -> Option<&'a mut Client> {
     let first = dice.between(0, u32::try_from(CLIENTS - 1).expect("a few")) as usize;
     let (before, behind) = clients.split_at_mut(first);
-    behind.iter_mut().chain(before).find(|client| client.request.is_none())
+    behind
+        .iter_mut()
+        .chain(before)
+        .find(|client| client.request.is_none_or(|(.., since)| since + PATIENCE_STEPS < now))
 }
 
 /// Whose request this is, and what it was for.
 fn take(clients: &mut [Client], request: RequestId) -> Option<(&mut Client, Errand)> {
-    let is_asked = |client: &&mut Client| client.request.is_some_and(|(own, _)| own == request);
+    let is_asked = |client: &&mut Client| client.request.is_some_and(|(own, ..)| own == request);
     let client = clients.iter_mut().find(is_asked)?;
-    let (_, errand) = client.request.take()?;
+    let (_, errand, _) = client.request.take()?;
     Some((client, errand))
 }
 
