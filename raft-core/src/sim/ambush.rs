@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use super::cluster::Cluster;
-use super::plan::happens;
+use super::subject::Subject;
 use crate::words::ids::NodeId;
 
-impl Cluster {
+impl<S: Subject> Cluster<S> {
     /// A leader hears nobody and is heard by nobody from now on. Of the others some restart, so that they forget whom they
     /// heard, and one campaigns at once, if it is free to.
     ///
@@ -16,13 +16,13 @@ impl Cluster {
         let others: Vec<NodeId> = self.ids.iter().copied().filter(|id| *id != leader).collect();
         let restarts: Vec<bool> = {
             let world = &mut *self.world.borrow_mut();
-            if !leads || !happens(&mut world.rng, world.plan.ambush) {
+            if !leads || !world.dice.happens(world.plan.ambush) {
                 return;
             }
-            world.report.note("ambush");
+            world.note("ambush");
             world.network.deafen(leader, others.iter());
             world.network.mute(leader, others.iter());
-            others.iter().map(|_| world.rng.between(0, 1) == 0).collect()
+            others.iter().map(|_| world.dice.between(0, 1) == 0).collect()
         };
         for (id, restarts) in others.iter().zip(restarts) {
             if restarts && self.node(*id).is_some() {

@@ -3,16 +3,38 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::admin::joining_count;
-use super::checker::Violation;
 use super::cluster::{Cluster, SimNode};
-use super::plan::STEPS_PER_TICK;
+use super::plan::{STEPS_PER_TICK, joining_count};
+use super::subject::{Medium, Subject};
+use super::violation::Violation;
 use crate::doors::node::Node;
 use crate::doors::raft::Raft;
 use crate::words::ids::{NodeId, Term};
 use crate::words::membership::Membership;
 
-impl Cluster {
+impl<S: Subject> Cluster<S> {
+    /// Steps until something is committed, and notes how many election timeouts that took. Timeouts are
+    /// random and clocks skewed, so votes may be split again and again: five of them are enough nearly
+    /// always, twenty always.
+    pub(super) fn serve(&mut self) -> Result<(), Violation> {
+        let timeout_steps = self.world.borrow().plan.election_timeout_steps();
+        for step in 0..20 * timeout_steps {
+            self.step()?;
+            let world = self.world.borrow();
+            if world.checker.committed_count() as u64 > world.committed_before_calm {
+                world.note(match step / timeout_steps {
+                    0 => "served within one election timeout",
+                    1..5 => "served within five election timeouts",
+                    _ => "served within twenty election timeouts",
+                });
+                return Ok(());
+            }
+        }
+        let states: Vec<_> = self.seats.values().map(|seat| seat.node.as_ref().map(Node::status)).collect();
+        let details = format!("nothing was committed for {} steps, {states:?}", 20 * timeout_steps);
+        Err(Violation::new("a core without faults serves", details))
+    }
+
     /// Steps until everybody agrees.
     pub(super) fn settle(&mut self, steps_max: u64) -> Result<(), Violation> {
         for _ in 0..steps_max {
@@ -49,7 +71,7 @@ impl Cluster {
         if self.node(rival).is_none_or(|node| node.campaign().is_err()) {
             return Ok(());
         }
-        self.world.borrow_mut().report.note("campaign against a live leader");
+        self.world.borrow().note("campaign against a live leader");
         for _ in 0..8 * STEPS_PER_TICK {
             self.step()?;
         }
@@ -72,13 +94,13 @@ impl Cluster {
     }
 
     /// The leader of the highest term.
-    pub(super) fn latest_leader(&self) -> Option<&SimNode> {
+    pub(super) fn latest_leader(&self) -> Option<&SimNode<S>> {
         let nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
         nodes.filter(|node| node.raft().is_leader()).max_by_key(|node| node.raft().term())
     }
 
     /// The running members of a membership.
-    fn members_of(&self, membership: &Membership) -> impl Iterator<Item = &SimNode> {
+    fn members_of(&self, membership: &Membership) -> impl Iterator<Item = &SimNode<S>> {
         let nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
         nodes.filter(|node| membership.member(node.raft().id()).is_some())
     }
@@ -91,12 +113,11 @@ impl Cluster {
             world.quiet_from = world.now + client_steps;
             world.committed_before_calm = world.checker.committed_count() as u64;
             world.network.heal();
-            for disk in world.disks.values_mut() {
-                disk.end_stall();
-            }
         }
         for id in self.ids.clone() {
-            self.seats.get_mut(&id).expect("every node has a seat").paused_until = 0;
+            let seat = self.seats.get_mut(&id).expect("every node has a seat");
+            seat.paused_until = 0;
+            seat.medium.calm();
             // Who waits for a snapshot does not campaign; it may be the only one who could.
             if self.node(id).is_some_and(|node| node.status().awaits_snapshot) {
                 self.crash(id);
@@ -116,9 +137,10 @@ impl Cluster {
         let mut members = self.members_of(membership);
         let is_agreed = !membership.is_joint()
             && joining_count(membership) == 0
+            && self.lost.iter().all(|lost| membership.member(*lost).is_none())
             && members.all(|node| node.status().applied.get() == committed);
         let is_member = |id: NodeId| membership.member(id).is_some();
-        is_agreed && committed > world.committed_before_calm && self.clients.waiting_count(is_member) == 0
+        is_agreed && committed > world.committed_before_calm && self.requests.waiting_count(is_member) == 0
     }
 
     pub(super) fn check_end(&mut self) -> Result<(), Violation> {
@@ -127,10 +149,13 @@ impl Cluster {
         if !has_settled {
             let states: Vec<_> =
                 self.seats.values().map(|seat| seat.node.as_ref().map(Node::status)).collect();
-            let waiting = self.clients.waiting_count(|_| true);
+            let waiting = self.requests.waiting_count(|_| true);
             world.checker.violate("liveness in calm times", format!("{waiting} wait, {states:?}"));
         }
-        self.clients.check(&mut world.checker);
+        let result = self.subject.finish(&|payload| world.checker.count_committed(payload));
+        if let Err(violation) = result {
+            world.checker.report(violation);
+        }
         world.checker.violation().cloned().map_or(Ok(()), Err)
     }
 }

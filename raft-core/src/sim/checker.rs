@@ -4,9 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::{error, fmt};
 
-use super::disk::Disk;
+use super::ledger::Ledger;
+use super::violation::Violation;
 use crate::doors::raft::Raft;
 use crate::mem::MemLog;
 use crate::words::entries::{Entry, EntryKind};
@@ -15,24 +15,6 @@ use crate::words::membership::Membership;
 use crate::words::message::{Body, Message};
 use crate::words::persist::Persist;
 use crate::words::status::RoleName;
-
-/// A property that did not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Violation {
-    /// Which property.
-    pub property: &'static str,
-    /// What was seen instead.
-    pub details: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.property, self.details)
-    }
-}
-
-impl error::Error for Violation {}
 
 /// Everything that was ever seen.
 #[derive(Debug, Default)]
@@ -51,8 +33,12 @@ pub(super) struct Checker {
     applied: Vec<Applied>,
     /// What was last seen of each running node.
     seen: BTreeMap<NodeId, Seen>,
+    /// A digest of the state after some of the entries, as whoever came first had it.
+    states: BTreeMap<LogIndex, u64>,
     /// Highest index a client knows to be applied.
     pub(super) acknowledged: LogIndex,
+    /// Changes of membership that were appended since the last pump.
+    changes: Vec<Position>,
     /// How many commits took a witness to make a quorum.
     pub(super) witnessed: u64,
     violation: Option<Violation>,
@@ -101,7 +87,12 @@ impl Checker {
     }
 
     pub(super) fn violate(&mut self, property: &'static str, details: String) {
-        self.violation.get_or_insert(Violation { property, details });
+        self.report(Violation::new(property, details));
+    }
+
+    /// Keeps the first violation.
+    pub(super) fn report(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
     }
 
     /// Log matching (figure 3): the same position means the same entry, and the same one before it.
@@ -124,9 +115,12 @@ impl Checker {
                 let details = format!("node {node} wrote {:?} at {position}", entry.kind);
                 self.violate("payloads are with full members alone", details);
             }
+            if entry.kind == EntryKind::Membership && !self.entries.contains_key(&position) {
+                self.changes.push(position);
+            }
             let known = *self.entries.entry(position).or_insert(content);
             if known != content {
-                let details = format!("node {node} wrote another entry at {position}");
+                let details = format!("node {node} wrote {content:?} at {position}, where {known:?} is");
                 self.violate("log matching", details);
             }
             before = entry.term;
@@ -134,9 +128,9 @@ impl Checker {
     }
 
     /// A promise may leave only when what it rests on is durable.
-    pub(super) fn on_send(&mut self, message: &Message, disks: &BTreeMap<NodeId, Disk>) {
+    pub(super) fn on_send(&mut self, message: &Message, ledgers: &BTreeMap<NodeId, Ledger>) {
         let Message { from, to, term, body } = message;
-        let disk = &disks[from];
+        let disk = &ledgers[from];
         let hard = disk.hard_state();
         let in_term = hard.term >= *term;
         let kept = match body {
@@ -183,6 +177,17 @@ impl Checker {
         self.applied.push(Applied::Snapshot(index, digest));
     }
 
+    /// A machine's state after the command at `index`: everybody's is the same, whether it was applied
+    /// or restored.
+    pub(super) fn on_state(&mut self, index: LogIndex, digest: u64) {
+        let first = *self.states.entry(index).or_insert(digest);
+        if first != digest {
+            let details =
+                format!("after {index} one machine's digest is {first:016x}, another's {digest:016x}");
+            self.violate("equal state at equal index", details);
+        }
+    }
+
     /// A node starts, with nothing applied but what its snapshot holds.
     pub(super) fn on_start(&mut self, node: NodeId, raft: &Raft) {
         let (term, last) = (raft.term(), raft.last().index);
@@ -197,7 +202,7 @@ impl Checker {
         node: NodeId,
         before: &Membership,
         raft: &Raft,
-        disks: &BTreeMap<NodeId, Disk>,
+        ledgers: &BTreeMap<NodeId, Ledger>,
     ) {
         let seen = self.seen.get(&node).copied().unwrap_or_default();
         let (term, commit, last) = (raft.term(), raft.commit(), raft.last().index);
@@ -207,7 +212,7 @@ impl Checker {
             self.violate("monotony", details);
         }
         let is_leader = raft.role() == RoleName::Leader;
-        let cuts = disks[&node].cuts;
+        let cuts = ledgers[&node].cuts;
         if is_leader {
             let first = *self.leaders.entry(term).or_insert(node);
             if first != node {
@@ -224,10 +229,47 @@ impl Checker {
             }
         }
         if commit > seen.commit {
-            self.check_commit((node, before), raft, seen.commit, disks);
+            self.check_commit((node, before), raft, seen.commit, ledgers);
+        }
+        self.check_changes(node, raft, ledgers);
+        if term != seen.term || commit != seen.commit || last != seen.last {
+            self.check_order(node, raft);
         }
         let applied = self.check_applied(node, seen.applied);
         self.seen.insert(node, Seen { term, commit, applied, last, is_leader, cuts });
+    }
+
+    /// A leader appends a change of membership only when the one before is committed, and an entry of
+    /// its own term is (Raft §6, and Ongaro's correction of diss. §4.1).
+    fn check_changes(&mut self, node: NodeId, raft: &Raft, ledgers: &BTreeMap<NodeId, Ledger>) {
+        for change in core::mem::take(&mut self.changes) {
+            let is_before = |(at, (term, _)): (usize, &(Term, Content))| {
+                *term == change.term && (at as u64) < change.index.prev().get()
+            };
+            if !self.committed.iter().enumerate().rev().any(is_before) {
+                let details = format!("node {node} appends {change}, and nothing of that term is committed");
+                self.violate("no change of membership before an own commit", details);
+            }
+        }
+        let uncommitted = ledgers[&node].changes_behind(raft.commit());
+        if raft.is_leader() && uncommitted > 1 {
+            let details = format!("node {node} has {uncommitted} that are not committed");
+            self.violate("one change of membership at a time", details);
+        }
+    }
+
+    /// Log, snapshot, state and commit reach as far as they may. A leader's snapshot can be stored
+    /// before this node hears that its own log is committed as far, but somebody knows.
+    fn check_order(&mut self, node: NodeId, raft: &Raft) {
+        let status = raft.status();
+        let snapshot = status.snapshot.unwrap_or(Position::ZERO).index;
+        let (mark, applied, commit) = (status.mark.index, status.applied, status.commit);
+        let is_known = snapshot.get() <= self.committed.len() as u64;
+        let is_ordered = mark <= snapshot.min(commit) && applied <= commit && commit <= status.last.index;
+        if !is_known || !is_ordered {
+            let details = format!("node {node}: {status:?}");
+            self.violate("the log begins within snapshot and commit, applied <= commit <= last", details);
+        }
     }
 
     /// State machine safety (figure 3): every node applies the committed entries, in order, once.
@@ -302,7 +344,7 @@ impl Checker {
         (node, before): (NodeId, &Membership),
         raft: &Raft,
         from: LogIndex,
-        disks: &BTreeMap<NodeId, Disk>,
+        ledgers: &BTreeMap<NodeId, Ledger>,
     ) {
         let mut index = from;
         while index < raft.commit() {
@@ -330,7 +372,7 @@ impl Checker {
                     self.commands.push(after);
                     self.committed.push((term, content));
                     self.committed_in.push(raft.term());
-                    self.check_quorum(before, raft, position, disks);
+                    self.check_quorum(before, raft, position, ledgers);
                 }
             }
         }
@@ -338,9 +380,9 @@ impl Checker {
 
     /// Whatever is lost of what is not durable, somebody can win: a full member whose log is not
     /// behind those of a majority, witnesses included. Only for groups that stay as they are.
-    pub(super) fn check_electable(&mut self, founders: &Membership, disks: &BTreeMap<NodeId, Disk>) {
+    pub(super) fn check_electable(&mut self, founders: &Membership, ledgers: &BTreeMap<NodeId, Ledger>) {
         let ends: Vec<(NodeId, Position)> =
-            founders.voters().map(|id| (id, disks[&id].last_position())).collect();
+            founders.voters().map(|id| (id, ledgers[&id].last_position())).collect();
         let wins = |end: Position| ends.iter().filter(|(_, other)| *other <= end).count() * 2 > ends.len();
         if !ends.iter().any(|(id, end)| founders.can_lead(*id) && wins(*end)) {
             self.violate("somebody can be elected", format!("logs end at {ends:?}"));
@@ -352,13 +394,13 @@ impl Checker {
         before: &Membership,
         raft: &Raft,
         position: Position,
-        disks: &BTreeMap<NodeId, Disk>,
+        ledgers: &BTreeMap<NodeId, Ledger>,
     ) {
         // Who stepped down since it committed may have another membership by now.
         if !raft.is_leader() {
             return;
         }
-        let is_held = |id: &NodeId| disks.get(id).is_some_and(|disk| disk.has(position));
+        let is_held = |id: &NodeId| ledgers.get(id).is_some_and(|ledger| ledger.has(position));
         let membership = raft.membership();
         let outgoing: Vec<NodeId> = membership.outgoing_voters().collect();
         // A joint configuration that a commit called for was not in force before it.

@@ -1,110 +1,98 @@
-//! A node's ends of the world: its store and its transport.
+//! A node's ends of the world: its store, which is watched, and its transport.
 
 use alloc::vec::Vec;
 
 use raft_proto::bytes::Bytes;
 
-use super::disk::keep;
-use super::plan::happens;
 use super::world::Shared;
 use crate::doors::store::{LogStore, SnapshotFailure, SnapshotStore};
 use crate::doors::transport::{Arrival, Transport};
-use crate::mem::{MemLog, MemLogError};
 use crate::words::entries::Entries;
 use crate::words::ids::{LogIndex, NodeId, PersistId, Position};
 use crate::words::message::{Message, SnapshotMeta};
 use crate::words::persist::{Persist, Recovered};
 
-/// One node's store: what it wrote is readable at once, and durable when the disk says so.
+/// One node's store, whatever it is, and an eye on what it is asked for and what it reports.
 #[derive(Debug)]
-pub(super) struct SimLog {
+pub(super) struct WatchedStore<L> {
     id: NodeId,
     world: Shared,
-    written: MemLog,
-    /// A snapshot that is being written.
-    writing: Vec<u8>,
-    /// The medium had no room for this one.
-    failed: Option<Position>,
+    store: L,
+    /// What the store said is its newest snapshot.
+    snapshot: Option<SnapshotMeta>,
 }
 
-impl SimLog {
-    pub(super) fn open(id: NodeId, world: Shared) -> Self {
-        let written = world.borrow().disks[&id].durable();
-        Self { id, world, written, writing: Vec::new(), failed: None }
+impl<L> WatchedStore<L> {
+    pub(super) fn new(id: NodeId, world: Shared, store: L) -> Self {
+        Self { id, world, store, snapshot: None }
     }
 }
 
-impl LogStore for SimLog {
-    type Error = MemLogError;
+impl<L: SnapshotStore> LogStore for WatchedStore<L> {
+    type Error = L::Error;
 
-    fn recover(&mut self) -> Result<Recovered, MemLogError> {
-        self.written.recover()
+    fn recover(&mut self) -> Result<Recovered, L::Error> {
+        let recovered = self.store.recover()?;
+        let mut entries = Vec::new();
+        if let (Some(first), Some(last)) = (recovered.runs.first(), recovered.runs.last()) {
+            entries = self.store.load(first.first, last.last.next(), usize::MAX)?;
+        }
+        self.world.borrow_mut().recover(self.id, &recovered, &entries, self.snapshot.as_ref());
+        Ok(recovered)
     }
 
-    fn persist(&mut self, request: Persist) -> Result<(), MemLogError> {
-        self.written.persist(request.clone())?;
-        self.world.borrow_mut().persist(self.id, request, &self.written);
-        Ok(())
+    fn persist(&mut self, request: Persist) -> Result<(), L::Error> {
+        self.world.borrow_mut().persist(self.id, &request);
+        self.store.persist(request)
     }
 
-    fn poll_persisted(&mut self) -> Result<Option<PersistId>, MemLogError> {
-        let world = &mut *self.world.borrow_mut();
-        let now = world.now;
-        Ok(world.disks.get_mut(&self.id).expect("every node has a disk").settle(now))
+    fn poll_persisted(&mut self) -> Result<Option<PersistId>, L::Error> {
+        let persisted = self.store.poll_persisted()?;
+        if let Some(id) = persisted {
+            self.world.borrow_mut().persisted(self.id, id);
+        }
+        Ok(persisted)
     }
 
-    fn load(
-        &mut self,
-        first: LogIndex,
-        end: LogIndex,
-        bytes_max: usize,
-    ) -> Result<Vec<Entries>, MemLogError> {
-        self.world.borrow_mut().report.note("load");
-        self.written.load(first, end, bytes_max)
+    fn load(&mut self, first: LogIndex, end: LogIndex, bytes_max: usize) -> Result<Vec<Entries>, L::Error> {
+        self.world.borrow_mut().note("load");
+        self.store.load(first, end, bytes_max)
     }
 }
 
-impl SnapshotStore for SimLog {
-    fn recover_snapshot(&mut self) -> Result<Option<SnapshotMeta>, MemLogError> {
-        self.written.recover_snapshot()
+impl<L: SnapshotStore> SnapshotStore for WatchedStore<L> {
+    fn recover_snapshot(&mut self) -> Result<Option<SnapshotMeta>, L::Error> {
+        self.snapshot = self.store.recover_snapshot()?;
+        Ok(self.snapshot.clone())
     }
 
-    fn begin_snapshot(&mut self, _last: Position) {
-        self.writing.clear();
+    fn begin_snapshot(&mut self, last: Position) {
+        self.store.begin_snapshot(last);
     }
 
     fn write_snapshot(&mut self, piece: Bytes) {
-        self.writing.extend_from_slice(&piece);
+        self.store.write_snapshot(piece);
     }
 
     fn snapshot_room(&self) -> usize {
-        let world = &mut *self.world.borrow_mut();
-        let is_busy = world.is_hostile && happens(&mut world.rng, world.plan.snapshot_busy);
-        if is_busy { 0 } else { 1 << 20 }
+        self.store.snapshot_room()
     }
 
     fn finish_snapshot(&mut self, meta: SnapshotMeta) {
-        let state = Bytes::from(core::mem::take(&mut self.writing));
-        let last = meta.last;
-        let has_room = self.world.borrow_mut().write_snapshot(self.id, meta, state);
-        self.failed = (!has_room).then_some(last);
+        self.world.borrow_mut().ledger(self.id).on_snapshot_finished(&meta);
+        self.store.finish_snapshot(meta);
     }
 
     fn abort_snapshot(&mut self) {
-        self.writing.clear();
+        self.store.abort_snapshot();
     }
 
-    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<MemLogError>>> {
-        if let Some(last) = self.failed.take() {
-            let error = MemLogError::Missing { first: last.index };
-            return Some(Err(SnapshotFailure { last, error }));
+    fn poll_snapshot(&mut self) -> Option<Result<SnapshotMeta, SnapshotFailure<L::Error>>> {
+        let stored = self.store.poll_snapshot();
+        if let Some(Ok(meta)) = &stored {
+            self.world.borrow_mut().ledger(self.id).on_snapshot_stored(meta);
         }
-        let world = &mut *self.world.borrow_mut();
-        let now = world.now;
-        let disk = world.disks.get_mut(&self.id).expect("every node has a disk");
-        let (meta, state) = disk.settle_snapshot(now)?;
-        keep(&mut self.written, meta.clone(), state);
-        Some(Ok(meta))
+        stored
     }
 
     fn read_snapshot(
@@ -112,8 +100,8 @@ impl SnapshotStore for SimLog {
         last: Position,
         offset: u64,
         bytes_max: usize,
-    ) -> Result<Option<Bytes>, MemLogError> {
-        self.written.read_snapshot(last, offset, bytes_max)
+    ) -> Result<Option<Bytes>, L::Error> {
+        self.store.read_snapshot(last, offset, bytes_max)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::checker::Violation;
 use super::cluster::Cluster;
 use super::plan::STEPS_PER_TICK;
+use super::subject::Subject;
+use super::violation::Violation;
 use crate::words::ids::NodeId;
 use crate::words::membership::Membership;
 
-impl Cluster {
+impl<S: Subject> Cluster<S> {
     /// One full voter ends for good, the leader or another. What it did last it did alone: for a
     /// moment the other full voters hear nothing from the leader, while the witnesses do.
     ///
@@ -30,9 +31,9 @@ impl Cluster {
         let patience = patience.saturating_sub(3);
         let (silence, victim) = {
             let world = &mut *self.world.borrow_mut();
-            let silence = u64::from(world.rng.between(0, patience * (STEPS_PER_TICK - 1)));
-            let picked = world.rng.between(0, u32::try_from(full.len() - 1).expect("few")) as usize;
-            let victim = if world.rng.between(0, 1) == 0 { leader } else { full[picked] };
+            let silence = u64::from(world.dice.between(0, patience * (STEPS_PER_TICK - 1)));
+            let picked = world.dice.between(0, u32::try_from(full.len() - 1).expect("few")) as usize;
+            let victim = if world.dice.between(0, 1) == 0 { leader } else { full[picked] };
             for deaf in full.iter().filter(|id| **id != leader) {
                 world.network.cut_link(leader, *deaf);
             }
@@ -40,7 +41,7 @@ impl Cluster {
         };
         for step in 0..silence {
             if step % 4 == 0 {
-                self.propose(leader, step);
+                self.propose(leader);
             }
             self.step()?;
         }
@@ -50,7 +51,7 @@ impl Cluster {
             let world = &mut *self.world.borrow_mut();
             world.network.heal();
             world.committed_before_calm = world.checker.committed_count() as u64;
-            world.report.note("full voter lost for ever");
+            world.note("full voter lost for ever");
         }
         self.settle(steps_max)
     }

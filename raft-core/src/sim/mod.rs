@@ -1,14 +1,17 @@
 //! A deterministic cluster in one thread, driven by one seed (feature `sim`).
 //!
-//! Whole [`Node`](crate::Node)s run over a simulated network, simulated disks and skewed ticks. The
+//! Whole [`Node`](crate::Node)s run over a simulated network, disks that fail and skewed ticks. The
 //! seed decides everything: how many nodes there are, which faults strike and how often, when and
 //! whom. After every step a [checker](Violation) compares what happened with the five properties of
 //! Raft figure 3 and with every promise that left a node.
 //!
-//! ```
-//! use raft_core::sim::{Options, run};
+//! What runs in the nodes is a [`Subject`]: a state machine, a store on its medium, and what clients
+//! ask for. Bring your own, or take [`Digests`], which is the protocol and little else.
 //!
-//! let report = run(42, &Options::default()).expect("no property is violated");
+//! ```
+//! use raft_core::sim::{Digests, Options, run};
+//!
+//! let report = run(42, &Options::default(), Digests::default()).expect("no property is violated");
 //! assert!(report.count("committed") > 0);
 //! ```
 
@@ -16,18 +19,33 @@ mod admin;
 mod ambush;
 mod calm;
 mod checker;
-mod clients;
 mod cluster;
-mod disk;
+mod dice;
+mod digest;
+mod digests;
 mod ends;
+mod faults;
+mod ledger;
+mod linearizable;
+mod load;
 mod loss;
 mod machine;
+mod model;
 mod network;
 mod plan;
 mod report;
+mod requests;
+mod story;
+mod subject;
+mod violation;
 mod world;
 
-pub use checker::Violation;
 pub use cluster::{Failure, run};
-pub use plan::Options;
-pub use report::Report;
+pub use dice::{Chance, Dice};
+pub use digests::{DigestMachine, Digests};
+pub use linearizable::{Operation, is_linearizable};
+pub use model::{ModelMedium, ModelStore};
+pub use plan::{Options, STEPS_PER_TICK};
+pub use report::{Report, Situations};
+pub use subject::{Answer, Fate, Medium, RequestId, Subject};
+pub use violation::Violation;

@@ -3,8 +3,8 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use super::dice::Dice;
 use crate::doors::transport::Arrival;
-use crate::means::rng::Rng;
 use crate::words::ids::NodeId;
 use crate::words::message::Message;
 
@@ -27,9 +27,9 @@ const MEMORY_LAST: u32 = 31;
 
 impl Network {
     /// Cuts a random set of links.
-    pub(super) fn partition(&mut self, nodes: &[NodeId], rng: &mut Rng) {
-        let is_one_way = rng.between(0, 2) == 0;
-        let side: Vec<bool> = nodes.iter().map(|_| rng.between(0, 1) == 0).collect();
+    pub(super) fn partition(&mut self, nodes: &[NodeId], dice: &mut Dice) {
+        let is_one_way = dice.between(0, 2) == 0;
+        let side: Vec<bool> = nodes.iter().map(|_| dice.between(0, 1) == 0).collect();
         for (a, from) in nodes.iter().enumerate() {
             for (b, to) in nodes.iter().enumerate() {
                 if side[a] != side[b] && (!is_one_way || side[a]) {
@@ -89,18 +89,18 @@ impl Network {
     }
 
     /// Remembers a message, in place of an older one.
-    pub(super) fn remember(&mut self, message: Message, rng: &mut Rng) {
+    pub(super) fn remember(&mut self, message: Message, dice: &mut Dice) {
         if self.memory.len() < MEMORY {
             self.memory.push(message);
-        } else if rng.between(0, 63) == 0 {
-            self.memory[rng.between(0, MEMORY_LAST) as usize] = message;
+        } else if dice.between(0, 63) == 0 {
+            self.memory[dice.between(0, MEMORY_LAST) as usize] = message;
         }
     }
 
     /// A message that was sent before.
-    pub(super) fn recall(&self, rng: &mut Rng) -> Option<Message> {
+    pub(super) fn recall(&self, dice: &mut Dice) -> Option<Message> {
         let last = u32::try_from(self.memory.len().checked_sub(1)?).expect("a few messages");
-        self.memory.get(rng.between(0, last) as usize).cloned()
+        self.memory.get(dice.between(0, last) as usize).cloned()
     }
 
     /// A message is on its way.
