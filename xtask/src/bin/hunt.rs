@@ -57,7 +57,7 @@ fn work(from: u64, seeds: u64, next: &AtomicU64, tell: &Sender<Outcome>) {
 
 /// What a seed violates, if anything.
 fn violated(seed: u64) -> Option<String> {
-    match panic::catch_unwind(|| sim::run(seed, &sim::Options::default())) {
+    match panic::catch_unwind(|| sim::run(seed, &sim::Options::default(), sim::Digests::default())) {
         Ok(Ok(_)) => None,
         Ok(Err(failure)) => Some(failure.violation.property.to_owned()),
         Err(panic) => Some(format!("no panic ({})", message(&*panic))),
