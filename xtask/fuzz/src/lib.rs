@@ -12,7 +12,7 @@ mod decay;
 mod targets;
 
 // What the tests of the crates have already. Their modules find each other from the root.
-#[allow(dead_code, unused_imports, reason = "the targets use a part of it")]
+#[allow(unused_imports, reason = "the targets use a part of it")]
 #[path = "../../../raft-storage/tests/common/mod.rs"]
 mod common;
 #[allow(dead_code, unused_imports, reason = "the targets use a part of it")]

@@ -37,7 +37,7 @@ pub(super) fn run(bytes: &[u8]) {
 /// Appends a sound frame.
 fn push_frame(choices: &mut Choices<'_>, stream: &mut BytesMut) {
     let group = u64::from(choices.byte());
-    let result = if choices.byte() % 2 == 0 {
+    let result = if choices.byte().is_multiple_of(2) {
         let message = Message { from: 1, to: 2, term: choices.number(), body: None };
         encode_frame(FrameKind::Message, group, &message, PAYLOAD_BYTES_MAX, stream)
     } else {
