@@ -56,7 +56,7 @@ pub(crate) fn on_loaded(books: &mut Books, leader: &mut Leader, id: LoadId, chun
     let left = sending.meta.size - sending.sent;
     let len = chunk.len() as u64;
     if len == 0 || len > left {
-        return on_unavailable(books, leader, id, to);
+        return on_unavailable(books, leader, to);
     }
     let message = chunk_message(books, to, round, sending, chunk);
     sending.sent += len;
@@ -69,7 +69,7 @@ pub(crate) fn on_loaded(books: &mut Books, leader: &mut Leader, id: LoadId, chun
 /// A snapshot that should be sent cannot be read. If it is the newest one, another one must be taken.
 pub(crate) fn on_unreadable(books: &mut Books, leader: &mut Leader, id: LoadId) {
     if let Some(to) = waiting_for(leader, id).map(|progress| progress.id) {
-        on_unavailable(books, leader, id, to);
+        on_unavailable(books, leader, to);
     }
 }
 
@@ -177,8 +177,7 @@ fn has_budget(books: &Books, budget: i64) -> bool {
     books.config.snapshot_bytes_per_tick == 0 || budget > 0
 }
 
-fn on_unavailable(books: &mut Books, leader: &mut Leader, id: LoadId, to: NodeId) {
-    debug_assert!(id <= books.load, "loads are numbered here");
+fn on_unavailable(books: &mut Books, leader: &mut Leader, to: NodeId) {
     let Some(progress) = leader.progress.find(to) else { return };
     let is_newest = progress.sending.as_ref().is_some_and(|lost| lost.meta.last == books.snapshots.last());
     if is_newest {
