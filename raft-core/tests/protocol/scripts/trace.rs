@@ -5,6 +5,7 @@ use raft_core::{
     PeerMode, PeerStatus, Persist, Position, VoteReply, VoteRequest,
 };
 
+use super::clients;
 use crate::support::{Applied, Peer, kind};
 
 /// One message on its way: delivered, lost, or still under way.
@@ -74,7 +75,7 @@ fn entry(entry: &Entry<'_>) -> String {
     let what = match entry.kind {
         EntryKind::Empty => "opens the term".to_owned(),
         EntryKind::Hollow => "hollow".to_owned(),
-        EntryKind::Command => String::from_utf8_lossy(entry.payload).into_owned(),
+        EntryKind::Command => clients::told(entry.payload),
         EntryKind::Membership => {
             let decoded = Membership::decode(entry.payload).expect("was checked");
             format!("members {}", membership(&decoded))
@@ -83,8 +84,14 @@ fn entry(entry: &Entry<'_>) -> String {
     named(Position::new(entry.term, entry.index), &what)
 }
 
-pub(super) fn applied(applied: &Applied) -> String {
-    named(applied.position, &String::from_utf8_lossy(&applied.payload))
+/// The last command of all that a node applied, with what a client with a session is answered.
+pub(super) fn applied(applied: &[Applied]) -> String {
+    let Some(last) = applied.last() else { return String::new() };
+    let command = named(last.position, &clients::told(&last.payload));
+    match clients::answer(applied) {
+        Some(answer) => format!("{command}: {answer}"),
+        None => command,
+    }
 }
 
 /// The entries of a past are called after their position.

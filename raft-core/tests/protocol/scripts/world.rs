@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::{EntryKind, LogIndex, Membership, MembershipChange, Message};
 
-use super::trace;
+use super::{clients, trace};
 use crate::support::{Cluster, Peer, config, kind, node, voters, with_witness};
 
 /// A cluster under the command of a script.
@@ -172,6 +172,10 @@ impl World {
             ["campaign", _] => peer.raft.campaign().err().map(|error| error.to_string()),
             ["propose", _, text] => peer.raft.propose(text.as_bytes()).err().map(|error| error.to_string()),
             ["forward", _, text] => peer.raft.forward(text.as_bytes()).err().map(|error| error.to_string()),
+            [client @ ("session" | "call"), _, rest @ ..] => {
+                let words: Vec<&str> = [*client].into_iter().chain(rest.iter().copied()).collect();
+                peer.raft.propose(&clients::payload(&words)?).err().map(|error| error.to_string())
+            }
             ["read", _] => peer.raft.read().err().map(|error| error.to_string()),
             ["snapshot", _] => peer.raft.take_snapshot().err().map(|error| error.to_string()),
             ["lose-state", _] => peer.raft.request_snapshot().err().map(|error| error.to_string()),
@@ -350,9 +354,11 @@ fn news(before: &Seen, peer: &Peer) -> Vec<String> {
     }
     // A restored state is one thing that was applied; what came before is in it.
     let is_restored = peer.applied.len() < before.applied;
-    let applied = peer.applied[if is_restored { 0 } else { before.applied }..].iter();
-    let commands: Vec<String> =
-        applied.filter(|applied| applied.kind == EntryKind::Command).map(trace::applied).collect();
+    let first = if is_restored { 0 } else { before.applied };
+    let commands: Vec<String> = (first..peer.applied.len())
+        .filter(|at| peer.applied[*at].kind == EntryKind::Command)
+        .map(|at| trace::applied(&peer.applied[..=at]))
+        .collect();
     if !commands.is_empty() {
         lines.push(format!("applies {}", commands.join(", ")));
     }
@@ -393,7 +399,7 @@ fn change(steps: &[&str]) -> Result<MembershipChange, String> {
     Ok(change)
 }
 
-fn number(word: &str) -> Result<u64, String> {
+pub(super) fn number(word: &str) -> Result<u64, String> {
     word.parse().map_err(|_| format!("`{word}` is no number"))
 }
 
@@ -425,6 +431,8 @@ fn commands_that_make_no_sense_are_refused() {
         "tick 1 x",
         "skip 1 x",
         "unreachable 1 x",
+        "session 1 shut",
+        "call 1 2 5 from 1",
         "change 1 domain 2",
         "set 1 priority",
         "set 1 colour=3",
