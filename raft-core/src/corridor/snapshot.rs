@@ -77,11 +77,11 @@ impl Machine {
         if let Role::Leader(_) = &self.role {
             return;
         }
-        // The votes it has were given to another log.
-        self.give_up_campaign();
         if !installing::install(&mut self.books, meta) {
             return;
         }
+        // The votes it has were given to another log.
+        self.give_up_campaign();
         self.loads.retain(|(_, asker)| *asker != LoadFor::Apply);
         if let Role::Follower(follower) = &mut self.role {
             follower.verified = follower.verified.max(meta.last.index);

@@ -86,6 +86,8 @@ pub(crate) fn install(books: &mut Books, meta: &SnapshotMeta) -> bool {
     let is_newer = books.applying.restoring.is_some_and(|restoring| restoring < last.index);
     let supersedes = is_newer && !replaces_log;
     if !supersedes && !is_needed(books, last) {
+        // The log leads up to it by now, and what a snapshot covers is committed.
+        books.commit_to(last.index);
         return false;
     }
     if replaces_log {
