@@ -228,15 +228,36 @@ impl Entries {
         if self.payloads.len() <= bytes_max {
             return self.clone();
         }
-        let (mut end, mut count) = (0, 0);
-        while let Some((length, head)) = split_length(&self.payloads[end..]) {
-            if count > 0 && end + head + length > bytes_max {
-                break;
+        let (count, bytes) = Self::pieces(&self.payloads, bytes_max).next().expect("never empty");
+        Self { count, payloads: self.payloads.slice(..bytes.len()), ..*self }
+    }
+
+    /// Cuts a buffer in batch layout between entries, for stores that check parts of a batch by
+    /// themselves: pieces of at most `bytes_max` bytes, or of one entry, with how many entries each
+    /// has. Ends where a length is malformed or reaches past the buffer.
+    ///
+    /// ```
+    /// use raft_core::Entries;
+    ///
+    /// let payloads = [1, b'a', 2, b'b', b'b', 1, b'c']; // "a", "bb", "c"
+    /// let pieces: Vec<(u32, &[u8])> = Entries::pieces(&payloads, 5).collect();
+    /// assert_eq!(pieces, [(2, &payloads[..5]), (1, &payloads[5..])]);
+    /// ```
+    pub fn pieces(payloads: &[u8], bytes_max: usize) -> impl Iterator<Item = (u32, &[u8])> {
+        let mut rest = payloads;
+        core::iter::from_fn(move || {
+            let (mut end, mut count) = (0, 0);
+            while let Some((length, head)) = split_length(&rest[end..]) {
+                let next = end + head + length;
+                if next > rest.len() || (count > 0 && next > bytes_max) {
+                    break;
+                }
+                (end, count) = (next, count + 1);
             }
-            end += head + length;
-            count += 1;
-        }
-        Self { count, payloads: self.payloads.slice(..end), ..*self }
+            let (piece, behind) = rest.split_at(end);
+            rest = behind;
+            (count > 0).then_some((count, piece))
+        })
     }
 
     /// The same positions without what only full members hold: commands become hollow, everything

@@ -35,7 +35,7 @@ pub(super) fn print(found: &Inspection, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "  {name:<16} {}", group.entry_count(kind))?;
         }
         writeln!(out, "  requests         {}, {} bytes", group.records, group.record_bytes)?;
-        writeln!(out, "  … with entries   {} bytes", group.live_bytes)?;
+        writeln!(out, "  entries in use   {} bytes", group.live_bytes)?;
     }
     if !found.snapshots.is_empty() {
         writeln!(out, "\nsnapshot of       up to       bytes    chunks")?;

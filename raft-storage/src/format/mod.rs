@@ -3,6 +3,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod bytes;
+pub(crate) mod extent;
 pub(crate) mod identity;
 pub(crate) mod mark;
 pub(crate) mod record;

@@ -7,9 +7,8 @@ use raft_core::{Entries, LogIndex};
 
 use crate::error::{Damage, LogError};
 use crate::files::segment::{Segment, Segments};
-use crate::format::batch::{BatchPlace, Decoded};
-use crate::format::record::RecordHeader;
-use crate::state::index::{Index, RecordPlace, Slot};
+use crate::format::extent::Extent;
+use crate::state::index::Index;
 
 /// Collects the batches of one range within a byte budget.
 #[derive(Debug)]
@@ -22,21 +21,12 @@ pub(crate) struct Loader<'a> {
     is_full: bool,
 }
 
-/// Consecutive records of one segment, read with one call.
+/// A stretch of one segment, read with one call.
 #[derive(Debug)]
 struct Span {
     segment: Arc<Segment>,
-    start: u32,
-    first: RecordPlace,
+    offset: u32,
     bytes: Bytes,
-}
-
-/// A record whose checksums fit.
-#[derive(Debug)]
-struct Record {
-    place: RecordPlace,
-    body: Bytes,
-    batches: Vec<BatchPlace>,
 }
 
 impl<'a> Loader<'a> {
@@ -51,18 +41,19 @@ impl<'a> Loader<'a> {
         }
         let mut at = index.position_of(self.next);
         let mut span = self.read_span(index, at)?;
-        let mut record = span.record(index.slot(at).map_or(span.place(), |slot| slot.place))?;
-        while let Some(slot) = index.slot(at).filter(|slot| slot.first < self.end) {
-            if record.place != slot.place {
-                if !span.holds(slot.place) {
-                    span = self.read_span(index, at)?;
-                }
-                record = span.record(slot.place)?;
+        while let Some(first) = index.extent(at).filter(|extent| extent.first < self.end) {
+            if !span.holds(first) {
+                span = self.read_span(index, at)?;
             }
-            let entries =
-                record.batch(slot).ok_or_else(|| span.corrupt(slot.place.offset, Damage::Content))?;
+            let mut last = *first;
+            while let Some(next) =
+                index.extent(at + 1).filter(|next| last.goes_on_in(next) && span.holds(next))
+            {
+                (last, at) = (*next, at + 1);
+            }
+            let entries = span.entries(first, &last)?;
             // What was truncated later is still in the record.
-            let end = index.slot(at + 1).map_or(index.last().next(), |next| next.first);
+            let end = index.extent(at + 1).map_or(index.last().next(), |next| next.first);
             if let Some(entries) = entries.prefix_before(end) {
                 self.take(&entries);
             }
@@ -96,84 +87,58 @@ impl<'a> Loader<'a> {
         self.found
     }
 
-    /// Reads the record of slot `at`, and with it those behind it that will be wanted next.
+    /// Reads an extent, and with it those behind it that will be wanted next.
     fn read_span(&self, index: &Index, at: usize) -> Result<Span, LogError> {
-        let first = index.slot(at).expect("the range is within the index").place;
+        let first = index.extent(at).expect("the range is within the index");
         let segment = self.segments.find(first.segment).expect("indexed segments are kept");
-        let mut end = first.offset + first.byte_count;
-        for next in (at + 1..).map_while(|at| index.slot(at)) {
-            let place = next.place;
-            let wanted = next.first < self.end && (end - first.offset) as usize <= self.bytes_left;
-            let near =
-                place.segment == first.segment && place.offset.saturating_sub(end) <= SPAN_GAP_BYTES_MAX;
-            if !wanted || !near || end - first.offset >= SPAN_BYTES_MAX {
+        let mut end = first.end();
+        for next in (at + 1..).map_while(|at| index.extent(at)) {
+            let bytes = (end - first.offset) as usize;
+            let is_wanted = next.first < self.end && bytes <= self.bytes_left;
+            let is_near = next.segment == first.segment && next.offset.saturating_sub(end) <= GAP_BYTES_MAX;
+            if !is_wanted || !is_near || bytes >= SPAN_BYTES_MAX {
                 break;
             }
-            end = end.max(place.offset + place.byte_count);
+            end = end.max(next.end());
         }
         let mut bytes = vec![0; (end - first.offset) as usize];
         let count = segment.read(&mut bytes, first.offset)?;
         bytes.truncate(count);
-        Ok(Span { segment, start: first.offset, first, bytes: bytes.into() })
+        Ok(Span { segment, offset: first.offset, bytes: bytes.into() })
     }
 }
 
 impl Span {
-    /// The record it was read for.
-    fn place(&self) -> RecordPlace {
-        self.first
+    fn holds(&self, extent: &Extent) -> bool {
+        extent.segment == self.segment.seq
+            && extent.offset >= self.offset
+            && (extent.end() - self.offset) as usize <= self.bytes.len()
     }
 
-    fn holds(&self, place: RecordPlace) -> bool {
-        place.segment == self.segment.seq
-            && place.offset >= self.start
-            && (place.offset - self.start) as usize + place.byte_count as usize <= self.bytes.len()
+    /// Takes out what is from one extent to another that follows on it, if the checksum fits.
+    fn entries(&self, first: &Extent, last: &Extent) -> Result<Entries, LogError> {
+        if !self.holds(first) {
+            return Err(self.corrupt(first, Damage::TooShort { needed_bytes: u64::from(first.end()) }));
+        }
+        let (start, end) = (first.offset - self.offset, last.end() - self.offset);
+        let bytes = self.bytes.slice(start as usize..end as usize);
+        let (expected, found) = (crc32c::crc32c_append(first.crc_before, &bytes), last.crc_behind);
+        if expected != found {
+            return Err(self.corrupt(first, Damage::Checksum { expected, found }));
+        }
+        Entries::parse(first.first, first.term, first.kind, bytes)
+            .ok()
+            .filter(|entries| entries.last() >= last.first)
+            .ok_or_else(|| self.corrupt(first, Damage::Content))
     }
 
-    /// Takes a record out, if every checksum fits.
-    fn record(&self, place: RecordPlace) -> Result<Record, LogError> {
-        let short = Damage::TooShort { needed_bytes: u64::from(place.offset) + u64::from(place.byte_count) };
-        if !self.holds(place) {
-            return Err(self.corrupt(place.offset, short));
-        }
-        let start = (place.offset - self.start) as usize;
-        let bytes = self.bytes.slice(start..start + place.byte_count as usize);
-        let head = bytes.first_chunk().ok_or_else(|| self.corrupt(place.offset, short))?;
-        let (header, _) = RecordHeader::decode(head, self.segment.seed, place.offset)
-            .map_err(|error| self.corrupt(place.offset, error.into()))?;
-        let body_end = RecordHeader::BYTES as usize + header.body_bytes as usize;
-        if header.record_bytes() != u64::from(place.byte_count) {
-            return Err(self.corrupt(place.offset, Damage::Length { record_bytes: header.record_bytes() }));
-        }
-        let body = bytes.slice(RecordHeader::BYTES as usize..body_end);
-        let expected = crc32c::crc32c(&body);
-        if expected != header.body_crc {
-            let damage = Damage::Checksum { expected, found: header.body_crc };
-            return Err(self.corrupt(place.offset, damage));
-        }
-        let mut batches = Vec::new();
-        Decoded::decode(&header, &body, &mut batches)
-            .ok_or_else(|| self.corrupt(place.offset, Damage::Content))?;
-        Ok(Record { place, body, batches })
-    }
-
-    fn corrupt(&self, offset: u32, damage: Damage) -> LogError {
-        LogError::Corrupt { path: self.segment.path().clone(), offset: u64::from(offset), damage }
+    fn corrupt(&self, extent: &Extent, damage: Damage) -> LogError {
+        LogError::Corrupt { path: self.segment.path().clone(), offset: u64::from(extent.offset), damage }
     }
 }
 
-impl Record {
-    /// One of its batches, if it is the one that the index means.
-    fn batch(&self, slot: &Slot) -> Option<Entries> {
-        let batch = self.batches.get(usize::from(slot.part))?;
-        let entries = Entries::parse(batch.first, batch.term, batch.kind, batch.payloads(&self.body)).ok()?;
-        let is_meant =
-            entries.first() == slot.first && entries.last() == batch.last && entries.term() == slot.term;
-        is_meant.then_some(entries)
-    }
-}
-
-/// At most so much is read with one call, unless one record is larger.
-const SPAN_BYTES_MAX: u32 = 1 << 20;
-/// Records of other groups up to this size are read over rather than read around.
-const SPAN_GAP_BYTES_MAX: u32 = 4096;
+/// At most so much is read with one call, and one extent.
+const SPAN_BYTES_MAX: usize = 1 << 20;
+/// Heads of records, and whole ones of other groups, are read over rather than read around up to this
+/// size.
+const GAP_BYTES_MAX: u32 = 4096;

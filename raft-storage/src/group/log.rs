@@ -13,12 +13,12 @@ use raft_core::{
 use super::load::Loader;
 use crate::error::{LogError, RequestRule};
 use crate::format::batch::Request;
+use crate::format::extent::Extent;
 use crate::format::segment::SegmentSeq;
 use crate::report::SnapshotLoss;
 use crate::snapshot::shelf::Shelf;
 use crate::state::group::GroupState;
-use crate::state::index::{RecordPlace, Slot};
-use crate::state::registry::GroupLink;
+use crate::state::registry::{Completed, GroupLink};
 use crate::writer::queue::Queued;
 use crate::writer::shared::Shared;
 
@@ -42,7 +42,8 @@ pub struct GroupLog {
     news: Option<PersistId>,
     /// What waits now will not be in an older segment than this.
     newest_segment: SegmentSeq,
-    places: Vec<RecordPlace>,
+    /// Empty; kept for its memory.
+    completed: Completed,
     failed: Option<LogError>,
     shelf: Shelf,
 }
@@ -52,7 +53,6 @@ struct WaitingBatch {
     entries: Entries,
     /// The number of its request, counted from the opening on.
     request: u64,
-    part: u16,
 }
 
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl GroupLog {
             heard_count: 0,
             news: None,
             newest_segment,
-            places: Vec::new(),
+            completed: Completed::default(),
             failed: None,
             shelf,
         }
@@ -128,30 +128,39 @@ impl GroupLog {
         if self.link.durable_count() == self.heard_count {
             return Ok(());
         }
-        let mut places = std::mem::take(&mut self.places);
-        self.link.take_places(&mut places);
-        for place in places.drain(..) {
+        let mut completed = self.link.take_completed(std::mem::take(&mut self.completed));
+        let mut extents = &completed.extents[..];
+        for done in completed.requests.drain(..) {
             let request = self.requests.pop_front().expect("completions are of requests");
-            while self.waiting.front().is_some_and(|batch| batch.request == self.heard_count) {
-                self.place_batch(place);
-            }
+            let (own, rest) = extents.split_at(done.extent_count);
+            extents = rest;
+            self.place_batches(own);
             self.heard_count += 1;
-            self.newest_segment = place.segment;
+            self.newest_segment = done.segment;
             if let Some(seq) = request.frees_before {
                 self.link.set_live_from(seq);
             }
             self.news = Some(request.id);
         }
-        self.places = places;
+        completed.extents.clear();
+        self.completed = completed;
         Ok(())
     }
 
-    /// Moves the first waiting batch into the index.
-    fn place_batch(&mut self, place: RecordPlace) {
-        let Some(WaitingBatch { entries, part, .. }) = self.waiting.pop_front() else { return };
-        let slot = Slot { first: entries.first(), term: entries.term(), place, part, kind: entries.kind() };
-        let follows = self.state.index.push(entries.first(), entries.last(), slot);
-        assert!(follows, "group {}: batch at {} leaves a gap", self.link.id, entries.first());
+    /// Moves the waiting batches of the oldest request into the index. Later requests may have cut
+    /// off some of its entries, or forgotten them.
+    fn place_batches(&mut self, extents: &[Extent]) {
+        let number = self.heard_count;
+        let next_of_request = |log: &mut Self| log.waiting.pop_front_if(|batch| batch.request == number);
+        let Some(batch) = next_of_request(self) else { return };
+        let (first, mut last) = (batch.entries.first(), batch.entries.last());
+        while let Some(batch) = next_of_request(self) {
+            last = batch.entries.last();
+        }
+        let begin = extents.partition_point(|extent| extent.first < first);
+        let end = extents.partition_point(|extent| extent.first <= last);
+        let follows = self.state.index.push(first, last, &extents[begin..end]);
+        assert!(follows, "group {}: entries from {first} on leave a gap", self.link.id);
     }
 
     /// Checks a request, lets it take effect in memory, and queues it.
@@ -170,15 +179,15 @@ impl GroupLog {
         }
         if let Some(new) = &request.mark {
             self.apply_mark(new);
-            let kept = self.state.index.first_slot().map(|slot| slot.place.segment);
+            let kept = self.state.index.first_extent().map(|extent| extent.segment);
             frees_before = Some(kept.unwrap_or(self.newest_segment));
         }
         if let Some(from) = request.truncate_from {
             self.truncate_from(from);
         }
         let number = self.heard_count + self.requests.len() as u64;
-        for (part, entries) in (0..).zip(request.entries.iter()) {
-            self.waiting.push_back(WaitingBatch { entries: entries.clone(), request: number, part });
+        for entries in request.entries.iter() {
+            self.waiting.push_back(WaitingBatch { entries: entries.clone(), request: number });
         }
         self.state.hard_state = request.hard_state.unwrap_or(self.state.hard_state);
         self.requests.push_back(WaitingRequest { id, frees_before });

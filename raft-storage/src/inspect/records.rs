@@ -14,13 +14,13 @@ use crate::files::dir::DataDir;
 use crate::files::mark_file::MarkFile;
 use crate::files::segment::Segment;
 use crate::format::batch::{BatchPlace, Decoded};
-use crate::format::record::{Link, RecordKind};
+use crate::format::extent::Extent;
+use crate::format::record::{Link, RecordHeader, RecordKind};
 use crate::recovery::directory::Names;
 use crate::recovery::initialise;
 use crate::recovery::scan::{self, Record};
 use crate::recovery::window::Window;
 use crate::state::group::GroupState;
-use crate::state::index::RecordPlace;
 
 /// One record of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +118,6 @@ fn decode(
     body: &[u8],
     groups: &BTreeMap<GroupId, GroupState>,
 ) -> LogRecord {
-    let place = RecordPlace { segment: segment.seq, offset: record.offset, byte_count: record.byte_count };
     let content = match record.header.kind {
         RecordKind::Seal => Some(RecordContent::Seal),
         RecordKind::Link => Link::decode(body).map(|link| RecordContent::Link {
@@ -126,16 +125,16 @@ fn decode(
             previous_end: link.previous_end,
             first_live: link.first_live,
         }),
-        RecordKind::Batch => decode_request(record, body, place, groups),
+        RecordKind::Batch => decode_request(segment, record, body, groups),
     };
     let content = content.unwrap_or(RecordContent::Unknown);
-    LogRecord { segment: place.segment, offset: place.offset, byte_count: place.byte_count, content }
+    LogRecord { segment: segment.seq, offset: record.offset, byte_count: record.byte_count, content }
 }
 
 fn decode_request(
+    segment: &Segment,
     record: &Record,
     body: &[u8],
-    place: RecordPlace,
     groups: &BTreeMap<GroupId, GroupState>,
 ) -> Option<RecordContent> {
     let mut batches = Vec::new();
@@ -143,20 +142,27 @@ fn decode_request(
     let group = GroupId::new(record.header.group);
     let body = Bytes::copy_from_slice(body);
     let state = groups.get(&group);
-    let read = |(batch, part): (&BatchPlace, u16)| {
+    let read = |batch: &BatchPlace| {
         let written = Entries::parse(batch.first, batch.term, batch.kind, batch.payloads(&body)).ok()?;
-        let held = state.and_then(|state| held(&written, state, place, part));
+        let offset = record.offset + RecordHeader::BYTES + u32::try_from(batch.start).ok()?;
+        let payloads = offset..offset + u32::try_from(batch.byte_count).ok()?;
+        let is_of_batch =
+            |extent: &Extent| extent.segment == segment.seq && payloads.contains(&extent.offset);
+        let held = state.and_then(|state| held(&written, state, is_of_batch));
         Some(RecordBatch { written, held })
     };
-    let batches = batches.iter().zip(0..).map(read).collect::<Option<Vec<_>>>()?;
+    let batches = batches.iter().map(read).collect::<Option<Vec<_>>>()?;
     Some(RecordContent::Request { group, mark, truncate_from, batches, hard_state })
 }
 
 /// What of a batch the group's log still holds.
-fn held(written: &Entries, state: &GroupState, place: RecordPlace, part: u16) -> Option<Entries> {
-    let at = state.index.position_of(written.first());
-    let slot = state.index.slot(at).filter(|slot| slot.place == place && slot.part == part)?;
-    let end = state.index.slot(at + 1).map_or(state.index.last().next(), |next| next.first);
-    let behind_mark = state.mark_position().index.next().max(slot.first);
+fn held(written: &Entries, state: &GroupState, is_of_batch: impl Fn(&Extent) -> bool) -> Option<Entries> {
+    let index = &state.index;
+    let at = index.position_of(written.first().max(index.first_extent()?.first));
+    let extents = (at..).map_while(|at| index.extent(at));
+    let behind = at + extents.take_while(|extent| is_of_batch(extent)).count();
+    let first = index.extent(at).filter(|_| behind > at)?.first;
+    let end = index.extent(behind).map_or(index.last().next(), |next| next.first);
+    let behind_mark = state.mark_position().index.next().max(first);
     written.prefix_before(end)?.suffix_from(behind_mark)
 }

@@ -140,7 +140,7 @@ pub struct GroupReport {
     pub records: u64,
     /// How many bytes those take.
     pub record_bytes: u64,
-    /// How many bytes those of them take that still hold entries of the log.
+    /// How many bytes the entries in them take that the log still holds.
     pub live_bytes: u64,
     /// The snapshot that counts, or why the group would be refused.
     pub snapshot: Result<Option<SnapshotMeta>, LogError>,

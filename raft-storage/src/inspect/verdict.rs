@@ -235,14 +235,7 @@ impl Snapshots {
     }
 }
 
-/// How many bytes the records take that the group's entries are in.
+/// How many bytes the group's entries take, less the heads of their records.
 fn live_bytes(state: &GroupState) -> u64 {
-    let mut before = None;
-    let mut bytes = 0;
-    for slot in state.index.slots() {
-        if before.replace(slot.place) != Some(slot.place) {
-            bytes += u64::from(slot.place.byte_count);
-        }
-    }
-    bytes
+    state.index.extents().map(|extent| u64::from(extent.byte_count)).sum()
 }

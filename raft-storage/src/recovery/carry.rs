@@ -105,10 +105,11 @@ fn encode(link: &Link, moving: &[(&Record, Vec<u8>)], seed: u32) -> (Vec<u8>, u3
         bytes.extend_from_slice(body);
         offset += chain.finish(&mut bytes, start, offset, kind);
     };
-    push(&link.encode(), Kind { kind: RecordKind::Link, group: 0, parts: 0, batch_count: 0 });
+    let link = link.encode();
+    push(&link, Kind::of_link(crc32c::crc32c(&link)));
     for (record, body) in moving {
-        let RecordHeader { kind, group, parts, batch_count, .. } = record.header;
-        push(body, Kind { kind, group, parts, batch_count });
+        let RecordHeader { kind, group, parts, batch_count, body_crc, .. } = record.header;
+        push(body, Kind { kind, group, parts, batch_count, body_crc });
     }
     (bytes, chain.previous)
 }

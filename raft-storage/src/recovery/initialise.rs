@@ -9,7 +9,7 @@ use crate::files::mark_file::MarkFile;
 use crate::files::salts::Salts;
 use crate::files::segment::Segment;
 use crate::format::identity::{IDENTITY_BYTES, IdentityFile};
-use crate::format::record::{Link, RecordHeader, RecordKind};
+use crate::format::record::{Link, RecordHeader};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader, parse_segment_name};
 use crate::format::snapshot::parse_snapshot_name;
 use crate::fs::{FsFile, LockGuard, LockOutcome, read_up_to, write_all_at};
@@ -155,8 +155,9 @@ fn is_zero_from(file: &dyn FsFile, mut offset: u64) -> io::Result<bool> {
 /// The record with which a log's first segment begins.
 fn first_link(seed: u32) -> Vec<u8> {
     let mut record = vec![0; RecordHeader::BYTES as usize];
-    record.extend_from_slice(&Link { first_live: 1, born_end: Link::END, ..Link::default() }.encode());
-    let link = Kind { kind: RecordKind::Link, group: 0, parts: 0, batch_count: 0 };
+    let link = Link { first_live: 1, born_end: Link::END, ..Link::default() }.encode();
+    record.extend_from_slice(&link);
+    let link = Kind::of_link(crc32c::crc32c(&link));
     Chain { seed, previous: seed, durable: Link::OFFSET }.finish(&mut record, 0, Link::OFFSET, link);
     record
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use parking_lot::Mutex;
-use raft_core::GroupId;
+use raft_core::{GroupId, LogIndex};
 
 use super::evidence::{self, Behind};
 use super::scan::{self, Record, Scanned};
@@ -17,7 +17,8 @@ use super::window::Window;
 use crate::error::{Damage, OpenError};
 use crate::files::segment::Segment;
 use crate::format::batch::{BatchPlace, Decoded};
-use crate::format::record::RecordKind;
+use crate::format::extent::{self, BodyPlace, Extent};
+use crate::format::record::{RecordHeader, RecordKind};
 
 /// A segment to be read.
 #[derive(Clone, Debug)]
@@ -32,15 +33,18 @@ pub(crate) struct Reading {
 pub(crate) struct Request {
     pub(crate) group: GroupId,
     pub(crate) offset: u32,
-    pub(crate) byte_count: u32,
     pub(crate) decoded: Decoded,
-    batch_count: usize,
+    /// The last of its entries, if it has any.
+    pub(crate) last: LogIndex,
+    extent_count: usize,
 }
 
-/// Some requests in the order of the log, and all their batches.
+/// Some requests in the order of the log, and where all their entries are.
 #[derive(Debug, Default)]
 pub(crate) struct Piece {
     requests: Vec<Request>,
+    extents: Vec<Extent>,
+    /// The batches of one request; kept for its memory.
     batches: Vec<BatchPlace>,
 }
 
@@ -168,34 +172,36 @@ impl Piece {
             RecordKind::Link | RecordKind::Seal => return Ok(()),
             RecordKind::Batch => {}
         }
-        let Record { offset, byte_count, header, .. } = *record;
-        let before = self.batches.len();
-        let decoded =
-            Decoded::decode(&header, body, &mut self.batches).ok_or_else(|| OpenError::Damaged {
-                path: segment.path().clone(),
-                offset: u64::from(offset),
-                damage: Damage::Content,
-            })?;
-        let batch_count = self.batches.len() - before;
+        let damaged = || OpenError::Damaged {
+            path: segment.path().clone(),
+            offset: u64::from(record.offset),
+            damage: Damage::Content,
+        };
+        let Record { offset, header, .. } = *record;
+        self.batches.clear();
+        let decoded = Decoded::decode(&header, body, &mut self.batches).ok_or_else(damaged)?;
+        let (before, batches) = (self.extents.len(), self.batches.iter().copied());
+        let at = BodyPlace { segment: segment.seq, offset: offset + RecordHeader::BYTES };
+        extent::cut(body, at, Some(header.body_crc), batches, &mut self.extents).ok_or_else(damaged)?;
         self.requests.push(Request {
             group: GroupId::new(header.group),
             offset,
-            byte_count,
             decoded,
-            batch_count,
+            last: self.batches.last().map_or(LogIndex::ZERO, |batch| batch.last),
+            extent_count: self.extents.len() - before,
         });
         Ok(())
     }
 
-    /// Shows each request with its batches.
+    /// Shows each request with where its entries are.
     pub(crate) fn show(
         self,
-        mut show: impl FnMut(Request, &[BatchPlace]) -> Result<(), OpenError>,
+        mut show: impl FnMut(Request, &[Extent]) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
-        let mut batches = &self.batches[..];
+        let mut extents = &self.extents[..];
         for request in self.requests {
-            let (own, rest) = batches.split_at(request.batch_count);
-            batches = rest;
+            let (own, rest) = extents.split_at(request.extent_count);
+            extents = rest;
             show(request, own)?;
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::scan::Record;
 use crate::error::{Damage, OpenError};
 use crate::files::segment::Segment;
 use crate::state::group::GroupState;
-use crate::state::index::{Move, RecordPlace};
+use crate::state::index::Move;
 
 /// The groups as far as records have been applied.
 #[derive(Debug)]
@@ -27,11 +27,10 @@ impl Replay {
 
     /// Applies requests.
     pub(crate) fn apply(&mut self, segment: &Segment, piece: Piece) -> Result<(), OpenError> {
-        piece.show(|Request { group, offset, byte_count, decoded, .. }, batches| {
-            let place = RecordPlace { segment: segment.seq, offset, byte_count };
+        piece.show(|Request { group, offset, decoded, last, .. }, extents| {
             self.records += 1;
             let state = self.groups.entry(group).or_default();
-            let applied = state.apply(group, decoded, batches, place, self.floating);
+            let applied = state.apply(group, segment.seq, decoded, extents, last, self.floating);
             applied.map_err(|damage| OpenError::Damaged {
                 path: segment.path().clone(),
                 offset: u64::from(offset),

@@ -2,9 +2,10 @@
 
 use raft_core::{GroupId, HardState, LogIndex, NewMark, Position, Recovered, SnapshotMark, Term};
 
-use super::index::{Index, RecordPlace};
+use super::index::Index;
 use crate::error::Damage;
-use crate::format::batch::{BatchPlace, Decoded};
+use crate::format::batch::Decoded;
+use crate::format::extent::Extent;
 use crate::format::segment::SegmentSeq;
 
 /// One group's state and where it is on the medium.
@@ -19,7 +20,7 @@ pub(crate) struct GroupState {
 }
 
 impl GroupState {
-    /// Applies one record.
+    /// Applies one record, whose entries, if it has any, end with `last`.
     ///
     /// With `floating`, older segments are gone: the first records left may build on ones that no
     /// longer matter, so entries may begin anywhere. [`check`](Self::check) then tells whether the
@@ -27,24 +28,24 @@ impl GroupState {
     pub(crate) fn apply(
         &mut self,
         group: GroupId,
+        segment: SegmentSeq,
         record: Decoded,
-        batches: &[BatchPlace],
-        place: RecordPlace,
+        extents: &[Extent],
+        last: LogIndex,
         floating: bool,
     ) -> Result<(), Damage> {
         if let Some(new) = record.mark {
             self.apply_mark(new);
-            self.mark_segment = Some(place.segment);
+            self.mark_segment = Some(segment);
         }
         if let Some(from) = record.truncate_from {
             self.index.truncate_from(from);
         }
-        for (part, batch) in batches.iter().enumerate() {
+        if let Some(Extent { first, .. }) = extents.first().copied() {
             let expected = self.last().index.next();
-            let follows = batch.first == expected || (floating && self.index.is_empty());
-            let part = u16::try_from(part).unwrap_or(u16::MAX);
-            if !follows || !self.index.push_found(batch, place, part) {
-                return Err(Damage::Gap { group, expected, found: batch.first });
+            let follows = first == expected || (floating && self.index.is_empty());
+            if !follows || !self.index.push(first, last, extents) {
+                return Err(Damage::Gap { group, expected, found: first });
             }
         }
         if let Some(state) = record.hard_state {
@@ -52,7 +53,7 @@ impl GroupState {
                 return Err(Damage::StaleTerm { group, hard_state: state.term, last: self.hard_state.term });
             }
             self.hard_state = state;
-            self.hard_state_segment = Some(place.segment);
+            self.hard_state_segment = Some(segment);
         }
         Ok(())
     }
@@ -68,7 +69,7 @@ impl GroupState {
 
     /// Checks what must hold once all records are applied.
     pub(crate) fn check(&self, group: GroupId) -> Result<(), Damage> {
-        if let Some(first) = self.index.first_slot() {
+        if let Some(first) = self.index.first_extent() {
             let expected = self.mark_position().index.next();
             if first.first > expected {
                 return Err(Damage::Gap { group, expected, found: first.first });
@@ -86,7 +87,7 @@ impl GroupState {
 
     /// The oldest segment with something that still matters.
     pub(crate) fn live_from(&self) -> Option<SegmentSeq> {
-        let entries = self.index.first_slot().map(|slot| slot.place.segment);
+        let entries = self.index.first_extent().map(|extent| extent.segment);
         [self.mark_segment, self.hard_state_segment, entries].into_iter().flatten().min()
     }
 
@@ -96,8 +97,8 @@ impl GroupState {
 
     /// The last entry, or the mark.
     pub(crate) fn last(&self) -> Position {
-        match self.index.last_slot() {
-            Some(slot) => Position::new(slot.term, self.index.last()),
+        match self.index.last_extent() {
+            Some(extent) => Position::new(extent.term, self.index.last()),
             None => self.mark_position(),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use raft_core::GroupId;
 
 use super::group::GroupState;
-use super::index::RecordPlace;
+use crate::format::extent::Extent;
 use crate::format::segment::SegmentSeq;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -17,18 +17,36 @@ pub(crate) struct GroupLink {
     pub(crate) id: GroupId,
     /// How many requests are durable; the group looks here first, without a lock.
     durable_count: AtomicU64,
-    /// Where those are that the group has not heard of.
-    places: Mutex<Vec<RecordPlace>>,
+    /// Those that the group has not heard of.
+    completed: Mutex<Completed>,
     /// The oldest segment this group needs; `u32::MAX` if none.
     live_from: AtomicU32,
     opened: AtomicBool,
 }
 
+/// Requests that have become durable, in order, and where their entries are.
+#[derive(Debug, Default)]
+pub(crate) struct Completed {
+    pub(crate) requests: Vec<CompletedRequest>,
+    pub(crate) extents: Vec<Extent>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CompletedRequest {
+    pub(crate) segment: SegmentSeq,
+    /// How many extents are of this request.
+    pub(crate) extent_count: usize,
+}
+
 impl GroupLink {
     /// Reports a request as durable.
-    pub(crate) fn complete(&self, place: RecordPlace) {
-        self.live_from.fetch_min(place.segment, Ordering::AcqRel);
-        self.places.lock().push(place);
+    pub(crate) fn complete(&self, request: CompletedRequest, extents: impl Iterator<Item = Extent>) {
+        self.live_from.fetch_min(request.segment, Ordering::AcqRel);
+        {
+            let mut completed = self.completed.lock();
+            completed.requests.push(request);
+            completed.extents.extend(extents);
+        }
         self.durable_count.fetch_add(1, Ordering::Release);
     }
 
@@ -37,9 +55,9 @@ impl GroupLink {
         self.durable_count.load(Ordering::Acquire)
     }
 
-    /// Where the newly durable ones are, in order.
-    pub(crate) fn take_places(&self, into: &mut Vec<RecordPlace>) {
-        into.append(&mut self.places.lock());
+    /// Exchanges the newly durable ones for an empty list, whose memory is used for the next ones.
+    pub(crate) fn take_completed(&self, empty: Completed) -> Completed {
+        std::mem::replace(&mut self.completed.lock(), empty)
     }
 
     pub(crate) fn live_from(&self) -> SegmentSeq {
@@ -98,7 +116,7 @@ impl Member {
         let link = GroupLink {
             id,
             durable_count: AtomicU64::new(0),
-            places: Mutex::default(),
+            completed: Mutex::default(),
             live_from: AtomicU32::new(live_from),
             opened: AtomicBool::new(false),
         };

@@ -13,11 +13,11 @@ use crate::files::maker::Maker;
 use crate::files::mark_file::MarkFile;
 use crate::files::segment::{Segment, Segments, zeros_behind};
 use crate::format::batch::Request;
+use crate::format::extent::{self, BodyPlace, Extent};
 use crate::format::record::{Link, RecordHeader, RecordKind, record_bytes};
 use crate::format::segment::{SegmentHeader, SegmentSeq};
 use crate::fs::LockGuard;
-use crate::state::index::RecordPlace;
-use crate::state::registry::{GroupLink, Registry};
+use crate::state::registry::{CompletedRequest, GroupLink, Registry};
 use queue::Queued;
 
 /// Where a log goes on.
@@ -45,7 +45,9 @@ pub(crate) struct Writer {
     zeroed: u32,
     buffer: Vec<u8>,
     /// Requests in the buffer, to be reported once it is durable.
-    unreported: Vec<(Arc<GroupLink>, RecordPlace)>,
+    unreported: Vec<(Arc<GroupLink>, CompletedRequest)>,
+    /// Where the entries of those requests will be.
+    extents: Vec<Extent>,
     first_live: SegmentSeq,
     segments: Segments,
     registry: Arc<Registry>,
@@ -74,6 +76,7 @@ impl Writer {
             zeroed: at.offset,
             buffer: Vec::new(),
             unreported: Vec::new(),
+            extents: Vec::new(),
             first_live: at.first_live,
             segments,
             registry,
@@ -99,8 +102,11 @@ impl Writer {
             if !self.has_room(queued.record_bytes) {
                 self.roll(queued.record_bytes)?;
             }
-            let place = self.append(RecordKind::Batch, queued.group.id.get(), &queued.request);
-            self.unreported.push((queued.group, place));
+            let extents_before = self.extents.len();
+            self.append(RecordKind::Batch, queued.group.id.get(), &queued.request);
+            let extent_count = self.extents.len() - extents_before;
+            let completed = CompletedRequest { segment: self.segment.seq, extent_count };
+            self.unreported.push((queued.group, completed));
             if self.buffer.len() >= BUFFER_BYTES_MAX {
                 self.commit()?;
             }
@@ -124,8 +130,9 @@ impl Writer {
         self.durable = self.offset;
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES_KEPT);
-        for (group, place) in self.unreported.drain(..) {
-            group.complete(place);
+        let mut extents = self.extents.drain(..);
+        for (group, request) in self.unreported.drain(..) {
+            group.complete(request, extents.by_ref().take(request.extent_count));
         }
         Ok(())
     }
@@ -182,46 +189,54 @@ impl Writer {
         u64::from(self.offset) + record_bytes + SEAL_BYTES <= u64::from(self.segment.capacity)
     }
 
-    fn append(&mut self, kind: RecordKind, group: u64, request: &Request) -> RecordPlace {
-        let start = self.buffer.len();
-        self.buffer.resize(start + RecordHeader::BYTES as usize, 0);
-        let (parts, batch_count) = request.encode_body(&mut self.buffer);
-        self.finish_record(start, kind, group, parts, batch_count)
+    fn append(&mut self, kind: RecordKind, group: u64, request: &Request) {
+        let start = self.begin_record();
+        let parts = request.encode_body(&mut self.buffer);
+        let body = &self.buffer[start + RecordHeader::BYTES as usize..];
+        let at = BodyPlace { segment: self.segment.seq, offset: self.offset + RecordHeader::BYTES };
+        let batches = request.batch_places(body.len());
+        let crc = extent::cut(body, at, None, batches, &mut self.extents);
+        let body_crc = crc.expect("a batch has the entries that it counts");
+        let batch_count = u16::try_from(request.entries.iter().count()).expect("checked when queued");
+        self.finish_record(start, Kind { kind, group, parts, batch_count, body_crc });
     }
 
     fn append_link(&mut self, link: &Link) {
+        let start = self.begin_record();
+        self.buffer.extend_from_slice(&link.encode());
+        let body_crc = crc32c::crc32c(&self.buffer[start + RecordHeader::BYTES as usize..]);
+        self.finish_record(start, Kind::of_link(body_crc));
+    }
+
+    /// Leaves room for a header, and tells where.
+    fn begin_record(&mut self) -> usize {
         let start = self.buffer.len();
         self.buffer.resize(start + RecordHeader::BYTES as usize, 0);
-        self.buffer.extend_from_slice(&link.encode());
-        self.finish_record(start, RecordKind::Link, 0, 0, 0);
+        start
     }
 
     /// Fills in the header of the record whose body has just been appended to the buffer.
-    fn finish_record(
-        &mut self,
-        start: usize,
-        kind: RecordKind,
-        group: u64,
-        parts: u8,
-        batch_count: u16,
-    ) -> RecordPlace {
+    fn finish_record(&mut self, start: usize, kind: Kind) {
         let mut chain = Chain { seed: self.segment.seed, previous: self.chain, durable: self.durable };
-        let byte_count =
-            chain.finish(&mut self.buffer, start, self.offset, Kind { kind, group, parts, batch_count });
-        let place = RecordPlace { segment: self.segment.seq, offset: self.offset, byte_count };
+        self.offset += chain.finish(&mut self.buffer, start, self.offset, kind);
         self.chain = chain.previous;
-        self.offset += byte_count;
-        place
     }
 }
 
-/// What a record header says beside its body's length and checksum.
+/// What a record header says beside its body's length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     pub(crate) kind: RecordKind,
     pub(crate) group: u64,
     pub(crate) parts: u8,
     pub(crate) batch_count: u16,
+    pub(crate) body_crc: u32,
+}
+
+impl Kind {
+    pub(crate) fn of_link(body_crc: u32) -> Self {
+        Self { kind: RecordKind::Link, group: 0, parts: 0, batch_count: 0, body_crc }
+    }
 }
 
 /// What ties a record to its segment and to the record before it.
@@ -245,7 +260,7 @@ impl Chain {
             batch_count: kind.batch_count,
             group: kind.group,
             body_bytes: u32::try_from(body_bytes).expect("requests are bounded when queued"),
-            body_crc: crc32c::crc32c(&buffer[body..]),
+            body_crc: kind.body_crc,
             previous: self.previous,
             durable: self.durable,
         };
