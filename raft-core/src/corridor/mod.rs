@@ -317,6 +317,17 @@ impl Machine {
         }
     }
 
+    /// Leads on, if leadership is being handed over; whether it was.
+    pub(crate) fn abort_transfer(&mut self) -> bool {
+        let Role::Leader(leader) = &mut self.role else { return false };
+        let is_aborted = transfer::abort(&mut self.books, leader);
+        if is_aborted {
+            // Whoever hears it will not help the target any more.
+            replication::broadcast_heartbeat(&mut self.books, leader);
+        }
+        is_aborted
+    }
+
     /// Who leads, as far as this node knows.
     pub(crate) fn leader(&self) -> Option<NodeId> {
         match &self.role {

@@ -35,20 +35,24 @@ pub struct Config {
     /// A leader sends heartbeats this often. Default 1, at least 1.
     pub heartbeat_ticks: u32,
     /// A node campaigns when it hears no leader for a time between this … Default 10, more than
-    /// `heartbeat_ticks`. A voter that heard its leader within this time refuses other
-    /// candidates, and a leader that did not hear a quorum within it steps down.
+    /// `heartbeat_ticks`. It is also the time of `check_quorum`, of a transfer, and of pre-votes: a
+    /// voter that heard its leader within it grants none.
     pub election_timeout_ticks_min: u32,
     /// … and this, both included, drawn anew each time (Raft §5.2). Default 20, not below the
     /// minimum.
     pub election_timeout_ticks_max: u32,
     /// Whether a candidate first asks if it could win (diss. §9.6). Default true.
     pub pre_vote: bool,
-    /// Whether a leader that does not hear a quorum steps down (diss. §6.2). Default true.
+    /// Whether a leader that does not hear a quorum within `election_timeout_ticks_min` steps down
+    /// (diss. §6.2), and a voter that heard its leader within that time refuses its vote to others
+    /// (diss. §4.2.3). Without the first, the second would keep a leader in office that can be
+    /// heard but hears nobody. Default true.
     pub check_quorum: bool,
     /// For so many of its own ticks after a round of heartbeats was sent that a quorum answered, a
     /// leader answers its own reads without another round (diss. §6.4.1); those of other members wait
-    /// for one all the same. Default 0: every read waits for a round, whatever clocks do. Needs `check_quorum`, and is at most
-    /// `election_timeout_ticks_min` - 2; at or below `heartbeat_ticks` it saves little.
+    /// for one all the same. Default 0: every read waits for a round, whatever clocks do. Needs
+    /// `check_quorum`, and is at most `election_timeout_ticks_min` - 2; at or below `heartbeat_ticks`
+    /// it saves little.
     ///
     /// **All members must use the same setting**, and the same election timeout: a leader counts on
     /// what the others refuse. Whoever heard a leader refuses to vote for anybody else, and to

@@ -54,15 +54,15 @@ pub(crate) fn expire(books: &mut Books, leader: &mut Leader) {
     }
 }
 
-/// Leads on, if a transfer is under way.
+/// Leads on, if a transfer is under way; whether one was.
 ///
 /// Whoever answered up to now may still listen to the target, and the target may still be told to
 /// campaign; whoever answers a round that begins from now on has learned better (S51).
-fn abort(books: &mut Books, leader: &mut Leader) {
-    if let Some(Transfer { to, .. }) = leader.transfer.take() {
-        leader.lease.revoke();
-        books.outbox.notice(Notice::TransferEnded { to });
-    }
+pub(crate) fn abort(books: &mut Books, leader: &mut Leader) -> bool {
+    let Some(Transfer { to, .. }) = leader.transfer.take() else { return false };
+    leader.lease.revoke();
+    books.outbox.notice(Notice::TransferEnded { to });
+    true
 }
 
 /// The member best suited to take over: a voter that can lead, with the longest log.

@@ -279,6 +279,12 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
         self.raft.transfer_leadership(to)
     }
 
+    /// Leads on, if this node is handing leadership over; whether it was. See
+    /// [`Raft::abort_transfer`](crate::Raft::abort_transfer).
+    pub fn abort_transfer(&mut self) -> bool {
+        self.raft.abort_transfer()
+    }
+
     /// Takes a snapshot as soon as may be, whatever the policy says; see
     /// [`Raft::take_snapshot`](crate::Raft::take_snapshot). A state machine without snapshots makes it fail,
     /// which a notice tells.

@@ -375,8 +375,8 @@ impl Raft {
 
     /// Hands leadership over to another voter (diss. §3.10), if this node leads.
     ///
-    /// Until it is done, or given up after the shortest election timeout, proposals are refused. The
-    /// target is first brought up to date. [`Notice::TransferEnded`](crate::Notice) says that it came to
+    /// Until it is done, given up after the shortest election timeout, or
+    /// [called off](Self::abort_transfer), proposals are refused. The target is first brought up to date. [`Notice::TransferEnded`](crate::Notice) says that it came to
     /// nothing.
     ///
     /// ```
@@ -400,5 +400,20 @@ impl Raft {
     /// If no transfer begins, and why: see [`TransferError`].
     pub fn transfer_leadership(&mut self, to: NodeId) -> Result<(), TransferError> {
         self.input().transfer_leadership(to)
+    }
+
+    /// Leads on, if this node is handing leadership over; whether it was. Proposals are taken again.
+    ///
+    /// A target that was told to campaign may have done so already: then it may win all the same.
+    ///
+    /// ```
+    /// # use raft_core::{Config, Membership, NodeId, Raft};
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// assert!(!raft.abort_transfer()); // there is none
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn abort_transfer(&mut self) -> bool {
+        self.input().abort_transfer()
     }
 }

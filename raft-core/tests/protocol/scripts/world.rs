@@ -183,6 +183,10 @@ impl World {
             ["transfer", _, to] => {
                 peer.raft.transfer_leadership(node(number(to)?)).err().map(|error| error.to_string())
             }
+            ["call-off", _] => {
+                let refusal = "hands over to nobody".to_owned();
+                (!peer.raft.abort_transfer()).then_some(refusal)
+            }
             ["change", _, steps @ ..] => {
                 peer.raft.change_membership(&change(steps)?).err().map(|error| error.to_string())
             }
@@ -373,7 +377,7 @@ fn fits(message: &Message, filter: &str) -> bool {
             let is = |wanted: &str, id: raft_core::NodeId| wanted == "*" || wanted == id.to_string();
             is(from, message.from) && is(to, message.to)
         }
-        None => kind(message) == filter.replace("-reply", " reply"),
+        None => kind(message) == filter.replace("-reply", " reply").replace("-now", " now"),
     }
 }
 
