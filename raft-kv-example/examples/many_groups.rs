@@ -174,6 +174,10 @@ impl Transport for Together {
     fn poll(&mut self) -> Option<Arrival> {
         self.0.poll()
     }
+
+    fn message_bytes_max(&self) -> u64 {
+        self.0.message_bytes_max()
+    }
 }
 
 /// A state machine without a state.

@@ -363,7 +363,6 @@ impl ServeArgs {
         config.snapshot_log_entries = self.snapshot_log_entries;
         config.retained_entries = self.retained_entries;
         config.snapshot_bytes_per_tick = self.snapshot_bytes_per_tick();
-        config.forward_bytes_max = FORWARD_BYTES_MAX;
         config.proposal_timeout_ticks = ticks(self.answer_ms);
         // Nodes that were started alike must not stand for election together, again and again.
         config.seed = u64::from(std::process::id());
@@ -446,8 +445,6 @@ fn is_unspecified(address: &str) -> bool {
 
 /// What the core does if nothing else is asked for.
 const DEFAULTS: Config = Config::new(NodeId::new(1));
-/// Forwarded proposals of one message; it must fit into a frame of the transport.
-const FORWARD_BYTES_MAX: u32 = 3 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -11,11 +11,11 @@ use std::io::ErrorKind;
 use common::faulty::{
     GROUP, append, closed_with_segments, damage, killed_after, last_byte, new_log, refused,
 };
-use common::{DIR, entries, hard_state, open, options, read_all, request, reset, segment};
-use raft_core::{GroupId, LogIndex, LogStore, Persist};
+use common::{DIR, entries, hard_state, initialise, open, options, read_all, request, reset, segment};
+use raft_core::{Batches, GroupId, LogIndex, LogStore, Persist};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault, Kept};
-use raft_storage::{Damage, LogError, OpenError, Operation, RequestRule, Start, Wal};
+use raft_storage::{Damage, GroupLog, LogError, OpenError, Operation, RequestRule, Start, Wal};
 
 #[test]
 fn a_torn_last_write_is_cut_off_and_reported_f1_w8() {
@@ -424,6 +424,33 @@ fn limits_are_errors_with_the_limit_in_them_s103() {
     let error =
         other.persist(Persist { entries: huge, hard_state: hard_state(1, 1, 0), ..request(1) }).unwrap_err();
     assert!(matches!(error, LogError::TooLarge { .. }), "{error}");
+}
+
+/// A follower that catches up is handed entries one by one, and hands over all that came meanwhile: no
+/// number of batches is too many.
+#[test]
+fn a_request_may_have_any_number_of_batches_s103() {
+    let fs = SimFs::new();
+    let wal = initialise(&fs).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    let mut batches = Batches::new();
+    for index in 1..=100_000 {
+        let term = 1 + index / 60_000;
+        entries(term, index, 1, 3).into_iter().for_each(|batch| batches.push(batch));
+    }
+    let start = Persist { entries: batches.clone(), hard_state: hard_state(2, 1, 0), ..request(1) };
+    log.persist(start).unwrap();
+    log.flush_now().unwrap();
+    let all = |log: &mut GroupLog| {
+        let loaded = log.load(LogIndex::new(1), LogIndex::new(100_001), usize::MAX).unwrap();
+        loaded.iter().flatten().map(|entry| (entry.term, entry.payload.to_vec())).collect::<Vec<_>>()
+    };
+    let expected: Vec<_> = batches.entries().map(|entry| (entry.term, entry.payload.to_vec())).collect();
+    assert!(all(&mut log) == expected);
+    drop((log, wal));
+    let wal = open(&fs).unwrap();
+    assert!(all(&mut wal.group(GROUP).unwrap()) == expected);
 }
 
 /// A request larger than a segment gets one of its own size.

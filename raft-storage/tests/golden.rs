@@ -1,8 +1,9 @@
 //! A directory of format version 1, checked in: every later build opens it, and writes it anew byte for
 //! byte from the same requests, so no change of the format goes unnoticed.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p raft-storage --test golden` rewrites it. Version 1 is frozen: only a
-//! test that has come to write more of version 1 is a reason.
+//! `UPDATE_GOLDEN=1 cargo test -p raft-storage --test golden` rewrites it. Version 1 is frozen: reasons
+//! are a test that has come to write more of version 1, and a build that says the same in other rows.
+//! Then the directory as it was stays as well, as one of the earlier ones.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -25,7 +26,9 @@ use raft_storage::fs::{Fs as _, SimFs};
 use raft_storage::{FORMAT_VERSION, GroupLog, OpenError, Start, Wal};
 
 const GOLDEN: &str = "tests/golden/version-1";
-/// What the directory holds, in words; beside it, because it is no part of it.
+/// Written by earlier builds from the same requests.
+const EARLIER: [&str; 1] = ["tests/golden/version-1-earlier"];
+/// What each of them holds, in words; beside it, because it is no part of them.
 const HELD: &str = "tests/golden/version-1.txt";
 /// A full member's group and a witness's.
 const FULL: GroupId = GroupId::new(1);
@@ -122,9 +125,13 @@ fn in_log(name: &str) -> PathBuf {
 
 /// The directory that is checked in.
 fn golden() -> SimFs {
+    disk_with(golden_files())
+}
+
+fn disk_with(files: Vec<(String, Vec<u8>)>) -> SimFs {
     let disk = SimFs::new();
     disk.create_dir_all(Path::new(DIR)).unwrap();
-    for (name, bytes) in golden_files() {
+    for (name, bytes) in files {
         disk.put(in_log(&name), &bytes);
     }
     disk
@@ -137,7 +144,11 @@ fn golden_files() -> Vec<(String, Vec<u8>)> {
             update();
         }
     });
-    let paths = fs::read_dir(GOLDEN).unwrap().map(|entry| entry.unwrap().path());
+    files_in(GOLDEN)
+}
+
+fn files_in(directory: &str) -> Vec<(String, Vec<u8>)> {
+    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     let mut files: Vec<_> = paths.map(|path| (name(&path), fs::read(path).unwrap())).collect();
     files.sort();
@@ -237,13 +248,18 @@ fn the_same_requests_give_the_same_bytes() {
 }
 
 #[test]
-fn a_directory_of_version_1_is_read_as_it_was_written() {
-    let found = held(&golden());
-    let expected = fs::read_to_string(HELD).unwrap();
-    for (expected, found) in expected.lines().zip(found.lines()) {
+fn directories_of_version_1_are_read_as_they_were_written() {
+    let written = golden_files();
+    let earlier = EARLIER.map(files_in);
+    assert!(!earlier.contains(&written), "an earlier directory is the same as today's");
+    for files in [written].into_iter().chain(earlier) {
+        let found = held(&disk_with(files));
+        let expected = fs::read_to_string(HELD).unwrap();
+        for (expected, found) in expected.lines().zip(found.lines()) {
+            assert_eq!(found, expected);
+        }
         assert_eq!(found, expected);
     }
-    assert_eq!(found, expected);
 }
 
 /// Else the two tests above would show less than they seem to.

@@ -101,6 +101,10 @@ impl Transport for GroupTransport {
         route.peer.send(message, self.group, &self.inbox, &mut route.ticket);
     }
 
+    fn message_bytes_max(&self) -> u64 {
+        self.hub.limits.frame_bytes_max.into()
+    }
+
     fn poll(&mut self) -> Option<Arrival> {
         if let Some(message) = self.taken.messages.pop_front() {
             return Some(Arrival::Message(message));

@@ -70,6 +70,10 @@
 //!     fn poll(&mut self) -> Option<Arrival> {
 //!         self.0.poll()
 //!     }
+//!
+//!     fn message_bytes_max(&self) -> u64 {
+//!         self.0.message_bytes_max()
+//!     }
 //! }
 //! ```
 //!

@@ -72,7 +72,7 @@ impl Options {
 pub struct Limits {
     /// Messages that may wait for one peer; default 16 384. Over it, messages are dropped.
     pub queue_messages_max: usize,
-    /// Bytes that may wait for one peer; default 16 MiB, at least one frame.
+    /// Bytes that may wait for one peer; default 64 MiB, at least one frame.
     pub queue_bytes_max: usize,
     /// Messages that may wait to be polled by one group; default 65 536. Over it, they are dropped.
     pub inbox_messages_max: usize,
@@ -105,7 +105,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             queue_messages_max: 16_384,
-            queue_bytes_max: 16 << 20,
+            queue_bytes_max: 64 << 20,
             inbox_messages_max: 65_536,
             inbox_bytes_max: 64 << 20,
             frame_bytes_max: PAYLOAD_BYTES_MAX_DEFAULT,

@@ -49,6 +49,11 @@ impl Forwards {
         self.open.byte_count() + self.sent_bytes
     }
 
+    /// Bytes that wait to be sent with the next message.
+    pub(crate) fn open_bytes(&self) -> usize {
+        self.open.byte_count()
+    }
+
     /// The next message, if there is anything to send.
     pub(crate) fn take_message(&mut self) -> Option<(ForwardId, Bytes)> {
         let (first, count) = self.take_unsent()?;

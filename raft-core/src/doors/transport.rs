@@ -23,6 +23,10 @@ use crate::words::message::Message;
 ///     fn poll(&mut self) -> Option<Arrival> {
 ///         self.1.try_recv().ok().map(Arrival::Message)
 ///     }
+///
+///     fn message_bytes_max(&self) -> u64 {
+///         u64::MAX // No limit.
+///     }
 /// }
 ///
 /// let (sender, receiver) = std::sync::mpsc::channel();
@@ -38,6 +42,11 @@ pub trait Transport {
 
     /// The next thing that came from the network, if any; never waits.
     fn poll(&mut self) -> Option<Arrival>;
+
+    /// The longest message that it carries, in bytes on the wire; `u64::MAX` if there is no limit. A
+    /// node whose settings allow for longer ones does not start:
+    /// [`Config::message_bytes_max`](crate::Config::message_bytes_max).
+    fn message_bytes_max(&self) -> u64;
 
     /// Called when the node has nothing more to send for now, so that queued messages may leave
     /// together.

@@ -5,6 +5,7 @@
 use core::{error, fmt};
 
 use crate::words::ids::NodeId;
+use crate::words::membership::Membership;
 
 /// Settings of one node. Start from [`Config::new`] and change what you need.
 ///
@@ -85,11 +86,11 @@ pub struct Config {
     /// [`MembershipChange::domain`](crate::MembershipChange::domain). Costs availability: if all but
     /// one domain fail, nothing is committed. Default 1, which asks for nothing more.
     pub commit_domains_min: u32,
-    /// The largest payload of one entry. Default 1 MiB. The transport must be able to carry it: that
-    /// of raft-transport-tcp takes messages of 4 MiB.
+    /// The largest payload of one entry. Default 1 MiB. All members should use the same: what one takes,
+    /// the transports of all must carry.
     pub entry_bytes_max: u32,
-    /// Entries of at most this size together, or a single larger one, make one append. Default
-    /// 1 MiB.
+    /// Entries of at most this size together, or a single larger one, make one append; and one message
+    /// of forwarded proposals. Default 1 MiB.
     pub append_bytes_max: u32,
     /// Appends on their way to one follower. Default 256, at least 1.
     pub inflight_messages_max: u32,
@@ -99,7 +100,7 @@ pub struct Config {
     /// refused as busy. Default 64 MiB.
     pub proposals_bytes_max: u32,
     /// Payload bytes of forwarded proposals that wait to be sent or answered; more is refused as
-    /// busy. Default 4 MiB.
+    /// busy. Default 16 MiB.
     pub forward_bytes_max: u32,
     /// Read rounds that wait for a quorum at once; further reads wait for the next. Default 64.
     pub read_rounds_max: u32,
@@ -132,6 +133,9 @@ pub struct Config {
     pub tail_bytes_max: u32,
 }
 
+/// What a message takes at most beside payloads and a membership.
+const MESSAGE_HEAD_BYTES: u64 = 256;
+
 /// Which setting is out of its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -155,6 +159,13 @@ pub enum ConfigError {
     Fixed(&'static str),
     /// Changing this setting like this, while the node runs, could break a lease that is given.
     LeaseGiven(&'static str),
+    /// Messages can be longer than the transport takes: it would drop them, time and again.
+    Messages {
+        /// How long they can be; see [`Config::message_bytes_max`].
+        bytes: u64,
+        /// What the transport takes.
+        bytes_max: u64,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -174,6 +185,11 @@ impl fmt::Display for ConfigError {
                 f.write_str("read_lease_ticks must not be above election_timeout_ticks_min - 2")
             }
             Self::Fixed(name) => write!(f, "{name} cannot change while the node runs"),
+            Self::Messages { bytes, bytes_max } => write!(
+                f,
+                "messages can have {bytes} bytes (entry_bytes_max, append_bytes_max, snapshot_chunk_bytes \
+                 and their heads), but the transport takes {bytes_max}"
+            ),
             Self::LeaseGiven(name) => {
                 write!(f, "{name} cannot change like this while members rely on read leases")
             }
@@ -211,7 +227,7 @@ impl Config {
             inflight_messages_max: 256,
             inflight_bytes_max: 16 << 20,
             proposals_bytes_max: 64 << 20,
-            forward_bytes_max: 4 << 20,
+            forward_bytes_max: 16 << 20,
             read_rounds_max: 64,
             apply_bytes_max: 4 << 20,
             proposal_timeout_ticks: 100,
@@ -279,6 +295,29 @@ impl Config {
             Some((name, _)) => Err(ConfigError::ZeroLimit(name)),
             None => Ok(()),
         }
+    }
+
+    /// The longest message, in bytes on the wire, that a node with these settings sends: its largest
+    /// setting for payloads, and room for heads and a membership.
+    ///
+    /// ```
+    /// use raft_core::{Config, NodeId};
+    ///
+    /// let mut config = Config::new(NodeId::new(1));
+    /// assert!(config.message_bytes_max() < 2 << 20);
+    /// config.entry_bytes_max = 8 << 20;
+    /// assert!(config.message_bytes_max() > 8 << 20);
+    /// ```
+    #[must_use]
+    pub fn message_bytes_max(&self) -> u64 {
+        let payloads = self.entry_bytes_max.max(self.append_bytes_max).max(self.snapshot_chunk_bytes);
+        u64::from(payloads) + Membership::BYTES_MAX as u64 + MESSAGE_HEAD_BYTES
+    }
+
+    /// Checks that a transport carries all that a node with these settings sends.
+    pub(crate) fn check_messages(&self, bytes_max: u64) -> Result<(), ConfigError> {
+        let bytes = self.message_bytes_max();
+        if bytes > bytes_max { Err(ConfigError::Messages { bytes, bytes_max }) } else { Ok(()) }
     }
 
     /// Whether members may answer reads on a lease, so that all must keep what leases rest on.

@@ -63,4 +63,8 @@ impl Transport for MemTransport {
         let message = self.network.0.borrow_mut().get_mut(&self.id)?.pop_front()?;
         Some(Arrival::Message(message))
     }
+
+    fn message_bytes_max(&self) -> u64 {
+        u64::MAX
+    }
 }

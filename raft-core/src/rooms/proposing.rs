@@ -52,6 +52,9 @@ pub(crate) fn forward(
     if waiting + payload.len() > bytes_max as usize && waiting > 0 {
         return Err(ProposeError::Busy { bytes_max });
     }
+    if books.forwards.open_bytes() + payload.len() > books.config.append_bytes_max as usize {
+        poll_forward(books, follower);
+    }
     let too_large = ProposeError::TooLarge { bytes_max: books.config.entry_bytes_max };
     books.forwards.push(payload).ok_or(too_large)
 }

@@ -126,4 +126,8 @@ impl Transport for SimTransport {
     fn poll(&mut self) -> Option<Arrival> {
         self.world.borrow_mut().network.poll(self.id)
     }
+
+    fn message_bytes_max(&self) -> u64 {
+        u64::MAX
+    }
 }

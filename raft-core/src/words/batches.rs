@@ -5,6 +5,9 @@ use alloc::vec::Vec;
 use super::entries::{Entries, Entry};
 use super::ids::LogIndex;
 
+/// What a batch takes in a message at most, beside its payloads: term, kind, lengths.
+const BATCH_HEAD_BYTES: usize = 32;
+
 /// Batches of consecutive entries; may be empty. The usual single batch needs no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Batches {
@@ -75,6 +78,21 @@ impl Batches {
     #[must_use]
     pub fn byte_count(&self) -> usize {
         self.iter().map(Entries::byte_count).sum()
+    }
+
+    /// As many batches from the first on as have at most `bytes_max` bytes together with their heads,
+    /// at least one.
+    #[must_use]
+    pub(crate) fn prefix_within(mut self, bytes_max: usize) -> Self {
+        let with_head = |batch: &Entries| batch.byte_count() + BATCH_HEAD_BYTES;
+        let mut bytes = self.head.as_ref().map_or(0, with_head);
+        let fits = |batch: &&Entries| {
+            bytes += with_head(batch);
+            bytes <= bytes_max
+        };
+        let kept = self.more.iter().take_while(fits).count();
+        self.more.truncate(kept);
+        self
     }
 
     /// The batches in order.

@@ -109,6 +109,8 @@ pub enum MembershipError {
     InvalidId(NodeId),
     /// Marked as an outgoing voter, or as leaving, outside of a joint configuration.
     NotJoint(NodeId),
+    /// The members and their contexts take more than [`Membership::BYTES_MAX`] bytes.
+    TooLarge,
     /// The bytes are no encoded membership.
     Malformed,
 }
@@ -125,6 +127,7 @@ impl fmt::Display for MembershipError {
             Self::Duplicate(id) => write!(f, "member {id} is listed twice"),
             Self::InvalidId(id) => write!(f, "{id} is no valid node id"),
             Self::NotJoint(id) => write!(f, "member {id} belongs to an outgoing configuration, but none is"),
+            Self::TooLarge => write!(f, "a membership of more than {} bytes", Membership::BYTES_MAX),
             Self::Malformed => f.write_str("the bytes are no encoded membership"),
         }
     }
@@ -132,7 +135,13 @@ impl fmt::Display for MembershipError {
 
 impl error::Error for MembershipError {}
 
+/// What a member takes encoded at most, beside its context.
+const MEMBER_BYTES: usize = 48;
+
 impl Membership {
+    /// A membership, encoded, has at most so many bytes: a message must have room for it.
+    pub const BYTES_MAX: usize = 64 << 10;
+
     /// A membership of voters alone, without context.
     ///
     /// ```
@@ -184,6 +193,10 @@ impl Membership {
         joint: bool,
         auto_leave: bool,
     ) -> Result<Self, MembershipError> {
+        let bytes = members.iter().map(|member| MEMBER_BYTES + member.context.len());
+        if bytes.fold(0, usize::saturating_add) > Self::BYTES_MAX {
+            return Err(MembershipError::TooLarge);
+        }
         members.sort_by_key(|member| member.id);
         for pair in members.windows(2) {
             if pair[0].id == pair[1].id {

@@ -1,6 +1,12 @@
 //! Limits have names: over the limit is `Busy` or `TooLarge`, never growth (N13).
 
-use raft_core::{ProposeError, RoleName};
+use raft_core::mem::MemLog;
+use raft_core::{
+    Body, ConfigError, Entries, Entry, EntryKind, LogIndex, Membership, Message, Node, NodeError,
+    ProposeError, RoleName, StartError, StateMachine, Transport,
+};
+use raft_proto::prost::Message as _;
+use raft_proto::v1;
 
 use crate::support::{Peer, append_reply, at, config, heartbeat, index, message, node, term, vote, voters};
 
@@ -82,4 +88,99 @@ fn answers_that_wait_for_the_disk_do_not_pile_up() {
     voter.drain();
     voter.sync();
     assert_eq!((voter.take_kinds().len(), voter.raft.term()), (1, term(5)));
+}
+
+/// The size of a message on the wire.
+fn wire_bytes(message: &Message) -> u64 {
+    v1::Message::from(message.clone()).encoded_len() as u64
+}
+
+/// N13: no message is longer than its settings say, whatever the entries are like: a transport that drops
+/// what is too long would drop it again and again.
+#[test]
+fn messages_are_as_long_as_settings_say() {
+    let small = |config: &mut raft_core::Config| {
+        (config.append_bytes_max, config.entry_bytes_max, config.snapshot_chunk_bytes) = (8000, 8000, 8000);
+    };
+    for bytes in [0, 1, 30, 1000, 7998, 8000] {
+        let mut leader = leader_with(small);
+        let bytes_max = leader.raft.config().message_bytes_max() - Membership::BYTES_MAX as u64;
+        // Each a batch of its own, for each is made durable before the next one is proposed.
+        let payload = vec![7; bytes];
+        for _ in 0..1000 {
+            leader.propose(&payload);
+        }
+        leader.tick(1);
+        leader.hear(3, 1, append_reply(0, 1, 1));
+        let mut received = 1;
+        while received < 1000 {
+            let sent = std::mem::take(&mut leader.sent);
+            let appends = sent.iter().filter(|message| message.to == node(3));
+            let longest = appends.clone().map(wire_bytes).max().expect("there is more to send");
+            assert!(longest <= bytes_max, "{longest} bytes of {bytes_max}, entries of {bytes}");
+            let last = appends.filter_map(|message| match &message.body {
+                Body::Append(append) => append.batches.last(),
+                _ => None,
+            });
+            received = last.max().map_or(received, LogIndex::get);
+            leader.hear(3, 1, append_reply(0, received, received));
+        }
+    }
+}
+
+/// Forwarded proposals travel in messages like appends, each proposal in one of them.
+#[test]
+fn forwarded_proposals_are_cut_into_messages() {
+    let mut config = config(1);
+    (config.append_bytes_max, config.entry_bytes_max, config.snapshot_chunk_bytes) = (2000, 5000, 100);
+    let mut follower = Peer::found(config, voters(3));
+    follower.hear(2, 1, heartbeat(0, 1));
+    let sizes: Vec<usize> = [5000, 1, 1999].into_iter().chain((0..300).map(|at| at * 7 % 900)).collect();
+    for size in &sizes {
+        follower.raft.forward(&vec![1; *size]).expect("there is a leader");
+    }
+    follower.drain();
+    let bytes_max = follower.raft.config().message_bytes_max() - Membership::BYTES_MAX as u64;
+    let mut forwarded = Vec::new();
+    for message in &follower.sent {
+        assert!(wire_bytes(message) <= bytes_max);
+        if let Body::Propose { request, payloads, .. } = &message.body {
+            assert_eq!(request.get(), forwarded.len() as u64 + 1);
+            let batch = Entries::parse(index(1), term(1), EntryKind::Command, payloads.clone());
+            forwarded.extend(batch.expect("whole proposals").iter().map(|entry| entry.payload.len()));
+        }
+    }
+    assert_eq!(forwarded, sizes);
+}
+
+/// A node does not start, or change its settings, if its messages can be too long for its transport.
+#[test]
+fn a_transport_that_takes_less_is_refused() {
+    struct Narrow;
+    impl Transport for Narrow {
+        fn send(&mut self, _: Message) {}
+        fn poll(&mut self) -> Option<raft_core::Arrival> {
+            None
+        }
+        fn message_bytes_max(&self) -> u64 {
+            1 << 20
+        }
+    }
+    struct Nothing;
+    impl StateMachine for Nothing {
+        type Output = ();
+        fn apply(&mut self, _: &Entry<'_>) {}
+    }
+    let open = |config| Node::open(config, Some(voters(3)), MemLog::new(), Narrow, Nothing);
+    let Err(NodeError::Start(StartError::Config(refused))) = open(config(1)) else {
+        panic!("a node whose messages do not fit has started");
+    };
+    let bytes = config(1).message_bytes_max();
+    assert_eq!(refused, ConfigError::Messages { bytes, bytes_max: 1 << 20 });
+    let mut fitting = config(1);
+    (fitting.append_bytes_max, fitting.entry_bytes_max) = (500_000, 500_000);
+    let mut node = open(fitting).expect("fits");
+    let refused = node.update_config(|config| config.entry_bytes_max = 1 << 20);
+    assert!(matches!(refused, Err(ConfigError::Messages { .. })), "{refused:?}");
+    assert_eq!(node.raft().config().entry_bytes_max, 500_000, "nothing changed");
 }

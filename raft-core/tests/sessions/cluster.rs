@@ -52,6 +52,10 @@ impl Transport for Link {
         }
         None
     }
+
+    fn message_bytes_max(&self) -> u64 {
+        self.end.message_bytes_max()
+    }
 }
 
 type Member = Node<MemLog, Link, Sessions<Register>>;

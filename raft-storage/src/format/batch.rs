@@ -84,13 +84,14 @@ impl Request {
         if let Some(first) = self.entries.first() {
             parts |= PART_ENTRIES;
             out.extend_from_slice(&first.get().to_le_bytes());
-            for batch in self.entries.iter() {
-                out.extend_from_slice(&batch.term().get().to_le_bytes());
-                out.extend_from_slice(&batch.count().to_le_bytes());
-                let length =
-                    u32::try_from(batch.byte_count()).expect("a batch's size is checked when queued");
+            for row in self.rows() {
+                out.extend_from_slice(&row.term.get().to_le_bytes());
+                let count = row.last.get() - row.first.get() + 1;
+                let count = u32::try_from(count).expect("a request's size is checked when queued");
+                out.extend_from_slice(&count.to_le_bytes());
+                let length = u32::try_from(row.byte_count).expect("a request's size is checked when queued");
                 out.extend_from_slice(&length.to_le_bytes());
-                out.push(encode_kind(batch.kind()));
+                out.push(encode_kind(row.kind));
             }
             for batch in self.entries.iter() {
                 out.extend_from_slice(batch.payloads());
@@ -101,12 +102,25 @@ impl Request {
 
     /// Where the batches are in a body of so many bytes: at its end.
     pub(crate) fn batch_places(&self, body_bytes: usize) -> impl Iterator<Item = BatchPlace> {
-        let mut end = body_bytes - self.entries.byte_count();
-        self.entries.iter().map(move |batch| {
-            let (start, byte_count) = (end, batch.byte_count());
-            end += byte_count;
-            let (first, last) = (batch.first(), batch.last());
-            BatchPlace { first, last, term: batch.term(), kind: batch.kind(), start, byte_count }
+        let start = body_bytes - self.entries.byte_count();
+        self.rows().map(move |row| BatchPlace { start: row.start + start, ..row })
+    }
+
+    /// The batches as they are written, with places that count from the first payload: neighbours of
+    /// one term and kind become one.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = BatchPlace> {
+        let mut batches = self.entries.iter().peekable();
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let batch = batches.next()?;
+            let (first, term, kind) = (batch.first(), batch.term(), batch.kind());
+            let (mut last, mut byte_count) = (batch.last(), batch.byte_count());
+            while let Some(next) = batches.next_if(|next| (next.term(), next.kind()) == (term, kind)) {
+                (last, byte_count) = (next.last(), byte_count + next.byte_count());
+            }
+            let row = BatchPlace { first, last, term, kind, start, byte_count };
+            start += byte_count;
+            Some(row)
         })
     }
 }

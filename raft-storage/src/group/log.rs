@@ -173,7 +173,7 @@ impl GroupLog {
         }
         let record_bytes = request.record_bytes();
         let limit_bytes = self.shared.limits.record_bytes_max;
-        let batch_count = request.entries.iter().count();
+        let batch_count = request.rows().count();
         if record_bytes > limit_bytes || batch_count > usize::from(u16::MAX) {
             return Err(LogError::TooLarge { record_bytes, limit_bytes });
         }

@@ -197,7 +197,7 @@ impl Writer {
         let batches = request.batch_places(body.len());
         let crc = extent::cut(body, at, None, batches, &mut self.extents);
         let body_crc = crc.expect("a batch has the entries that it counts");
-        let batch_count = u16::try_from(request.entries.iter().count()).expect("checked when queued");
+        let batch_count = u16::try_from(request.rows().count()).expect("checked when queued");
         self.finish_record(start, Kind { kind, group, parts, batch_count, body_crc });
     }
 

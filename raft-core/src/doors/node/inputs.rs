@@ -37,7 +37,10 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     ///
     /// If they are not acceptable. Then nothing changes.
     pub fn update_config(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), ConfigError> {
-        self.raft.update_config(change)
+        let mut next = self.raft.config().clone();
+        change(&mut next);
+        next.check_messages(self.transport.message_bytes_max())?;
+        self.raft.update_config(|config| *config = next)
     }
 
     /// Time passes: one tick. Nothing leaves before the next [`pump`](Self::pump).

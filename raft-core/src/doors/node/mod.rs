@@ -160,6 +160,8 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
         transport: T,
         machine: S,
     ) -> Result<Self, NodeError<L::Error>> {
+        let fits = config.check_messages(transport.message_bytes_max());
+        fits.map_err(|error| NodeError::Start(StartError::Config(error)))?;
         let snapshot = store.recover_snapshot().map_err(NodeError::Store)?;
         let recovered = store.recover().map_err(NodeError::Store)?;
         let raft = if recovered.mark.is_none() && snapshot.is_none() {
