@@ -37,6 +37,8 @@ mod report;
 mod requests;
 mod story;
 mod subject;
+#[cfg(feature = "trace")]
+mod trace;
 mod violation;
 mod world;
 
@@ -47,5 +49,7 @@ pub use linearizable::{Operation, is_linearizable};
 pub use model::{ModelMedium, ModelStore};
 pub use plan::{Options, STEPS_PER_TICK};
 pub use report::{Report, Situations};
+#[cfg(feature = "trace")]
+pub use trace::trace;
 pub use subject::{Answer, Fate, Medium, RequestId, Subject};
 pub use violation::Violation;
