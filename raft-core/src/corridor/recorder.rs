@@ -169,6 +169,7 @@ impl Recorder {
                 );
             }
         }
+        self.seen.state.last = now.state.last;
     }
 
     fn hand_out(&mut self, books: &Books, action: Option<&Action>) {

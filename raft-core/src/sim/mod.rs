@@ -49,7 +49,7 @@ pub use linearizable::{Operation, is_linearizable};
 pub use model::{ModelMedium, ModelStore};
 pub use plan::{Options, STEPS_PER_TICK};
 pub use report::{Report, Situations};
+pub use subject::{Answer, Fate, Medium, RequestId, Subject};
 #[cfg(feature = "trace")]
 pub use trace::trace;
-pub use subject::{Answer, Fate, Medium, RequestId, Subject};
 pub use violation::Violation;

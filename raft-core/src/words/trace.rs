@@ -169,7 +169,9 @@ impl TraceConf {
     pub(crate) fn of(membership: &Membership) -> Self {
         let learners = membership.members().iter().filter(|member| match member.role {
             MemberRole::Learner | MemberRole::Joining => !member.outgoing_voter,
-            MemberRole::Voter | MemberRole::Witness | MemberRole::Leaving | MemberRole::LeavingWitness => false,
+            MemberRole::Voter | MemberRole::Witness | MemberRole::Leaving | MemberRole::LeavingWitness => {
+                false
+            }
         });
         Self {
             voters: membership.voters().collect(),
@@ -386,6 +388,8 @@ fn write_change(
     }
     f.write_str(r#""newconf":"#)?;
     write_ids(f, &next.voters)?;
+    f.write_str(r#","newoutgoing":"#)?;
+    write_ids(f, &next.outgoing)?;
     f.write_str("}}")
 }
 
