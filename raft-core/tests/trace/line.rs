@@ -50,10 +50,9 @@ impl Line {
         assert_eq!(value["tag"], "trace", "{line}");
         let event = &value["event"];
         let (state, prop) = (&event["state"], &event["prop"]);
-        let next = prop["cc"].is_object().then(|| Conf {
-            voters: ids(&prop["cc"]["newconf"]),
-            outgoing: ids(&prop["cc"]["newoutgoing"]),
-        });
+        let next = prop["cc"]
+            .is_object()
+            .then(|| Conf { voters: ids(&prop["cc"]["newconf"]), outgoing: ids(&prop["cc"]["newoutgoing"]) });
         Self {
             name: text(&event["name"]),
             node: id(&event["nid"]),

@@ -184,7 +184,9 @@ impl Node {
         let received = received.filter(|_| is_led);
         if self.last != line.last {
             let is_appended = received.is_some_and(|message| {
-                message.kind == "MsgApp" && message.entries > 0 && message.index + message.entries == line.last
+                message.kind == "MsgApp"
+                    && message.entries > 0
+                    && message.index + message.entries == line.last
             });
             check(is_appended && line.last >= self.commit, Broken::Log)?;
             self.last = line.last;
