@@ -176,7 +176,7 @@ impl Machine {
         };
         books.reset_clock();
         let follower = Follower::new(None, hard.commit, ReadId::ZERO);
-        Self { books, role: Role::Follower(follower), loads: Vec::new(), trace: Trace::default() }
+        Self { books, role: Role::Follower(follower), loads: Vec::new(), trace: Trace::new() }
     }
 
     /// Appends a command, if this node leads.

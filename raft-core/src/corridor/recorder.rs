@@ -20,7 +20,7 @@ use crate::words::status::RoleName;
 use crate::words::trace::{TraceConf, TraceEvent, TraceKind, TraceMessage, TraceState};
 
 /// Records, once it was started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Trace {
     recorder: Option<Box<Recorder>>,
 }
@@ -51,6 +51,11 @@ struct View {
 }
 
 impl Trace {
+    /// Records nothing yet.
+    pub(crate) fn new() -> Self {
+        Self { recorder: None }
+    }
+
     /// Records from now on.
     pub(crate) fn start(&mut self, books: &Books, role: &Role) {
         let seen = View::of(books, role);
