@@ -211,11 +211,11 @@ impl Node {
         Ok(())
     }
 
-    /// A change of role or term, which leaves the log and the commit index alone.
+    /// A change of role or term. If the log and the commit index are others, they were so before.
     fn on_role(&mut self, line: &Line, role: &str) -> Result<(), Broken> {
         check(line.role == role, Broken::State)?;
-        check(line.last == self.last, Broken::Log)?;
-        check(line.commit == self.commit, Broken::FollowerCommit)?;
+        let before = Line { term: self.term, role: self.role.clone(), vote: self.vote, ..line.clone() };
+        self.settle(&before)?;
         (self.term, self.vote, self.role) = (line.term, line.vote, line.role.clone());
         self.granted.clear();
         self.acknowledged.clear();
