@@ -1,4 +1,5 @@
-//! Three nodes without faults: one is elected, takes a command and a new voter, and is replaced.
+//! Three nodes without faults: one is elected, takes a command and hands over to another, which takes
+//! one as well, and a new voter.
 
 use std::collections::VecDeque;
 
@@ -26,9 +27,11 @@ pub(crate) fn story() -> Vec<String> {
     }
     group.let_run(0, |raft| raft.campaign().unwrap());
     group.let_run(0, |raft| assert!(raft.propose(b"first").is_ok()));
-    let change = MembershipChange::new().voter(NodeId::new(4));
-    group.let_run(0, |raft| assert!(raft.change_membership(&change).is_ok()));
+    group.let_run(0, Raft::tick);
     group.let_run(0, |raft| raft.transfer_leadership(ids[1]).unwrap());
+    group.let_run(1, |raft| assert!(raft.propose(b"second").is_ok()));
+    let change = MembershipChange::new().voter(NodeId::new(4));
+    group.let_run(1, |raft| assert!(raft.change_membership(&change).is_ok()));
     group.lines
 }
 
