@@ -45,6 +45,8 @@ pub(crate) enum Broken {
 /// What the trace so far tells of the nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Validator {
+    /// Which events there were.
+    pub(crate) names: BTreeSet<String>,
     nodes: BTreeMap<u64, Node>,
     sent: BTreeSet<String>,
     leaders: BTreeMap<u64, u64>,
@@ -82,6 +84,7 @@ impl Validator {
     }
 
     fn take(&mut self, line: &Line) -> Result<(), Broken> {
+        self.names.insert(line.name.clone());
         if line.name == "InitState" {
             return self.on_start(line);
         }
