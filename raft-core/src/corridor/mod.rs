@@ -53,6 +53,7 @@ pub(crate) struct Machine {
     pub(crate) role: Role,
     /// Loads that were asked for and not answered.
     loads: Vec<(Load, LoadFor)>,
+    /// What this node did, if that is to be told; of no size without feature `trace`.
     pub(crate) trace: Trace,
 }
 

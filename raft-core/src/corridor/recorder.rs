@@ -241,7 +241,7 @@ impl View {
     }
 }
 
-/// What the door refuses whatever state the node is in: to the group, the message is lost.
+/// What the door refuses before it looks at what the message says: to the group, the message is lost.
 const REFUSALS: [Offence; 5] = [
     Offence::Misaddressed,
     Offence::FromSelf,

@@ -30,8 +30,8 @@ struct Options {
     /// Print how often each situation was reached
     #[arg(long)]
     situations: bool,
-    /// Write what the nodes did with the first seed to this file, in the words of a TLA+ specification
-    /// (docs/TRACE.md), and run no other
+    /// Run one seed, that of `--from` or 0, and write what the nodes did to this file, in the words of a
+    /// TLA+ specification (docs/TRACE.md)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "gate", "prove_determinism"])]
     trace: Option<PathBuf>,
     /// Run so many seeds twice and compare what happened; prints a digest of all of it, which is the
