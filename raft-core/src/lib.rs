@@ -36,6 +36,7 @@
 //!
 //! - `std` (default): passed on to raft-proto, where it makes checksums faster.
 //! - `sim`: the cluster simulator and the conformance suite for log stores.
+//! - `trace`: records what a node did, to be checked against a TLA+ specification: `Raft::start_trace`.
 //!
 //! [Raft paper]: https://raft.github.io/raft.pdf
 //! [Ongaro's dissertation]: https://github.com/ongardie/dissertation
@@ -88,6 +89,8 @@ pub use words::message::{
 pub use words::notice::{Notice, Offence, StepDown};
 pub use words::persist::{HardState, NewMark, Persist, Recovered, Run, SnapshotMark};
 pub use words::status::{CommitStatus, PeerMode, PeerStatus, RoleName, SnapshotProgress, Status};
+#[cfg(feature = "trace")]
+pub use words::trace::{TraceConf, TraceEvent, TraceKind, TraceMessage, TraceMessageKind, TraceState};
 
 /// The programs of the READMEs, compiled and run.
 #[cfg(doctest)]

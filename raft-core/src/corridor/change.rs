@@ -164,5 +164,6 @@ impl Machine {
     fn notice_role(&mut self) {
         let (role, term) = (self.role.name(), self.books.term());
         self.books.outbox.notice(Notice::Role { role, term });
+        self.trace.observe(&self.books, &self.role);
     }
 }

@@ -5,10 +5,14 @@
 
 mod change;
 mod drain;
+#[cfg(feature = "trace")]
+mod recorder;
 mod settings;
 mod snapshot;
 mod step;
 mod tick;
+#[cfg(not(feature = "trace"))]
+mod unrecorded;
 
 use alloc::vec::Vec;
 
@@ -37,6 +41,11 @@ use crate::words::message::{Body, SnapshotMeta};
 use crate::words::notice::StepDown;
 use crate::words::persist::{HardState, Recovered, SnapshotMark};
 
+#[cfg(feature = "trace")]
+use recorder::Trace;
+#[cfg(not(feature = "trace"))]
+use unrecorded::Trace;
+
 /// The state machine of one node in one group.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Machine {
@@ -44,6 +53,8 @@ pub(crate) struct Machine {
     pub(crate) role: Role,
     /// Loads that were asked for and not answered.
     loads: Vec<(Load, LoadFor)>,
+    /// What this node did, if that is to be told; of no size without feature `trace`.
+    pub(crate) trace: Trace,
 }
 
 /// Whom loaded entries are for.
@@ -166,7 +177,7 @@ impl Machine {
         };
         books.reset_clock();
         let follower = Follower::new(None, hard.commit, ReadId::ZERO);
-        Self { books, role: Role::Follower(follower), loads: Vec::new() }
+        Self { books, role: Role::Follower(follower), loads: Vec::new(), trace: Trace::new() }
     }
 
     /// Appends a command, if this node leads.
@@ -378,6 +389,7 @@ impl Machine {
     /// configuration, out of leadership if this node cannot lead any more (S89, S90), and on to
     /// making voters of who joins.
     fn after_commit(&mut self) {
+        self.trace.observe(&self.books, &self.role);
         let Role::Leader(leader) = &mut self.role else { return };
         if !leader.is_in_flux {
             return;

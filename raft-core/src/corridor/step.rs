@@ -49,6 +49,7 @@ impl Machine {
         if message.term != self.books.term() {
             return;
         }
+        self.trace.own_vote(&self.books, &self.role, message);
         if let Body::PreVoteReply(reply) = message.body {
             self.on_pre_vote_reply(message.from, reply);
         } else if let Body::VoteReply(reply) = message.body {

@@ -23,6 +23,8 @@ use crate::doors::state_machine::StateMachine;
 use crate::doors::store::LogStore;
 use crate::words::ids::NodeId;
 use crate::words::membership::Membership;
+#[cfg(feature = "trace")]
+use crate::words::trace::TraceEvent;
 
 /// A violated property, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,18 +74,7 @@ impl error::Error for Failure {
 ///
 /// The first property that did not hold. The same seed, options and subject fail in the same way.
 pub fn run<S: Subject>(seed: u64, options: &Options, subject: S) -> Result<Report, Failure> {
-    let mut cluster = Cluster::new(seed, subject);
-    cluster.world.borrow_mut().story.lines_max = options.story_lines;
-    let result = cluster.run(options);
-    let world = cluster.world.borrow();
-    match result {
-        Ok(()) => {
-            world.situations.note_many("committed", world.checker.committed_count() as u64);
-            world.situations.note_many("witness counted for a commit", world.checker.witnessed);
-            Ok(Report::new(&world.situations, world.now, world.trace.value()))
-        }
-        Err(violation) => Err(Failure { seed, step: world.now, violation, story: world.story.lines() }),
-    }
+    Cluster::new(seed, subject).finish(seed, options)
 }
 
 /// What a node's machine gives: the index of the command, and the application's output.
@@ -121,10 +112,13 @@ pub(super) struct Cluster<S: Subject> {
     pub(super) lost: Vec<NodeId>,
     /// Whose disk is spoilt, and nobody has found out yet.
     pub(super) damaged: Option<NodeId>,
+    /// What all nodes did, if it is to be told.
+    #[cfg(feature = "trace")]
+    pub(super) events: Option<Vec<TraceEvent>>,
 }
 
 impl<S: Subject> Cluster<S> {
-    fn new(seed: u64, mut subject: S) -> Self {
+    pub(super) fn new(seed: u64, mut subject: S) -> Self {
         let mut dice = Dice::new(seed);
         let plan = Plan::draw(&mut dice);
         let ids: Vec<NodeId> = (1..=plan.nodes + plan.spares).map(NodeId::new).collect();
@@ -137,7 +131,32 @@ impl<S: Subject> Cluster<S> {
             seats.insert(id, Seat::new(medium, tick_steps));
         }
         let (requests, lost) = Default::default();
-        Self { world: Rc::new(RefCell::new(world)), ids, seats, requests, subject, lost, damaged: None }
+        Self {
+            world: Rc::new(RefCell::new(world)),
+            ids,
+            seats,
+            requests,
+            subject,
+            lost,
+            damaged: None,
+            #[cfg(feature = "trace")]
+            events: None,
+        }
+    }
+
+    /// Runs to the end and sums up.
+    pub(super) fn finish(&mut self, seed: u64, options: &Options) -> Result<Report, Failure> {
+        self.world.borrow_mut().story.lines_max = options.story_lines;
+        let result = self.run(options);
+        let world = self.world.borrow();
+        match result {
+            Ok(()) => {
+                world.situations.note_many("committed", world.checker.committed_count() as u64);
+                world.situations.note_many("witness counted for a commit", world.checker.witnessed);
+                Ok(Report::new(&world.situations, world.now, world.trace.value()))
+            }
+            Err(violation) => Err(Failure { seed, step: world.now, violation, story: world.story.lines() }),
+        }
     }
 
     fn run(&mut self, options: &Options) -> Result<(), Violation> {
@@ -169,6 +188,8 @@ impl<S: Subject> Cluster<S> {
             if self.seats.contains_key(&id) {
                 self.advance(id);
             }
+            #[cfg(feature = "trace")]
+            self.collect_trace(id);
             if let Some(violation) = self.world.borrow().checker.violation() {
                 return Err(violation.clone());
             }
@@ -227,6 +248,8 @@ impl<S: Subject> Cluster<S> {
                 self.on_node_error(id, error);
             }
         }
+        #[cfg(feature = "trace")]
+        self.record(id);
     }
 
     /// A node cannot start or go on.

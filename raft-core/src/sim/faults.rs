@@ -82,6 +82,8 @@ impl<S: Subject> Cluster<S> {
 
     /// The process ends. What its medium keeps, the medium decides.
     pub(super) fn crash(&mut self, id: NodeId) {
+        #[cfg(feature = "trace")]
+        self.collect_trace(id);
         let seat = self.seats.get_mut(&id).expect("every node has a seat");
         seat.medium.crash();
         seat.node = None;

@@ -37,6 +37,8 @@ mod report;
 mod requests;
 mod story;
 mod subject;
+#[cfg(feature = "trace")]
+mod trace;
 mod violation;
 mod world;
 
@@ -48,4 +50,6 @@ pub use model::{ModelMedium, ModelStore};
 pub use plan::{Options, STEPS_PER_TICK};
 pub use report::{Report, Situations};
 pub use subject::{Answer, Fate, Medium, RequestId, Subject};
+#[cfg(feature = "trace")]
+pub use trace::trace;
 pub use violation::Violation;

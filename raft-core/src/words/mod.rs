@@ -12,3 +12,5 @@ pub(crate) mod message;
 pub(crate) mod notice;
 pub(crate) mod persist;
 pub(crate) mod status;
+#[cfg(feature = "trace")]
+pub(crate) mod trace;

@@ -6,6 +6,8 @@
 mod inputs;
 mod observe;
 mod pump;
+#[cfg(feature = "trace")]
+mod trace;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -111,7 +111,9 @@ impl Raft {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn receive(&mut self, message: Message) {
-        self.input().receive(message);
+        let machine = self.input();
+        machine.trace.arrive(&message);
+        machine.receive(message);
     }
 
     /// Messages to this member may have been lost.

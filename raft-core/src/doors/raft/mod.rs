@@ -3,6 +3,8 @@
 mod inputs;
 mod observe;
 mod snapshots;
+#[cfg(feature = "trace")]
+mod trace;
 
 use alloc::vec::Vec;
 
@@ -165,16 +167,27 @@ impl Raft {
         if !self.has_news {
             return None;
         }
+        self.observe();
         let action = self.machine.poll_action();
         self.has_news = action.is_some();
+        let Machine { trace, books, role, .. } = &mut self.machine;
+        trace.hand_out(books, role, action.as_ref());
         action
     }
 
     /// The machine, about to change.
     #[inline]
     fn input(&mut self) -> &mut Machine {
+        self.observe();
         self.has_news = true;
         &mut self.machine
+    }
+
+    /// The trace, if there is one, is told what came of the last input.
+    #[inline]
+    fn observe(&mut self) {
+        let Machine { trace, books, role, .. } = &mut self.machine;
+        trace.observe(books, role);
     }
 }
 

@@ -3,6 +3,7 @@
 mod full;
 mod runner;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -10,7 +11,7 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use raft_core::sim::Report;
 
-use runner::{Mode, run_one, run_seeds};
+use runner::{Mode, run_one, run_seeds, write_trace};
 
 /// Run simulated clusters, one per seed, and check every step.
 #[derive(Parser)]
@@ -29,6 +30,10 @@ struct Options {
     /// Print how often each situation was reached
     #[arg(long)]
     situations: bool,
+    /// Run one seed, that of `--from` or 0, and write what the nodes did to this file, in the words of a
+    /// TLA+ specification (docs/TRACE.md)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "gate", "prove_determinism"])]
+    trace: Option<PathBuf>,
     /// Run so many seeds twice and compare what happened; prints a digest of all of it, which is the
     /// same in every build and on every machine
     #[arg(long, value_name = "SEEDS", conflicts_with_all = ["seeds", "gate"])]
@@ -75,6 +80,9 @@ fn run() -> Result<()> {
     let mode = if options.full { Mode::Full } else { Mode::Model };
     if let Some(seeds) = options.prove_determinism {
         return prove_determinism(mode, options.from.unwrap_or(0), seeds);
+    }
+    if let Some(file) = options.trace {
+        return write_trace(mode, options.from.unwrap_or(0), &file);
     }
     let report = run_seeds(mode, options.from.unwrap_or_else(fresh_seed), options.seeds)?;
     if options.situations {

@@ -1,13 +1,15 @@
 //! Runs many seeds on all cores, says how far it is, and sums up.
 
 use std::fmt;
-use std::io::{IsTerminal, Write, stderr};
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write, stderr};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use raft_core::sim::{self, Digests, Failure, Report, STEPS_PER_TICK};
 
 use crate::full::{self, Full};
@@ -77,6 +79,23 @@ fn run_with(mode: Mode, seed: u64, options: &sim::Options) -> Result<Report, Fai
         Mode::Model => sim::run(seed, options, Digests::default()),
         Mode::Full => sim::run(seed, options, Full::default()),
     }
+}
+
+/// Runs one seed and writes what the nodes did, a line per event.
+pub(crate) fn write_trace(mode: Mode, seed: u64, path: &Path) -> Result<()> {
+    let options = sim::Options::default();
+    let (events, result) = match mode {
+        Mode::Model => sim::trace(seed, &options, Digests::default()),
+        Mode::Full => sim::trace(seed, &options, Full::default()),
+    };
+    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+    let mut file = BufWriter::new(file);
+    for event in &events {
+        writeln!(file, "{event}")?;
+    }
+    file.flush()?;
+    println!("{mode}: seed {seed}, {} events in {}", events.len(), path.display());
+    result.map(drop).map_err(Into::into)
 }
 
 /// Runs seeds on all cores.
