@@ -373,6 +373,7 @@ fn membership_to_wire(membership: &Membership) -> v1::Membership {
             MemberRole::Leaving => v1::MemberRole::Leaving,
             MemberRole::Joining => v1::MemberRole::Joining,
             MemberRole::LeavingWitness => v1::MemberRole::LeavingWitness,
+            MemberRole::JoiningWitness => v1::MemberRole::JoiningWitness,
         };
         v1::Member {
             id: member.id.get(),
@@ -398,6 +399,7 @@ fn membership_from_wire(wire: v1::Membership) -> Result<Membership, MessageError
             Ok(v1::MemberRole::Leaving) => MemberRole::Leaving,
             Ok(v1::MemberRole::Joining) => MemberRole::Joining,
             Ok(v1::MemberRole::LeavingWitness) => MemberRole::LeavingWitness,
+            Ok(v1::MemberRole::JoiningWitness) => MemberRole::JoiningWitness,
             Err(_) => return Err(MessageError::UnknownEnum("members.role")),
         };
         Ok(Member {

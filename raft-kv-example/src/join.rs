@@ -252,7 +252,9 @@ fn check_id(report: &Report, newcomer: &Newcomer) -> Result<(), JoinError> {
 /// may: it was added before it was started.
 fn check_past(report: &Report, id: NodeId) -> Result<(), JoinError> {
     match report.members.iter().find(|member| member.id == id.get()) {
-        Some(member) if !["learner", "joining"].contains(&&*member.role) || member.matched > 0 => {
+        Some(member)
+            if !["learner", "joining", "joining-witness"].contains(&&*member.role) || member.matched > 0 =>
+        {
             Err(JoinError::IdHasPast(id))
         }
         Some(_) | None => Ok(()),
@@ -341,7 +343,7 @@ mod tests {
     #[test]
     fn member_that_may_have_vouched_for_something_does_not_begin_anew() {
         let id = NodeId::new(4);
-        for unused in [report("learner", 0), report("joining", 0)] {
+        for unused in [report("learner", 0), report("joining", 0), report("joining-witness", 0)] {
             assert!(check_past(&unused, id).is_ok(), "{unused:?}");
         }
         for past in [report("voter", 0), report("witness", 0), report("learner", 1), report("joining", 1)] {

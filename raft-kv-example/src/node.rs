@@ -375,6 +375,7 @@ fn member_overview(member: &Member) -> MemberOverview {
             MemberRole::Witness => "witness",
             MemberRole::Leaving | MemberRole::LeavingWitness => "leaving",
             MemberRole::Joining => "joining",
+            MemberRole::JoiningWitness => "joining-witness",
         },
         is_outgoing: member.outgoing_voter,
         address: addresses.peer,

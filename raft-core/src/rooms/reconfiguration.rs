@@ -10,7 +10,7 @@ use crate::words::change::{MembershipChange, leave};
 use crate::words::entries::{Entries, EntryKind};
 use crate::words::error::ChangeError;
 use crate::words::ids::Position;
-use crate::words::membership::{Member, MemberRole, Membership};
+use crate::words::membership::{Member, Membership};
 use crate::words::notice::Notice;
 
 /// Appends what the change leads to first; where it stands.
@@ -67,10 +67,12 @@ pub(crate) fn promote(books: &mut Books, leader: &mut Leader) -> bool {
     if current.is_joint() || check_is_settled(books, leader).is_err() {
         return false;
     }
-    let is_ready =
-        |member: &&Member| member.role == MemberRole::Joining && leader.progress.has_caught_up(member.id);
-    let ready = current.members().iter().filter(is_ready);
-    let change = ready.fold(MembershipChange::new(), |change, member| change.voter(member.id));
+    let mut change = MembershipChange::new();
+    for member in current.members() {
+        if let Some(role) = member.role.joins_as().filter(|_| leader.progress.has_caught_up(member.id)) {
+            change = change.role(member.id, role);
+        }
+    }
     // Nobody is ready if nothing changes.
     let Ok(next) = change.enter(current) else { return false };
     append(books, leader, next);
@@ -80,7 +82,7 @@ pub(crate) fn promote(books: &mut Books, leader: &mut Leader) -> bool {
 /// Whether the membership calls for something that this leader does by itself.
 pub(crate) fn is_in_flux(books: &Books) -> bool {
     let current = books.memberships.current();
-    let is_joining = |member: &Member| member.role == MemberRole::Joining;
+    let is_joining = |member: &Member| member.role.joins_as().is_some();
     current.is_joint() || !current.can_lead(books.id()) || current.members().iter().any(is_joining)
 }
 

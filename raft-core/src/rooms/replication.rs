@@ -214,8 +214,6 @@ fn next_append(books: &mut Books, progress: &mut Progress, round: u64, last: Log
 
 /// Builds the append and notes it as sent; never without the position before it (S19, S109).
 fn append_message(books: &Books, progress: &mut Progress, round: u64, batches: Batches) -> Action {
-    // So far payloads alone were counted, by the log and by the store.
-    let batches = batches.prefix_within(books.config.append_bytes_max as usize);
     let batches = if progress.is_witness { hollow(batches) } else { batches };
     let index = progress.next.prev();
     let term = books.log.term_at(index).expect("who needs what is compacted away gets a snapshot");
@@ -223,6 +221,8 @@ fn append_message(books: &Books, progress: &mut Progress, round: u64, batches: B
     if let Mode::Probe { is_sent, .. } = &mut progress.mode {
         *is_sent = true;
     }
+    // So far payloads alone were counted, by the log and by the store.
+    let batches = batches.prefix_within(books.config.append_bytes_max as usize);
     if let Some(last) = batches.last() {
         progress.inflight.push(last, batches.byte_count());
         if progress.mode == Mode::Replicate {

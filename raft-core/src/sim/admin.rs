@@ -103,6 +103,7 @@ pub(super) fn draw_change(dice: &mut Dice, plan: &Plan, ids: &[NodeId]) -> Membe
         let member = *dice.pick(ids);
         change = match dice.between(0, 5) {
             0 => change.remove(member),
+            1 | 2 if plan.is_witness(member) => change.joining_witness(member),
             _ if plan.is_witness(member) => change.witness(member),
             1 => change.learner(member),
             2 => change.joining_voter(member),

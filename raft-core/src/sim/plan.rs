@@ -181,6 +181,7 @@ impl Plan {
 
 /// Whether somebody joins, who will be a voter without being asked again.
 pub(super) fn joining_count(membership: &Membership) -> usize {
-    let is_joining = |member: &&Member| member.role == MemberRole::Joining;
+    let is_joining =
+        |member: &&Member| matches!(member.role, MemberRole::Joining | MemberRole::JoiningWitness);
     membership.members().iter().filter(is_joining).count()
 }

@@ -26,7 +26,8 @@ pub struct MembershipChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Role(NodeId, MemberRole),
-    Join(NodeId),
+    /// Unless it is already what it would become.
+    Join(NodeId, MemberRole),
     Context(NodeId, Bytes),
     Domain(NodeId, u64),
     Remove(NodeId),
@@ -111,10 +112,33 @@ impl MembershipChange {
     /// ```
     #[must_use]
     pub fn joining_voter(self, id: NodeId) -> Self {
-        self.with(Step::Join(id))
+        self.with(Step::Join(id, MemberRole::Joining))
     }
 
-    /// Adds a witness: it votes and counts, but stores no payloads and cannot lead. A member that is
+    /// Adds a member that becomes a witness once it has caught up, as
+    /// [`joining_voter`](Self::joining_voter) does for a voter; a witness stays what it is. So no quorum
+    /// ever waits for a witness that nobody can reach.
+    ///
+    /// ```
+    /// # use raft_core::*;
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     if let Action::Persist(request) = action { raft.persisted(request.id); }
+    /// # }
+    /// raft.change_membership(&MembershipChange::new().joining_witness(NodeId::new(3)))?;
+    /// assert!(!raft.membership().is_voter(NodeId::new(3)) && raft.membership().is_witness(NodeId::new(3)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn joining_witness(self, id: NodeId) -> Self {
+        self.with(Step::Join(id, MemberRole::JoiningWitness))
+    }
+
+    /// Adds a witness at once: it votes and counts, but stores no payloads and cannot lead. If it cannot
+    /// be reached, nothing may be committed any more; [`joining_witness`](Self::joining_witness) waits
+    /// until it can. A member that is
     /// no witness cannot become one, nor the other way round: the payloads would be missing. Add
     /// another id and remove this one; and do not give a removed member's id to the other kind, for
     /// its node would refuse whatever it is sent.
@@ -216,6 +240,11 @@ impl MembershipChange {
         Self { stays_joint: true, ..self }
     }
 
+    /// Gives a member any role.
+    pub(crate) fn role(self, id: NodeId, role: MemberRole) -> Self {
+        self.with(Step::Role(id, role))
+    }
+
     fn with(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
@@ -257,19 +286,17 @@ impl MembershipChange {
         for step in &self.steps {
             let id = match step {
                 Step::Role(id, _)
-                | Step::Join(id)
+                | Step::Join(id, _)
                 | Step::Context(id, _)
                 | Step::Domain(id, _)
                 | Step::Remove(id) => *id,
             };
             let at = members.iter().position(|member| member.id == id);
             match (step, at) {
-                (Step::Role(_, role), Some(at)) => members[at].role = *role,
-                (Step::Role(_, role), None) => members.push(Member { role: *role, ..Member::voter(id) }),
-                (Step::Join(_), Some(at)) if members[at].role == MemberRole::Voter => {}
-                (Step::Join(_), Some(at)) => members[at].role = MemberRole::Joining,
-                (Step::Join(_), None) => {
-                    members.push(Member { role: MemberRole::Joining, ..Member::voter(id) });
+                (Step::Join(_, role), Some(at)) if role.joins_as() == Some(members[at].role) => {}
+                (Step::Role(_, role) | Step::Join(_, role), Some(at)) => members[at].role = *role,
+                (Step::Role(_, role) | Step::Join(_, role), None) => {
+                    members.push(Member { role: *role, ..Member::voter(id) });
                 }
                 (Step::Context(_, context), Some(at)) => members[at].context = context.clone(),
                 (Step::Domain(_, domain), Some(at)) => members[at].domain = *domain,

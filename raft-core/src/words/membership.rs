@@ -22,6 +22,8 @@ pub enum MemberRole {
     Joining,
     /// As leaving, and a witness.
     LeavingWitness,
+    /// As joining, to become a witness: it gets no payloads from the beginning.
+    JoiningWitness,
 }
 
 impl MemberRole {
@@ -29,7 +31,7 @@ impl MemberRole {
     #[must_use]
     pub fn is_witness(self) -> bool {
         match self {
-            Self::Witness | Self::LeavingWitness => true,
+            Self::Witness | Self::LeavingWitness | Self::JoiningWitness => true,
             Self::Learner | Self::Voter | Self::Leaving | Self::Joining => false,
         }
     }
@@ -39,7 +41,16 @@ impl MemberRole {
     pub fn is_leaving(self) -> bool {
         match self {
             Self::Leaving | Self::LeavingWitness => true,
-            Self::Learner | Self::Voter | Self::Witness | Self::Joining => false,
+            Self::Learner | Self::Voter | Self::Witness | Self::Joining | Self::JoiningWitness => false,
+        }
+    }
+
+    /// What the leader makes of it once it has caught up; `None` if it is what it will be.
+    pub(crate) fn joins_as(self) -> Option<Self> {
+        match self {
+            Self::Joining => Some(Self::Voter),
+            Self::JoiningWitness => Some(Self::Witness),
+            Self::Learner | Self::Voter | Self::Witness | Self::Leaving | Self::LeavingWitness => None,
         }
     }
 }
@@ -290,6 +301,10 @@ impl Membership {
 pub(crate) fn votes_incoming(member: &Member) -> bool {
     match member.role {
         MemberRole::Voter | MemberRole::Witness => true,
-        MemberRole::Learner | MemberRole::Leaving | MemberRole::Joining | MemberRole::LeavingWitness => false,
+        MemberRole::Learner
+        | MemberRole::Leaving
+        | MemberRole::Joining
+        | MemberRole::LeavingWitness
+        | MemberRole::JoiningWitness => false,
     }
 }

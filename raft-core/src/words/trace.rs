@@ -168,7 +168,7 @@ impl TraceConf {
     /// The voters and learners of a membership.
     pub(crate) fn of(membership: &Membership) -> Self {
         let learners = membership.members().iter().filter(|member| match member.role {
-            MemberRole::Learner | MemberRole::Joining => !member.outgoing_voter,
+            MemberRole::Learner | MemberRole::Joining | MemberRole::JoiningWitness => !member.outgoing_voter,
             MemberRole::Voter | MemberRole::Witness | MemberRole::Leaving | MemberRole::LeavingWitness => {
                 false
             }

@@ -1,7 +1,7 @@
 //! Joining voters: learners that the leader makes voters by itself once they have caught up
 //! (diss. §4.2.1; S36).
 
-use raft_core::{ChangeError, MemberRole, MembershipChange};
+use raft_core::{ChangeError, EntryKind, MemberRole, MembershipChange};
 
 use crate::support::{Cluster, Peer, append_reply, config, index, node};
 
@@ -39,6 +39,33 @@ fn a_joining_member_becomes_a_voter_by_itself() {
         assert_eq!(cluster.peer(id).voters(), (vec![], vec![1, 2, 3, 4]), "node {id}");
     }
     assert_eq!(cluster.commands(4), [b"a", b"b", b"c"]);
+}
+
+/// A witness joins like a voter: it counts when it has caught up, and while nobody can reach it, nobody
+/// waits for it, not even a group of one.
+#[test]
+fn a_joining_witness_counts_when_it_has_caught_up() {
+    let mut cluster = Cluster::led(1);
+    cluster.join(2);
+    cluster.partition(&[2]);
+    cluster.with(1, |peer| peer.change(&change().joining_witness(node(2)))).expect("is settled");
+    assert_eq!(role(&mut cluster, 2, 1), Some(MemberRole::JoiningWitness));
+    for _ in 0..30 {
+        let position = cluster.with(1, |peer| peer.propose(b"x"));
+        cluster.settle();
+        assert_eq!(cluster.peer(1).raft.commit(), position.index);
+        cluster.tick(1);
+    }
+    assert_eq!(cluster.peer(1).voters(), (vec![], vec![1]));
+    let again = cluster.with(1, |peer| peer.change(&change().joining_witness(node(2))));
+    assert_eq!(again, Err(ChangeError::NothingChanges));
+    let turned = cluster.with(1, |peer| peer.change(&change().joining_voter(node(2))));
+    assert_eq!(turned, Err(ChangeError::NotConvertible(node(2))));
+    cluster.heal();
+    cluster.tick(20);
+    assert_eq!(role(&mut cluster, 2, 1), Some(MemberRole::Witness));
+    assert_eq!(cluster.peer(2).voters(), (vec![], vec![1, 2]));
+    assert!(cluster.peer(2).applied.iter().all(|applied| applied.kind != EntryKind::Command));
 }
 
 /// S36: no quorum waits for a member that joins, however long it takes; when it comes, it is made a

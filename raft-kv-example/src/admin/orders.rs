@@ -240,14 +240,14 @@ fn add(
         let change = match role {
             JoinRole::Voter => change.joining_voter(id),
             JoinRole::Learner => change.learner(id),
-            JoinRole::Witness => change.witness(id),
+            JoinRole::Witness => change.joining_witness(id),
         };
         return Ok(Some(change.context(id, new.encode())));
     };
     let has_role = match role {
         JoinRole::Voter => matches!(known.role, MemberRole::Voter | MemberRole::Joining),
         JoinRole::Learner => known.role == MemberRole::Learner,
-        JoinRole::Witness => known.role == MemberRole::Witness,
+        JoinRole::Witness => matches!(known.role, MemberRole::Witness | MemberRole::JoiningWitness),
     };
     match Addresses::decode(&known.context) {
         Ok(known) if known.peer != new.peer => Err(AdminError::IdInUse { id, address: known.peer }),

@@ -66,6 +66,11 @@ fn witness_says_what_it_is_and_serves_nobody() {
     set(&mut cluster.connect(0), "key", "1");
     order(&cluster, &["RAFT.REMOVE", "2"]);
     set(&mut cluster.connect(0), "key", "2");
+    // One that nobody can reach is not waited for, although the founder is alone.
+    order(&cluster, &["RAFT.ADD", "9", "127.0.0.1:1", "127.0.0.1:2", "WITNESS"]);
+    set(&mut cluster.connect(0), "key", "3");
+    order(&cluster, &["RAFT.REMOVE", "9"]);
+    set(&mut cluster.connect(0), "key", "4");
 }
 
 /// Whether a file of the directory holds the text.

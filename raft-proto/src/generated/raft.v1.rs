@@ -392,6 +392,8 @@ pub enum MemberRole {
     Joining = 4,
     /// As leaving, and a witness.
     LeavingWitness = 5,
+    /// As joining, and a witness afterwards.
+    JoiningWitness = 6,
 }
 impl MemberRole {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -406,6 +408,7 @@ impl MemberRole {
             Self::Leaving => "MEMBER_ROLE_LEAVING",
             Self::Joining => "MEMBER_ROLE_JOINING",
             Self::LeavingWitness => "MEMBER_ROLE_LEAVING_WITNESS",
+            Self::JoiningWitness => "MEMBER_ROLE_JOINING_WITNESS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -417,6 +420,7 @@ impl MemberRole {
             "MEMBER_ROLE_LEAVING" => Some(Self::Leaving),
             "MEMBER_ROLE_JOINING" => Some(Self::Joining),
             "MEMBER_ROLE_LEAVING_WITNESS" => Some(Self::LeavingWitness),
+            "MEMBER_ROLE_JOINING_WITNESS" => Some(Self::JoiningWitness),
             _ => None,
         }
     }

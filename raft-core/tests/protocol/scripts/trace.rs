@@ -113,8 +113,9 @@ pub(super) fn membership(membership: &Membership) -> String {
     };
     let learners = of("learners", |role| role == MemberRole::Learner);
     let joining = of("joining", |role| role == MemberRole::Joining);
-    let witnesses = of("witnesses", MemberRole::is_witness);
-    format!("{halves}{learners}{joining}{witnesses}")
+    let witnesses = of("witnesses", |role| role.is_witness() && role != MemberRole::JoiningWitness);
+    let joining_witnesses = of("joining as witnesses", |role| role == MemberRole::JoiningWitness);
+    format!("{halves}{learners}{joining}{witnesses}{joining_witnesses}")
 }
 
 pub(super) fn persist(request: &Persist) -> String {

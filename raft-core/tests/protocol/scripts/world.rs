@@ -394,6 +394,7 @@ fn change(steps: &[&str]) -> Result<MembershipChange, String> {
             "voter" => change.voter(id),
             "learner" => change.learner(id),
             "joining" => change.joining_voter(id),
+            "joining-witness" => change.joining_witness(id),
             "witness" => change.witness(id),
             "remove" => change.remove(id),
             "domain" => change.domain(id, number(steps.next().ok_or("a domain is missing")?)?),

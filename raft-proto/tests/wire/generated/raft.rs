@@ -4103,6 +4103,8 @@ pub enum MemberRole {
     MEMBER_ROLE_JOINING = 4,
     // @@protoc_insertion_point(enum_value:raft.v1.MemberRole.MEMBER_ROLE_LEAVING_WITNESS)
     MEMBER_ROLE_LEAVING_WITNESS = 5,
+    // @@protoc_insertion_point(enum_value:raft.v1.MemberRole.MEMBER_ROLE_JOINING_WITNESS)
+    MEMBER_ROLE_JOINING_WITNESS = 6,
 }
 
 impl ::protobuf::Enum for MemberRole {
@@ -4120,6 +4122,7 @@ impl ::protobuf::Enum for MemberRole {
             3 => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_LEAVING),
             4 => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_JOINING),
             5 => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_LEAVING_WITNESS),
+            6 => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_JOINING_WITNESS),
             _ => ::std::option::Option::None
         }
     }
@@ -4132,6 +4135,7 @@ impl ::protobuf::Enum for MemberRole {
             "MEMBER_ROLE_LEAVING" => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_LEAVING),
             "MEMBER_ROLE_JOINING" => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_JOINING),
             "MEMBER_ROLE_LEAVING_WITNESS" => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_LEAVING_WITNESS),
+            "MEMBER_ROLE_JOINING_WITNESS" => ::std::option::Option::Some(MemberRole::MEMBER_ROLE_JOINING_WITNESS),
             _ => ::std::option::Option::None
         }
     }
@@ -4143,6 +4147,7 @@ impl ::protobuf::Enum for MemberRole {
         MemberRole::MEMBER_ROLE_LEAVING,
         MemberRole::MEMBER_ROLE_JOINING,
         MemberRole::MEMBER_ROLE_LEAVING_WITNESS,
+        MemberRole::MEMBER_ROLE_JOINING_WITNESS,
     ];
 }
 
