@@ -31,8 +31,12 @@ impl Machine {
         self.books.outbox.drop_held();
         self.leave_leader(leader);
         let done = self.books.local_reads.done;
+        // A term that is merely heard of is no reason to wait longer: candidates that nobody can elect
+        // would keep those from standing who could win (Raft figure 2, "rules for followers").
+        if leader.is_some() || matches!(&self.role, Role::Leader(_)) {
+            self.books.reset_clock();
+        }
         self.role = Role::Follower(Follower::new(leader, self.books.commit(), done));
-        self.books.reset_clock();
         if was != self.role.name() || is_new_term {
             self.notice_role();
         }

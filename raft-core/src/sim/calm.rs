@@ -13,26 +13,45 @@ use crate::words::ids::{NodeId, Term};
 use crate::words::membership::Membership;
 
 impl<S: Subject> Cluster<S> {
-    /// Steps until something is committed, and notes how many election timeouts that took. Timeouts are
-    /// random and clocks skewed, so votes may be split again and again: five of them are enough nearly
-    /// always, twenty always.
+    /// Steps until something is committed. It may take long, for a leader may have much to send before,
+    /// through a window of a few bytes; but never do five election timeouts pass without a log that
+    /// becomes longer, nor twenty in all.
     pub(super) fn serve(&mut self) -> Result<(), Violation> {
         let timeout_steps = self.world.borrow().plan.election_timeout_steps();
+        let (mut advanced_at, mut durable) = (0, self.durable_sum());
         for step in 0..20 * timeout_steps {
+            if step % u64::from(STEPS_PER_TICK) == 0 {
+                // Clients may have nothing to ask for just now.
+                if let Some(leader) = self.latest_leader().map(|node| node.raft().id()) {
+                    self.propose(leader);
+                }
+                let now = self.durable_sum();
+                if now > durable {
+                    (advanced_at, durable) = (step, now);
+                } else if step - advanced_at > 5 * timeout_steps {
+                    break;
+                }
+            }
             self.step()?;
             let world = self.world.borrow();
             if world.checker.committed_count() as u64 > world.committed_before_calm {
                 world.note(match step / timeout_steps {
                     0 => "served within one election timeout",
                     1..5 => "served within five election timeouts",
-                    _ => "served within twenty election timeouts",
+                    _ => "served after five election timeouts",
                 });
                 return Ok(());
             }
         }
         let states: Vec<_> = self.seats.values().map(|seat| seat.node.as_ref().map(Node::status)).collect();
-        let details = format!("nothing was committed for {} steps, {states:?}", 20 * timeout_steps);
+        let details = format!("a timeout has {timeout_steps} steps, {states:?}");
         Err(Violation::new("a core without faults serves", details))
+    }
+
+    /// How much is durable, at all nodes together.
+    fn durable_sum(&self) -> u64 {
+        let nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
+        nodes.map(|node| node.status().durable.get()).sum()
     }
 
     /// Steps until everybody agrees.

@@ -36,6 +36,24 @@ fn a_vote_leaves_only_once_it_is_durable() {
     assert_eq!(vote_replies(&mut forgetful), [(3, true)], "nobody ever saw the first vote");
 }
 
+/// Raft figure 2, "rules for followers": only a leader, and a vote that is given, put an own candidacy off.
+/// Else a candidate that nobody can elect keeps those from standing who could win.
+#[test]
+fn a_hopeless_candidate_puts_nobody_off() {
+    let mut voter = Peer::voter(1, 3);
+    voter.hear(2, 1, append(at(0, 0), 0, &[1]));
+    let timeout = u64::from(voter.raft.ticks_until_due());
+    for elapsed in 1..timeout {
+        voter.tick(1);
+        // Its log is empty, and it does not ask before it enters the next term.
+        voter.hear(3, 1 + elapsed, Body::Vote(vote(elapsed, at(0, 0))));
+        assert_eq!(voter.role(), RoleName::Follower, "{elapsed} of {timeout}");
+    }
+    voter.tick(1);
+    assert_eq!(voter.role(), RoleName::PreCandidate);
+    assert!(voter.raft.term() > term(1));
+}
+
 /// Raft §5.2: what a candidate knows of its chances can be watched.
 #[test]
 fn the_votes_of_a_campaign_can_be_seen_while_it_lasts() {
