@@ -99,19 +99,19 @@ impl<R: FnMut(u64, &Options) -> Result<Report, Failure>> Search<R> {
     }
 
     fn drop_nodes(&mut self) {
-        let plan = self.plan();
-        let options = Options { nodes_max: plan.nodes, spares_max: plan.spares, ..self.best.options.clone() };
-        for spares_max in 0..plan.spares {
-            if self.try_all(&Options { spares_max, ..options.clone() }, self.size()) {
-                break;
-            }
+        let Plan { nodes, spares, .. } = self.plan();
+        let _has_fewer_spares = (0..spares).any(|fewer| self.try_nodes(nodes, fewer));
+        let Plan { nodes, spares, .. } = self.plan();
+        let _has_fewer_founders = (1..nodes).any(|fewer| self.try_nodes(fewer, spares));
+    }
+
+    /// Fewer nodes may take more steps each.
+    fn try_nodes(&mut self, nodes_max: u64, spares_max: u64) -> bool {
+        let mut options = Options { nodes_max, spares_max, ..self.best.options.clone() };
+        if options.ends_with_faults {
+            options.fault_steps = self.size() / (nodes_max + spares_max);
         }
-        let options = self.best.options.clone();
-        for nodes_max in 1..plan.nodes {
-            if self.try_all(&Options { nodes_max, ..options.clone() }, self.size()) {
-                break;
-            }
-        }
+        self.try_all(&options, self.size())
     }
 
     fn drop_faults(&mut self) {
