@@ -155,6 +155,7 @@ pub(super) fn members(membership: &Membership) -> String {
         MemberRole::Learner => " learner",
         MemberRole::Witness => " witness",
         MemberRole::Joining => " joining",
+        MemberRole::JoiningWitness => " joining witness",
         MemberRole::Leaving => " leaving",
         MemberRole::LeavingWitness => " leaving witness",
     };

@@ -166,7 +166,7 @@ fn standing(membership: &Membership, node: NodeId) -> &'static str {
         None => "outsider",
         Some(MemberRole::Voter) => "voter",
         Some(MemberRole::Learner) => "learner",
-        Some(MemberRole::Joining) => "joining",
+        Some(MemberRole::Joining | MemberRole::JoiningWitness) => "joining",
         Some(MemberRole::Witness) => "witness",
         Some(MemberRole::Leaving | MemberRole::LeavingWitness) => "leaving",
     }
