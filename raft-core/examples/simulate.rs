@@ -1,17 +1,19 @@
 //! A state machine of one's own in the simulator, with a bug that only a restart shows:
-//! `cargo run -p raft-core --features sim --example simulate`.
+//! `cargo run -p raft-core --features sim --example simulate -- page.html`.
 //!
 //! The machine counts votes for names and tells who leads the poll. Its snapshots hold the counts, but
 //! not the leader of the poll, which `restore` works out anew; when two names have the same count, it
 //! may come to another result than the nodes that were there. The simulator finds a seed in which that
-//! happens, and tells what led to it. Then the same runs with the bug mended.
+//! happens, makes the run small, tells what led to it, and draws it on the page. Then the same runs with
+//! the bug mended.
 
 use std::collections::BTreeMap;
+use std::{env, fs, io};
 
 use raft_core::bytes::Bytes;
 use raft_core::sim::{
     Answer, Dice, ModelMedium, Operation, Options, RequestId, Situations, Subject, Violation,
-    is_linearizable, run,
+    is_linearizable, record, run, shrink,
 };
 use raft_core::{Entry, InvalidSnapshot, NodeId, SnapshotPiece, SnapshotSource, StateMachine};
 
@@ -154,19 +156,23 @@ impl<const MENDED: bool> Subject for Voters<MENDED> {
 
 const SEEDS: u64 = 50;
 
-fn main() {
+fn main() -> io::Result<()> {
     let options = Options::default();
     let found = (0..SEEDS).find_map(|seed| run(seed, &options, Voters::<false>::default()).err());
     let failure = found.expect("the bug is found");
-    println!("{failure}\n\nWhat led to it:");
-    let mut told = Options::default();
-    told.story_lines = 12;
-    let again = run(failure.seed, &told, Voters::<false>::default()).expect_err("a seed fails each time");
-    for line in &again.story {
+    println!("{failure}\n");
+    let shrunk = shrink(failure, &options, |seed, options| run(seed, options, Voters::<false>::default()));
+    println!("The same with less: {}\n\nWhat led to it:", shrunk.failure);
+    let recording = record(shrunk.failure.seed, &shrunk.options, Voters::<false>::default());
+    for line in recording.story(12) {
         println!("{line}");
+    }
+    if let Some(path) = env::args_os().nth(1) {
+        fs::write(path, recording.page("cargo run -p raft-core --features sim --example simulate"))?;
     }
     for seed in 0..SEEDS {
         run(seed, &options, Voters::<true>::default()).expect("the mended machine keeps every property");
     }
     println!("\nMended, the same {SEEDS} seeds keep every property.");
+    Ok(())
 }

@@ -1,9 +1,15 @@
-//! The simulator itself: the same seed always tells the same story.
+//! The simulator itself: the same seed always does the same, whoever watches, and a failure becomes
+//! small without becoming another one.
 
 #![cfg(feature = "sim")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use raft_core::sim::{Digests, Options, Report, run};
+use raft_core::bytes::Bytes;
+use raft_core::sim::{
+    Answer, Dice, Digests, Failure, Fault, ModelMedium, Options, Report, RequestId, Situations, Subject,
+    Violation, record, run, shrink,
+};
+use raft_core::{Entry, InvalidSnapshot, NodeId, SnapshotPiece, SnapshotSource, StateMachine};
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
@@ -16,4 +22,134 @@ fn the_same_seed_gives_the_same_trace() {
         total.merge(&first);
     }
     assert!(total.count("committed") > 1000, "{total:?}");
+}
+
+#[test]
+fn whoever_watches_changes_nothing() {
+    for seed in 0..20 {
+        let report = run(seed, &Options::default(), Digests::default()).unwrap();
+        let first = record(seed, &Options::default(), Digests::default());
+        let second = record(seed, &Options::default(), Digests::default());
+        assert_eq!((first.failure(), first.steps()), (None, report.steps), "seed {seed}");
+        assert!(first.page("") == second.page(""), "seed {seed} has two pages");
+    }
+}
+
+#[test]
+fn a_run_without_a_fault_does_not_meet_it() {
+    let met = |fault: Option<Fault>| {
+        let mut options = Options::default();
+        options.fault_steps = 800;
+        options.without.extend(fault);
+        let mut total = Report::default();
+        (0..40).for_each(|seed| total.merge(&run(seed, &options, Digests::default()).unwrap()));
+        total
+    };
+    let usual = met(None);
+    for (fault, situation) in [
+        (Fault::Ambush, "ambush"),
+        (Fault::Change, "joint configuration"),
+        (Fault::Delay, "message delayed"),
+        (Fault::Disk, "disk stall"),
+        (Fault::Duplicate, "message duplicated"),
+        (Fault::Lease, "read served by lease"),
+        (Fault::LoseState, "snapshot requested"),
+        (Fault::Loss, "message lost"),
+        (Fault::Partition, "partition"),
+        (Fault::Pause, "pause"),
+        (Fault::Replay, "message replayed"),
+        (Fault::Settings, "settings changed"),
+        (Fault::Transfer, "transfer"),
+        (Fault::Witness, "full voter lost for ever"),
+    ] {
+        assert!(usual.count(situation) > 0, "{situation}");
+        assert_eq!(met(Some(fault)).count(situation), 0, "{situation} without {fault}");
+    }
+}
+
+#[test]
+fn a_failure_shrinks_to_a_smaller_one_of_the_same_property() {
+    let run = |seed, options: &Options| run(seed, options, Sums);
+    let options = Options::default();
+    let failure = (0..100).find_map(|seed| run(seed, &options).err()).unwrap();
+    let shrunk = shrink(failure.clone(), &options, run);
+    assert_eq!(shrunk.failure.violation.property, failure.violation.property);
+    assert!(shrunk.failure.step < failure.step, "{shrunk:?}");
+    // Nothing but a snapshot and whoever needs it is needed.
+    assert!(shrunk.options.without.len() > Fault::ALL.len() / 2, "{shrunk:?}");
+    assert_eq!(run(shrunk.failure.seed, &shrunk.options).unwrap_err(), shrunk.failure);
+    assert_eq!(shrink(failure, &options, run), shrunk);
+    let recording = record(shrunk.failure.seed, &shrunk.options, Sums);
+    assert_eq!(recording.failure(), Some(&shrunk.failure));
+}
+
+#[test]
+fn a_failure_is_kept_if_nothing_smaller_fails() {
+    let violation = Violation::new("a property", "details");
+    let failure = Failure { seed: 1, step: 3, violation };
+    let mut options = Options::default();
+    options.fault_steps = 3;
+    let shrunk = shrink(failure.clone(), &options, |_, _| Ok(Report::default()));
+    assert_eq!((shrunk.failure, &shrunk.options), (failure, &options));
+    assert!(shrunk.runs > 0);
+}
+
+/// Adds up what is proposed. The bug: its snapshots hold the last byte of the sum alone.
+#[derive(Debug, Default)]
+struct Sum(u64);
+
+impl StateMachine for Sum {
+    type Output = ();
+
+    fn apply(&mut self, entry: &Entry<'_>) {
+        self.0 += u64::from(entry.payload[0]);
+    }
+
+    fn snapshot(&mut self) -> Option<Box<dyn SnapshotSource>> {
+        Some(Box::new(Bytes::copy_from_slice(&self.0.to_le_bytes()[..1])))
+    }
+
+    fn restore(&mut self, piece: SnapshotPiece<'_>) -> Result<(), InvalidSnapshot> {
+        if let Some(byte) = piece.bytes.first() {
+            self.0 = u64::from(*byte);
+        }
+        Ok(())
+    }
+}
+
+/// Clients that do nothing but add.
+struct Sums;
+
+impl Subject for Sums {
+    type Machine = Sum;
+    type Medium = ModelMedium;
+
+    fn machine(&mut self) -> Sum {
+        Sum::default()
+    }
+
+    fn medium(&mut self, _node: NodeId, dice: Dice, situations: &Situations) -> ModelMedium {
+        ModelMedium::new(dice, situations)
+    }
+
+    fn propose(&mut self, _request: RequestId, _now: u64, dice: &mut Dice) -> Option<Vec<u8>> {
+        Some(dice.next().to_le_bytes()[..1].to_vec())
+    }
+
+    fn read(&mut self, _request: RequestId, _now: u64, _dice: &mut Dice) -> bool {
+        false
+    }
+
+    fn on_answer(
+        &mut self,
+        _request: RequestId,
+        _now: u64,
+        _answer: Answer<'_, Sum>,
+    ) -> Result<(), Violation> {
+        Ok(())
+    }
+
+    fn digest(sum: &mut Sum) -> Option<u64> {
+        Some(sum.0)
+    }
 }

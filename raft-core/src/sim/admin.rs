@@ -3,9 +3,11 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::caption::members;
 use super::cluster::Cluster;
 use super::dice::Dice;
 use super::plan::{Plan, joining_count};
+use super::recorder::MarkKind;
 use super::subject::Subject;
 use super::world::World;
 use crate::doors::node::Node;
@@ -25,6 +27,7 @@ impl<S: Subject> Cluster<S> {
             let result = node.update_config(|config| world.plan.vary(config, &mut world.dice));
             result.expect("what a node may start with it may change to");
             world.note("settings changed");
+            world.tell(MarkKind::Order, Some(id), format_args!("settings of node {id} change"));
         }
         if !node.raft().is_leader() {
             return;
@@ -46,6 +49,7 @@ impl<S: Subject> Cluster<S> {
                 if node.change_membership(&change).is_ok() {
                     world.changed_at = world.now;
                     world.note("lost member replaced");
+                    world.tell(MarkKind::Order, Some(id), format_args!("lost node {lost} is replaced"));
                 }
             }
             return;
@@ -82,15 +86,22 @@ fn change<L: SnapshotStore, T: Transport, M: StateMachine>(
             if joining_count(membership) > joining {
                 world.situations.note("joining voter");
             }
+            let text = format_args!("node {id} changes the membership: {}", members(membership));
+            world.tell(MarkKind::Order, Some(id), text);
         }
     }
+    let (dice, plan) = (&mut world.dice, &world.plan);
     if dice.happens(plan.transfer) {
         let heir = *dice.pick(ids);
         match node.transfer_leadership(heir) {
             Ok(()) if plan.is_witness(heir) => {
                 world.checker.violate("a witness cannot lead", format!("node {id} hands over to {heir}"));
             }
-            Ok(()) => world.situations.note("transfer"),
+            Ok(()) => {
+                world.situations.note("transfer");
+                let text = format_args!("node {id} is told to hand over to {heir}");
+                world.tell(MarkKind::Order, Some(id), text);
+            }
             Err(_) => {}
         }
     }

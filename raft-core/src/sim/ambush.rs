@@ -7,8 +7,8 @@ use super::subject::Subject;
 use crate::words::ids::NodeId;
 
 impl<S: Subject> Cluster<S> {
-    /// A leader hears nobody and is heard by nobody from now on. Of the others some restart, so that they forget whom they
-    /// heard, and one campaigns at once, if it is free to.
+    /// A leader hears nobody and is heard by nobody from now on. Of the others some restart, so that
+    /// they forget whom they heard, and one campaigns at once, if it is free to.
     ///
     /// Chance alone brings all of that together too seldom, within the few ticks of a lease.
     pub(super) fn ambush(&mut self, leader: NodeId) {
@@ -22,6 +22,7 @@ impl<S: Subject> Cluster<S> {
             world.note("ambush");
             world.network.deafen(leader, others.iter());
             world.network.mute(leader, others.iter());
+            world.tell_of_cuts("a leader is ambushed");
             others.iter().map(|_| world.dice.between(0, 1) == 0).collect()
         };
         for (id, restarts) in others.iter().zip(restarts) {

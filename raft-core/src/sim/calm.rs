@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::cluster::{Cluster, SimNode};
 use super::plan::{STEPS_PER_TICK, joining_count};
+use super::recorder::MarkKind;
 use super::subject::{Medium, Subject};
 use super::violation::Violation;
 use crate::doors::node::Node;
@@ -129,9 +130,10 @@ impl<S: Subject> Cluster<S> {
         {
             let world = &mut *self.world.borrow_mut();
             world.is_hostile = false;
+            world.tell(MarkKind::Network, None, format_args!("faults end"));
             world.quiet_from = world.now + client_steps;
             world.committed_before_calm = world.checker.committed_count() as u64;
-            world.network.heal();
+            world.heal();
         }
         for id in self.ids.clone() {
             let seat = self.seats.get_mut(&id).expect("every node has a seat");

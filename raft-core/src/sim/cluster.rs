@@ -1,21 +1,22 @@
 //! One run: nodes, faults, clients, and the check after every step.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::{error, fmt};
 
 use super::dice::Dice;
 use super::ends::{SimTransport, WatchedStore};
 use super::machine::Watched;
 use super::plan::{Options, Plan, STEPS_PER_TICK, joining_count};
+use super::recorder::MarkKind;
+use super::recording::Recording;
 use super::report::Report;
 use super::requests::Requests;
 use super::subject::{Fate, Medium, Subject};
-use super::violation::Violation;
+use super::violation::{Failure, Violation};
 use super::world::{Shared, World};
 use crate::doors::node::Node;
 use crate::doors::outcome::NodeError;
@@ -25,31 +26,6 @@ use crate::words::ids::NodeId;
 use crate::words::membership::Membership;
 #[cfg(feature = "trace")]
 use crate::words::trace::TraceEvent;
-
-/// A violated property, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The seed of the run.
-    pub seed: u64,
-    /// The step at which it was seen.
-    pub step: u64,
-    /// What was violated.
-    pub violation: Violation,
-    /// What happened before, as many lines as [`Options::story_lines`] asks for.
-    pub story: Vec<String>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed {}, step {}: {}", self.seed, self.step, self.violation)
-    }
-}
-
-impl error::Error for Failure {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.violation)
-    }
-}
 
 /// Runs one seed: faults first, then calm, in which the cluster must recover and agree.
 ///
@@ -74,7 +50,27 @@ impl error::Error for Failure {
 ///
 /// The first property that did not hold. The same seed, options and subject fail in the same way.
 pub fn run<S: Subject>(seed: u64, options: &Options, subject: S) -> Result<Report, Failure> {
-    Cluster::new(seed, subject).finish(seed, options)
+    Cluster::new(seed, options, subject).finish(seed, options)
+}
+
+/// Runs one seed as [`run`] does, and writes down all that happens. That takes several times as long,
+/// and a seed that has failed fails again; so run first, and record what has failed.
+///
+/// ```
+/// use raft_core::sim::{Digests, Options, record};
+///
+/// let recording = record(42, &Options::default(), Digests::default());
+/// assert!(recording.failure().is_none() && recording.message_count() > 0);
+/// assert!(recording.story(10).last().is_some_and(|line| line.starts_with("step ")));
+/// ```
+#[must_use]
+pub fn record<S: Subject>(seed: u64, options: &Options, subject: S) -> Recording {
+    let mut cluster = Cluster::new(seed, options, subject);
+    cluster.world.borrow_mut().recorder = Some(Box::default());
+    let failure = cluster.finish(seed, options).err();
+    let world = &mut *cluster.world.borrow_mut();
+    let what = world.recorder.take().map(|recorder| *recorder).unwrap_or_default();
+    Recording { seed, options: options.clone(), steps: world.now, failure, what }
 }
 
 /// What a node's machine gives: the index of the command, and the application's output.
@@ -118,17 +114,21 @@ pub(super) struct Cluster<S: Subject> {
 }
 
 impl<S: Subject> Cluster<S> {
-    pub(super) fn new(seed: u64, mut subject: S) -> Self {
+    pub(super) fn new(seed: u64, options: &Options, mut subject: S) -> Self {
         let mut dice = Dice::new(seed);
-        let plan = Plan::draw(&mut dice);
+        let plan = Plan::new(&mut dice, options);
         let ids: Vec<NodeId> = (1..=plan.nodes + plan.spares).map(NodeId::new).collect();
         let mut world = World::new(dice, plan);
         let mut seats = BTreeMap::new();
         for _ in &ids {
             let id = world.add_node();
-            let medium = subject.medium(id, world.dice.split(), &world.situations);
-            let tick_steps = u64::from(STEPS_PER_TICK - 1 + world.dice.between(0, 2));
-            seats.insert(id, Seat::new(medium, tick_steps));
+            let mut medium = subject.medium(id, world.dice.split(), &world.situations);
+            if world.plan.has_calm_disks {
+                medium.calm();
+            }
+            let tick_steps = STEPS_PER_TICK - 1 + world.dice.between(0, 2);
+            let tick_steps = if world.plan.has_right_clocks { STEPS_PER_TICK } else { tick_steps };
+            seats.insert(id, Seat::new(medium, u64::from(tick_steps)));
         }
         let (requests, lost) = Default::default();
         Self {
@@ -146,7 +146,6 @@ impl<S: Subject> Cluster<S> {
 
     /// Runs to the end and sums up.
     pub(super) fn finish(&mut self, seed: u64, options: &Options) -> Result<Report, Failure> {
-        self.world.borrow_mut().story.lines_max = options.story_lines;
         let result = self.run(options);
         let world = self.world.borrow();
         match result {
@@ -155,16 +154,20 @@ impl<S: Subject> Cluster<S> {
                 world.situations.note_many("witness counted for a commit", world.checker.witnessed);
                 Ok(Report::new(&world.situations, world.now, world.trace.value()))
             }
-            Err(violation) => Err(Failure { seed, step: world.now, violation, story: world.story.lines() }),
+            Err(violation) => Err(Failure { seed, step: world.now, violation }),
         }
     }
 
+    /// First with faults, then without.
     fn run(&mut self, options: &Options) -> Result<(), Violation> {
         for id in self.ids.clone() {
             self.start(id);
         }
         for _ in 0..options.fault_steps {
             self.step()?;
+        }
+        if options.ends_with_faults {
+            return Ok(());
         }
         self.calm_down(options.calm_steps / 10);
         self.serve()?;
@@ -179,8 +182,7 @@ impl<S: Subject> Cluster<S> {
         {
             let world = &mut *self.world.borrow_mut();
             world.now += 1;
-            let now = world.now;
-            world.network.deliver(now);
+            world.deliver();
         }
         for id in self.ids.clone() {
             self.faults(id);
@@ -190,6 +192,7 @@ impl<S: Subject> Cluster<S> {
             }
             #[cfg(feature = "trace")]
             self.collect_trace(id);
+            self.record_state(id);
             if let Some(violation) = self.world.borrow().checker.violation() {
                 return Err(violation.clone());
             }
@@ -236,9 +239,11 @@ impl<S: Subject> Cluster<S> {
                 world.checker.on_start(id, node.raft());
                 let status = node.status();
                 let (mark, last, applied) = (status.mark, status.last, status.applied);
-                world.tell(format_args!(
-                    "node {id} starts; its log is from {mark} to {last}, applied {applied}"
-                ));
+                world.tell(
+                    MarkKind::Start,
+                    Some(id),
+                    format_args!("node {id} starts; its log is from {mark} to {last}, applied {applied}"),
+                );
                 if status.snapshot.is_some() {
                     world.note("restarted from a snapshot");
                 }
@@ -329,6 +334,16 @@ impl<S: Subject> Cluster<S> {
         if world.plan.change == 0 && self.lost.is_empty() {
             world.checker.check_electable(&world.plan.founders(), &world.ledgers);
         }
+    }
+
+    /// Writes down what a node is after a step.
+    fn record_state(&self, id: NodeId) {
+        self.world.borrow_mut().record(|recorder, now| {
+            let seat = self.seats.get(&id);
+            let is_paused = seat.is_some_and(|seat| now < seat.paused_until);
+            let node = seat.and_then(|seat| seat.node.as_ref());
+            recorder.on_state(now, id, node.map(Node::raft), is_paused);
+        });
     }
 
     pub(super) fn node(&mut self, id: NodeId) -> Option<&mut SimNode<S>> {

@@ -5,6 +5,9 @@ use crate::means::rng::Rng;
 /// A probability in units of 1/65536.
 pub type Chance = u32;
 
+/// What is certain.
+pub(super) const ALWAYS: Chance = 65536;
+
 /// A generator that a seed decides: whoever draws in the same order draws the same.
 #[derive(Clone, Debug)]
 pub struct Dice(Rng);

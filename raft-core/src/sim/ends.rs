@@ -124,7 +124,7 @@ impl Transport for SimTransport {
     }
 
     fn poll(&mut self) -> Option<Arrival> {
-        self.world.borrow_mut().network.poll(self.id)
+        self.world.borrow_mut().poll(self.id)
     }
 
     fn message_bytes_max(&self) -> u64 {

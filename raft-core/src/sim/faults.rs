@@ -2,6 +2,7 @@
 
 use super::cluster::{Cluster, Seat};
 use super::plan::STEPS_PER_TICK;
+use super::recorder::MarkKind;
 use super::subject::{Fate, Medium, Subject};
 use crate::words::ids::NodeId;
 
@@ -57,10 +58,14 @@ impl<S: Subject> Cluster<S> {
             let world = &mut *self.world.borrow_mut();
             world.note("pause");
             let until = world.now + u64::from(world.dice.between(10, 800));
+            world.tell(MarkKind::Fault, Some(id), format_args!("node {id} pauses until step {until}"));
             self.seats.get_mut(&id).expect("every node has a seat").paused_until = until;
         } else if campaign && let Some(node) = self.node(id) {
             // A leader, and a node whose disk does not answer, say no; that is fine.
-            let _refusal = node.campaign();
+            if node.campaign().is_ok() {
+                let text = format_args!("node {id} is told to campaign");
+                self.world.borrow_mut().tell(MarkKind::Order, Some(id), text);
+            }
         }
     }
 
@@ -68,11 +73,11 @@ impl<S: Subject> Cluster<S> {
         let world = &mut *self.world.borrow_mut();
         if world.dice.happens(world.plan.partition) {
             world.note("partition");
-            world.tell(format_args!("the network is cut in two"));
             world.network.partition(&self.ids, &mut world.dice);
+            world.tell_of_cuts("the network is cut");
         }
         if world.network.is_partitioned() && world.dice.happens(world.plan.heal) {
-            world.network.heal();
+            world.heal();
         }
         if world.dice.happens(world.plan.unreachable) {
             let peer = *world.dice.pick(&self.ids);
@@ -89,9 +94,9 @@ impl<S: Subject> Cluster<S> {
         seat.node = None;
         self.forget_requests(id);
         let world = &mut *self.world.borrow_mut();
-        world.network.clear_inbox(id);
+        world.clear_inbox(id);
         world.note("crash");
-        world.tell(format_args!("node {id} crashes"));
+        world.tell(MarkKind::Fault, Some(id), format_args!("node {id} crashes"));
         if world.ledger(id).is_waiting() {
             world.note("crash with unreported writes");
         }
@@ -108,7 +113,7 @@ impl<S: Subject> Cluster<S> {
             if seat.medium.damage() {
                 let world = &mut *self.world.borrow_mut();
                 world.note("disk damaged");
-                world.tell(format_args!("the disk of node {id} is spoilt"));
+                world.tell(MarkKind::Fault, Some(id), format_args!("the disk of node {id} is spoilt"));
                 world.ledger(id).is_damaged = true;
                 self.damaged = Some(id);
             }
@@ -157,12 +162,15 @@ impl<S: Subject> Cluster<S> {
         let newcomer = {
             let world = &mut *self.world.borrow_mut();
             world.note("disk lost");
-            world.tell(format_args!("the disk of node {id} is lost for ever"));
+            world.tell(MarkKind::Fault, Some(id), format_args!("the disk of node {id} is lost for ever"));
             world.add_node()
         };
         let seat = {
             let world = &mut *self.world.borrow_mut();
-            let medium = self.subject.medium(newcomer, world.dice.split(), &world.situations);
+            let mut medium = self.subject.medium(newcomer, world.dice.split(), &world.situations);
+            if world.plan.has_calm_disks {
+                medium.calm();
+            }
             Seat::new(medium, u64::from(STEPS_PER_TICK))
         };
         self.seats.insert(newcomer, seat);

@@ -2,9 +2,12 @@
 
 use alloc::format;
 
+use super::caption::Told;
 use super::cluster::{Cluster, Output};
 use super::dice::Chance;
+use super::recorder::MarkKind;
 use super::subject::{Answer, RequestId, Subject};
+use super::world::World;
 use crate::doors::outcome::{Event, Outcome};
 use crate::doors::waiting::ProposalId;
 use crate::words::ids::{NodeId, ReadId};
@@ -46,6 +49,7 @@ impl<S: Subject> Cluster<S> {
             self.subject.propose(request, world.now, &mut world.dice)
         };
         let Some(payload) = payload else { return };
+        self.world.borrow_mut().record(|recorder, now| recorder.on_ask(now, request, id, Some(&payload)));
         let is_leader = node.raft().role() == RoleName::Leader;
         match node.propose(&payload) {
             Ok(proposal) => {
@@ -69,6 +73,7 @@ impl<S: Subject> Cluster<S> {
         if !reads {
             return;
         }
+        self.world.borrow_mut().record(|recorder, now| recorder.on_ask(now, request, id, None));
         let Ok(read) = node.read() else { return self.answer(request, Answer::Unread) };
         let world = self.world.borrow();
         if is_overtaken {
@@ -115,10 +120,7 @@ impl<S: Subject> Cluster<S> {
             Outcome::Unknown => ("proposal unknown", Answer::Unknown),
         };
         world.note(situation);
-        let now = world.now;
-        if let Err(violation) = self.subject.on_answer(request, now, answer) {
-            world.checker.report(violation);
-        }
+        tell_client(world, &mut self.subject, request, answer);
     }
 
     /// Reads up to `up_to` are served from the state as it is.
@@ -137,23 +139,17 @@ impl<S: Subject> Cluster<S> {
                 world.checker.violate("linearizable reads", details);
             }
             world.checker.acknowledged = world.checker.acknowledged.max(applied);
-            if let Err(violation) = self.subject.on_answer(request, world.now, Answer::Read(&machine.machine))
-            {
-                world.checker.report(violation);
-            }
+            tell_client(world, &mut self.subject, request, Answer::Read(&machine.machine));
         }
     }
 
     fn answer(&mut self, request: RequestId, answer: Answer<'_, S::Machine>) {
-        let world = &mut *self.world.borrow_mut();
-        if let Err(violation) = self.subject.on_answer(request, world.now, answer) {
-            world.checker.report(violation);
-        }
+        tell_client(&mut self.world.borrow_mut(), &mut self.subject, request, answer);
     }
 
     fn on_notice(&mut self, id: NodeId, notice: Notice) {
         let world = &mut *self.world.borrow_mut();
-        world.tell(format_args!("node {id}: {notice:?}"));
+        world.tell(MarkKind::Notice, Some(id), format_args!("node {id} {}", Told(notice)));
         world.note(match notice {
             Notice::Role { role: RoleName::Leader, .. } => "leader elected",
             Notice::Truncated { .. } => "entries cut off",
@@ -170,5 +166,18 @@ impl<S: Subject> Cluster<S> {
             Notice::Compacted { .. } => "compacted",
             _ => return,
         });
+    }
+}
+
+/// Gives a client its answer, about which it may complain.
+fn tell_client<S: Subject>(
+    world: &mut World,
+    subject: &mut S,
+    request: RequestId,
+    answer: Answer<'_, S::Machine>,
+) {
+    world.record(|recorder, now| recorder.on_answer(now, request, answer.name()));
+    if let Err(violation) = subject.on_answer(request, world.now, answer) {
+        world.checker.report(violation);
     }
 }

@@ -37,6 +37,7 @@ impl<S: Subject> Cluster<S> {
             for deaf in full.iter().filter(|id| **id != leader) {
                 world.network.cut_link(leader, *deaf);
             }
+            world.tell_of_cuts("other full voters hear nothing from the leader");
             (silence, victim)
         };
         for step in 0..silence {
@@ -49,7 +50,7 @@ impl<S: Subject> Cluster<S> {
         self.ids.retain(|id| *id != victim);
         {
             let world = &mut *self.world.borrow_mut();
-            world.network.heal();
+            world.heal();
             world.committed_before_calm = world.checker.committed_count() as u64;
             world.note("full voter lost for ever");
         }

@@ -8,6 +8,9 @@
 //! What runs in the nodes is a [`Subject`]: a state machine, a store on its medium, and what clients
 //! ask for. Bring your own, or take [`Digests`], which is the protocol and little else.
 //!
+//! A failure can be made small ([`shrink`]), and looked at: [`record`] writes down all that happens in a
+//! run, and [`Recording::page`] draws it.
+//!
 //! ```
 //! use raft_core::sim::{Digests, Options, run};
 //!
@@ -18,13 +21,16 @@
 mod admin;
 mod ambush;
 mod calm;
+mod caption;
 mod checker;
 mod cluster;
 mod dice;
 mod digest;
 mod digests;
 mod ends;
+mod fault;
 mod faults;
+mod json;
 mod ledger;
 mod linearizable;
 mod load;
@@ -32,24 +38,30 @@ mod loss;
 mod machine;
 mod model;
 mod network;
+mod page;
 mod plan;
+mod recorder;
+mod recording;
 mod report;
 mod requests;
-mod story;
+mod shrink;
 mod subject;
 #[cfg(feature = "trace")]
 mod trace;
 mod violation;
 mod world;
 
-pub use cluster::{Failure, run};
+pub use cluster::{record, run};
 pub use dice::{Chance, Dice};
 pub use digests::{DigestMachine, Digests};
+pub use fault::{Fault, UnknownFault};
 pub use linearizable::{Operation, is_linearizable};
 pub use model::{ModelMedium, ModelStore};
 pub use plan::{Options, STEPS_PER_TICK};
+pub use recording::Recording;
 pub use report::{Report, Situations};
+pub use shrink::{Shrunk, shrink};
 pub use subject::{Answer, Fate, Medium, RequestId, Subject};
 #[cfg(feature = "trace")]
 pub use trace::trace;
-pub use violation::Violation;
+pub use violation::{Failure, Violation};

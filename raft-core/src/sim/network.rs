@@ -14,7 +14,8 @@ pub(super) struct Network {
     /// By the step at which they arrive, then by the order in which they were sent.
     flying: BTreeMap<(u64, u64), Message>,
     sent: u64,
-    inboxes: BTreeMap<NodeId, VecDeque<Arrival>>,
+    /// What has arrived, messages with their number.
+    inboxes: BTreeMap<NodeId, VecDeque<(u64, Arrival)>>,
     /// Links that are cut, each in one direction.
     cut: BTreeSet<(NodeId, NodeId)>,
     /// Some old messages, to be replayed.
@@ -63,19 +64,22 @@ impl Network {
         !self.cut.is_empty()
     }
 
-    /// Brings in what is due by `now`.
-    pub(super) fn deliver(&mut self, now: u64) {
+    /// Brings in what is due by `now`, and tells the numbers of what gets lost on links that are cut.
+    pub(super) fn deliver(&mut self, now: u64, mut on_cut: impl FnMut(u64)) {
         while let Some(flight) = self.flying.first_entry().filter(|flight| flight.key().0 <= now) {
-            let message = flight.remove();
-            if !self.cut.contains(&(message.from, message.to)) {
-                self.inboxes.entry(message.to).or_default().push_back(Arrival::Message(message));
+            let ((_, number), message) = flight.remove_entry();
+            if self.cut.contains(&(message.from, message.to)) {
+                on_cut(number);
+            } else {
+                let inbox = self.inboxes.entry(message.to).or_default();
+                inbox.push_back((number, Arrival::Message(message)));
             }
         }
     }
 
     /// Tells a node that messages to a peer may have been lost.
     pub(super) fn report_unreachable(&mut self, node: NodeId, peer: NodeId) {
-        self.inboxes.entry(node).or_default().push_back(Arrival::Unreachable(peer));
+        self.inboxes.entry(node).or_default().push_back((0, Arrival::Unreachable(peer)));
     }
 
     /// A crashed node receives nothing.
@@ -83,8 +87,8 @@ impl Network {
         self.inboxes.remove(&node);
     }
 
-    /// The next thing that arrived for a node.
-    pub(super) fn poll(&mut self, node: NodeId) -> Option<Arrival> {
+    /// The next thing that arrived for a node, with its number if it is a message.
+    pub(super) fn poll(&mut self, node: NodeId) -> Option<(u64, Arrival)> {
         self.inboxes.get_mut(&node)?.pop_front()
     }
 
@@ -103,9 +107,15 @@ impl Network {
         self.memory.get(dice.between(0, last) as usize).cloned()
     }
 
-    /// A message is on its way.
-    pub(super) fn fly(&mut self, arrival: u64, message: Message) {
+    /// A message is on its way, under the number that is returned.
+    pub(super) fn fly(&mut self, arrival: u64, message: Message) -> u64 {
         self.sent += 1;
         self.flying.insert((arrival, self.sent), message);
+        self.sent
+    }
+
+    /// The links that are cut.
+    pub(super) fn cut_links(&self) -> &BTreeSet<(NodeId, NodeId)> {
+        &self.cut
     }
 }

@@ -3,12 +3,15 @@
 //! Probabilities are themselves drawn, so that some seeds meet one fault in abundance and others
 //! many in small doses.
 
-use super::dice::{Chance, Dice};
+use alloc::collections::BTreeSet;
+
+use super::dice::{ALWAYS, Chance, Dice};
+use super::fault::Fault;
 use crate::means::config::Config;
 use crate::words::ids::NodeId;
 use crate::words::membership::{Member, MemberRole, Membership};
 
-/// How long runs are. The seed decides the rest.
+/// How long runs are, and what of the seed's plan they leave out. The seed decides the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
@@ -17,14 +20,26 @@ pub struct Options {
     /// Steps without faults, within which the cluster must recover and agree; most need a few
     /// hundred. Default 20000.
     pub calm_steps: u64,
-    /// How many lines a [`Failure`](super::Failure) tells of what happened before it. Default 0: to
-    /// keep them takes time, and a seed that has failed fails again.
-    pub story_lines: usize,
+    /// At most so many founding members. Default `u64::MAX`, which leaves it to the seed.
+    pub nodes_max: u64,
+    /// At most so many nodes that may be taken in later. Default `u64::MAX`.
+    pub spares_max: u64,
+    /// What never strikes, although the seed may plan it. Default none.
+    pub without: BTreeSet<Fault>,
+    /// The run is over when faults end.
+    pub(super) ends_with_faults: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fault_steps: 4000, calm_steps: 20000, story_lines: 0 }
+        Self {
+            fault_steps: 4000,
+            calm_steps: 20000,
+            nodes_max: u64::MAX,
+            spares_max: u64::MAX,
+            without: BTreeSet::new(),
+            ends_with_faults: false,
+        }
     }
 }
 
@@ -69,10 +84,26 @@ pub(super) struct Plan {
     pub(super) settings: Chance,
     /// Of all nodes alike; zero in half of the runs.
     pub(super) read_lease_ticks: u32,
+    /// Disks do as they are told.
+    pub(super) has_calm_disks: bool,
+    /// All clocks are right.
+    pub(super) has_right_clocks: bool,
 }
 
 impl Plan {
-    pub(super) fn draw(dice: &mut Dice) -> Self {
+    /// What a seed plans, less what the options leave out. They never change what is drawn, so that a
+    /// run without a fault differs from the run with it no more than it must.
+    pub(super) fn new(dice: &mut Dice, options: &Options) -> Self {
+        let mut plan = Self::draw(dice);
+        plan.nodes = plan.nodes.min(options.nodes_max.max(1));
+        plan.spares = plan.spares.min(options.spares_max);
+        let (founding, spare) = plan.witnesses;
+        plan.witnesses = (founding.min(plan.nodes / 2), spare.min(plan.spares));
+        options.without.iter().for_each(|fault| plan.leave_out(*fault));
+        plan
+    }
+
+    fn draw(dice: &mut Dice) -> Self {
         let nodes: u32 = [1, 2, 3, 3, 3, 3, 5, 5][dice.between(0, 7) as usize];
         let spares = dice.between(0, 2);
         // Never a majority: with every other node a witness, one failure would be the end.
@@ -106,6 +137,35 @@ impl Plan {
             settings: dice.swarm(500),
             ambush: dice.swarm(300),
             read_lease_ticks: [0, 0, 0, 0, 1, 6, 20, 20][dice.between(0, 7) as usize],
+            has_calm_disks: false,
+            has_right_clocks: false,
+        }
+    }
+
+    fn leave_out(&mut self, fault: Fault) {
+        match fault {
+            Fault::LoseDisk => self.lose_disk = 0,
+            Fault::Damage => self.damage = 0,
+            Fault::LoseState => self.lose_state = 0,
+            Fault::Disk => self.has_calm_disks = true,
+            Fault::Witness => self.witnesses = (0, 0),
+            Fault::Lease => self.read_lease_ticks = 0,
+            Fault::Settings => self.settings = 0,
+            Fault::Change => self.change = 0,
+            Fault::Transfer => self.transfer = 0,
+            Fault::Snapshot => self.snapshot = 0,
+            Fault::Ambush => self.ambush = 0,
+            Fault::Campaign => self.campaign = 0,
+            Fault::Replay => self.replay = 0,
+            Fault::Duplicate => self.duplicate = 0,
+            Fault::Unreachable => self.unreachable = 0,
+            Fault::Pause => self.pause = 0,
+            Fault::Skew => self.has_right_clocks = true,
+            Fault::Lag => self.pump = ALWAYS,
+            Fault::Partition => self.partition = 0,
+            Fault::Delay => self.delay = 0,
+            Fault::Loss => self.loss = 0,
+            Fault::Crash => self.crash = 0,
         }
     }
 

@@ -92,6 +92,19 @@ pub enum Answer<'a, M: StateMachine> {
     Unread,
 }
 
+impl<M: StateMachine> Answer<'_, M> {
+    /// What became of the request, in a word.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Applied(_) => "applied",
+            Self::Never => "never applied",
+            Self::Unknown => "unknown",
+            Self::Read(_) => "served",
+            Self::Unread => "not served",
+        }
+    }
+}
+
 /// What keeps a node's data while the node does not run.
 ///
 /// The simulator opens a store on it for each start of the node, and drops that store when the node

@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::cluster::{Cluster, Failure};
+use super::cluster::Cluster;
 use super::plan::Options;
 use super::report::Report;
 use super::subject::Subject;
+use super::violation::Failure;
 use crate::doors::node::Node;
 use crate::words::ids::NodeId;
 use crate::words::trace::TraceEvent;
@@ -28,7 +29,7 @@ pub fn trace<S: Subject>(
     options: &Options,
     subject: S,
 ) -> (Vec<TraceEvent>, Result<Report, Failure>) {
-    let mut cluster = Cluster::new(seed, subject);
+    let mut cluster = Cluster::new(seed, options, subject);
     cluster.events = Some(Vec::new());
     let result = cluster.finish(seed, options);
     (cluster.events.unwrap_or_default(), result)

@@ -1,4 +1,4 @@
-//! A property that did not hold.
+//! A property that did not hold, and where.
 
 use alloc::string::{String, ToString};
 use core::{error, fmt};
@@ -28,3 +28,26 @@ impl fmt::Display for Violation {
 }
 
 impl error::Error for Violation {}
+
+/// A violated property, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The step at which it was seen.
+    pub step: u64,
+    /// What was violated.
+    pub violation: Violation,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}, step {}: {}", self.seed, self.step, self.violation)
+    }
+}
+
+impl error::Error for Failure {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.violation)
+    }
+}

@@ -1,8 +1,10 @@
 //! What nodes share: time, the network, everybody's account, and the checker that sees it all.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
 
@@ -15,8 +17,9 @@ use super::digest::Digest;
 use super::ledger::Ledger;
 use super::network::Network;
 use super::plan::Plan;
+use super::recorder::{End, Flight, MarkKind, Origin, Recorder};
 use super::report::Situations;
-use super::story::Story;
+use crate::doors::transport::Arrival;
 use crate::words::entries::Entries;
 use crate::words::ids::{NodeId, PersistId};
 use crate::words::message::{Body, Message, SnapshotMeta};
@@ -36,7 +39,9 @@ pub(super) struct World {
     pub(super) situations: Situations,
     /// A digest of all that happened.
     pub(super) trace: Digest,
-    pub(super) story: Story,
+    /// Writes down what happens, if somebody wants to look into it. Whatever it is told costs nothing
+    /// without one.
+    pub(super) recorder: Option<Box<Recorder>>,
     /// The step of the last change of membership that somebody asked for.
     pub(super) changed_at: u64,
     /// From this step on, clients ask for nothing more.
@@ -57,7 +62,7 @@ impl World {
             checker: Checker::default(),
             situations: Situations::default(),
             trace: Digest::new(),
-            story: Story::default(),
+            recorder: None,
             changed_at: 0,
             committed_before_calm: 0,
             quiet_from: 0,
@@ -83,10 +88,12 @@ impl World {
             {
                 // It may not hear that it has been replaced.
                 self.network.deafen(message.from, self.ledgers.keys());
+                self.tell_of_cuts("a leader that hands over hears nobody");
             }
             if self.dice.happens(self.plan.loss) {
                 self.note("message lost");
                 copies = 0;
+                self.fly(self.now + 1, &message, Origin::Node, End::Lost);
             }
             if self.dice.happens(self.plan.duplicate) {
                 self.note("message duplicated");
@@ -96,22 +103,58 @@ impl World {
                 && let Some(old) = self.network.recall(&mut self.dice)
             {
                 self.note("message replayed");
-                self.network.fly(self.now + 1, old);
+                self.fly(self.now + 1, &old, Origin::Replay, End::UnderWay);
             }
         }
-        for _ in 0..copies {
+        for at in 0..copies {
             let mut delay = 1;
             if self.is_hostile && self.dice.happens(self.plan.delay) {
                 self.note("message delayed");
                 delay = u64::from(self.dice.between(1, self.plan.delay_steps_max));
             }
-            self.network.fly(self.now + delay, message.clone());
+            let origin = if at == 0 { Origin::Node } else { Origin::Duplicate };
+            self.fly(self.now + delay, &message, origin, End::UnderWay);
         }
         self.network.remember(message, &mut self.dice);
     }
 
+    /// A copy of a message is on its way, unless it is lost already.
+    fn fly(&mut self, due: u64, message: &Message, origin: Origin, end: End) {
+        let number = match end {
+            End::UnderWay => self.network.fly(due, message.clone()),
+            End::TakenIn | End::Lost | End::Cut | End::Crashed => 0,
+        };
+        self.record(|recorder, sent| {
+            recorder.on_send(number, Flight { message: message.clone(), origin, sent, due, ended: due, end });
+        });
+    }
+
+    /// Messages arrive that are due.
+    pub(super) fn deliver(&mut self) {
+        let (now, recorder) = (self.now, &mut self.recorder);
+        self.network.deliver(now, |number| {
+            if let Some(recorder) = recorder {
+                recorder.on_end(number, End::Cut, now);
+            }
+        });
+    }
+
+    /// A node takes in the next thing that arrived for it.
+    pub(super) fn poll(&mut self, node: NodeId) -> Option<Arrival> {
+        let (number, arrival) = self.network.poll(node)?;
+        self.record(|recorder, now| recorder.on_end(number, End::TakenIn, now));
+        Some(arrival)
+    }
+
+    /// A crashed node receives nothing of what had arrived.
+    pub(super) fn clear_inbox(&mut self, node: NodeId) {
+        self.network.clear_inbox(node);
+        self.record(|recorder, now| recorder.on_crash(node, now));
+    }
+
     /// A node asks its store to make something durable.
     pub(super) fn persist(&mut self, node: NodeId, request: &Persist) {
+        self.record(|recorder, _| recorder.on_persist(request));
         let ledger = self.ledgers.get_mut(&node).expect("every node has an account");
         ledger.on_persist(request);
         self.checker.on_persist(node, self.plan.is_witness(node), request, ledger.written());
@@ -142,9 +185,34 @@ impl World {
         self.ledgers.get_mut(&node).expect("every node has an account")
     }
 
-    /// Tells what happens, for whoever looks into a failure.
-    pub(super) fn tell(&mut self, line: fmt::Arguments<'_>) {
-        self.story.tell(self.now, line);
+    /// Has something written down, if anything is.
+    pub(super) fn record(&mut self, write: impl FnOnce(&mut Recorder, u64)) {
+        if let Some(recorder) = &mut self.recorder {
+            write(recorder, self.now);
+        }
+    }
+
+    /// Tells what happens, at a node or to the network, for whoever looks into it.
+    pub(super) fn tell(&mut self, kind: MarkKind, node: Option<NodeId>, line: fmt::Arguments<'_>) {
+        self.record(|recorder, now| recorder.on_mark(now, kind, node, line));
+    }
+
+    /// Tells which links are cut now.
+    pub(super) fn tell_of_cuts(&mut self, why: &str) {
+        if let Some(recorder) = &mut self.recorder {
+            let links: Vec<_> =
+                self.network.cut_links().iter().map(|(from, to)| format!("{from}→{to}")).collect();
+            let line = format_args!("{why}: {}", links.join(" "));
+            recorder.on_mark(self.now, MarkKind::Network, None, line);
+        }
+    }
+
+    /// Mends every link.
+    pub(super) fn heal(&mut self) {
+        if self.network.is_partitioned() {
+            self.tell(MarkKind::Network, None, format_args!("the network is mended"));
+        }
+        self.network.heal();
     }
 
     /// Notes that a situation was reached.

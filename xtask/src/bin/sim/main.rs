@@ -1,7 +1,9 @@
 //! `cargo xtask sim`: simulated clusters, one per seed, on all cores.
 
 mod full;
+mod mode;
 mod runner;
+mod viewing;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,11 +11,15 @@ use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use raft_core::sim::Report;
+use raft_core::sim::{self, Fault, Report, UnknownFault};
 
-use runner::{Mode, run_one, run_seeds, write_trace};
+use mode::Mode;
+use runner::run_seeds;
+use viewing::{view_seed, write_trace};
 
 /// Run simulated clusters, one per seed, and check every step.
+///
+/// The first seed that fails is made small and written to target/sim as a page to look at.
 #[derive(Parser)]
 #[command(name = "cargo xtask sim", bin_name = "cargo xtask sim")]
 struct Options {
@@ -27,20 +33,67 @@ struct Options {
     /// The first seed; without it, one that was not run before
     #[arg(long, value_name = "SEED")]
     from: Option<u64>,
+    /// Run this seed alone
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// Write all that happens with `--seed` to this page, and look at it in a browser
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    html: Option<PathBuf>,
+    /// Write what the nodes did with `--seed` to this file, in the words of a TLA+ specification
+    /// (docs/TRACE.md)
+    #[arg(long, value_name = "FILE", requires = "seed", conflicts_with = "html")]
+    trace: Option<PathBuf>,
+    #[command(flatten)]
+    plan: PlanOptions,
     /// Print how often each situation was reached
     #[arg(long)]
     situations: bool,
-    /// Run one seed, that of `--from` or 0, and write what the nodes did to this file, in the words of a
-    /// TLA+ specification (docs/TRACE.md)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "gate", "prove_determinism"])]
-    trace: Option<PathBuf>,
     /// Run so many seeds twice and compare what happened; prints a digest of all of it, which is the
     /// same in every build and on every machine
-    #[arg(long, value_name = "SEEDS", conflicts_with_all = ["seeds", "gate"])]
+    #[arg(long, value_name = "SEEDS", conflicts_with_all = ["seed", "seeds", "gate"])]
     prove_determinism: Option<u64>,
     /// Run the bounded part that belongs to `cargo xtask ci`
-    #[arg(long, conflicts_with_all = ["seeds", "from", "full"])]
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "from", "full", "PlanOptions"])]
     gate: bool,
+}
+
+/// What runs leave out of what their seeds plan.
+#[derive(clap::Args)]
+struct PlanOptions {
+    /// How many steps faults strike for
+    #[arg(long, default_value_t = sim::Options::default().fault_steps)]
+    steps: u64,
+    /// At most so many founding members
+    #[arg(long, value_name = "NODES")]
+    nodes_max: Option<u64>,
+    /// At most so many nodes that are taken in later
+    #[arg(long, value_name = "NODES")]
+    spares_max: Option<u64>,
+    /// Faults that never strike, for instance `loss,crash`
+    #[arg(long, value_name = "FAULTS", value_delimiter = ',')]
+    without: Vec<Fault>,
+    /// No others strike than these, or than `none`
+    #[arg(long, value_name = "FAULTS", value_delimiter = ',', value_parser = named, conflicts_with = "without")]
+    only: Vec<Option<Fault>>,
+}
+
+/// The fault of this name, if it is not `none`.
+fn named(name: &str) -> Result<Option<Fault>, UnknownFault> {
+    if name == "none" { Ok(None) } else { name.parse().map(Some) }
+}
+
+impl PlanOptions {
+    fn sim_options(&self) -> sim::Options {
+        let mut options = sim::Options::default();
+        options.fault_steps = self.steps;
+        options.nodes_max = self.nodes_max.unwrap_or(options.nodes_max);
+        options.spares_max = self.spares_max.unwrap_or(options.spares_max);
+        options.without.extend(&self.without);
+        if !self.only.is_empty() {
+            options.without.extend(Fault::ALL.iter().filter(|fault| !self.only.contains(&Some(**fault))));
+        }
+        options
+    }
 }
 
 /// Seeds that found a bug once, if only one of the simulator itself.
@@ -78,13 +131,21 @@ fn run() -> Result<()> {
         return gate();
     }
     let mode = if options.full { Mode::Full } else { Mode::Model };
+    let plan = options.plan.sim_options();
     if let Some(seeds) = options.prove_determinism {
-        return prove_determinism(mode, options.from.unwrap_or(0), seeds);
+        return prove_determinism(mode, &plan, options.from.unwrap_or(0), seeds);
     }
-    if let Some(file) = options.trace {
-        return write_trace(mode, options.from.unwrap_or(0), &file);
+    let (from, seeds) = match options.seed {
+        Some(seed) => (seed, 1),
+        None => (options.from.unwrap_or_else(fresh_seed), options.seeds),
+    };
+    if let Some(path) = &options.trace {
+        return write_trace(mode, from, &plan, path);
     }
-    let report = run_seeds(mode, options.from.unwrap_or_else(fresh_seed), options.seeds)?;
+    if let Some(path) = &options.html {
+        return view_seed(mode, from, &plan, path);
+    }
+    let report = run_seeds(mode, &plan, from, seeds)?;
     if options.situations {
         for (situation, count) in report.counts() {
             println!("{count:>12} {situation}");
@@ -95,22 +156,23 @@ fn run() -> Result<()> {
 
 /// The bounded part that belongs to the gate.
 fn gate() -> Result<()> {
+    let usual = sim::Options::default();
     for (mode, seed) in REGRESSIONS {
-        run_one(mode, seed)?;
+        mode.run(seed, &usual)?;
     }
     for (mode, seeds) in GATE {
-        run_seeds(mode, 0, seeds)?;
-        run_seeds(mode, fresh_seed(), seeds)?;
-        prove_determinism(mode, 0, GATE_DETERMINISM)?;
+        run_seeds(mode, &usual, 0, seeds)?;
+        run_seeds(mode, &usual, fresh_seed(), seeds)?;
+        prove_determinism(mode, &usual, 0, GATE_DETERMINISM)?;
     }
     Ok(())
 }
 
 /// Runs seeds twice and compares the digests of all that happened.
-fn prove_determinism(mode: Mode, from: u64, seeds: u64) -> Result<()> {
+fn prove_determinism(mode: Mode, options: &sim::Options, from: u64, seeds: u64) -> Result<()> {
     let mut total = Report::default();
     for seed in from..from.saturating_add(seeds) {
-        let (first, second) = (run_one(mode, seed)?, run_one(mode, seed)?);
+        let (first, second) = (mode.run(seed, options)?, mode.run(seed, options)?);
         ensure!(first == second, "{mode} seed {seed} happened in two ways");
         total.merge(&first);
     }

@@ -1,33 +1,19 @@
 //! Runs many seeds on all cores, says how far it is, and sums up.
 
-use std::fmt;
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write, stderr};
-use std::path::Path;
+use std::io::{IsTerminal, Write, stderr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use raft_core::sim::{self, Digests, Failure, Report, STEPS_PER_TICK};
+use anyhow::{Result, bail};
+use raft_core::sim::{Failure, Options, Report, STEPS_PER_TICK};
 
-use crate::full::{self, Full};
-
-/// What runs in the nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// The protocol, on a model of a disk.
-    Model,
-    /// The log that ships on a failing disk, and the key-value machine with sessions.
-    Full,
-}
+use crate::mode::Mode;
+use crate::viewing::view_failure;
 
 /// With fewer seeds than this, a situation may be missed by chance.
 const SEEDS_FOR_ALL_SITUATIONS: u64 = 200;
-
-/// How much is told of what led to a failure.
-const STORY_LINES: usize = 40;
 
 /// A simulated tick stands for this long: leaders send heartbeats at each, elections time out after
 /// ten to twenty of them.
@@ -44,62 +30,8 @@ struct Progress {
     failures: Mutex<Vec<Failure>>,
 }
 
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Model => "model",
-            Self::Full => "full",
-        })
-    }
-}
-
-impl Mode {
-    fn flag(self) -> &'static str {
-        match self {
-            Self::Model => "",
-            Self::Full => " --full",
-        }
-    }
-
-    fn expected(self) -> &'static [&'static str] {
-        match self {
-            Self::Model => &["disk stall", "snapshot failed"],
-            Self::Full => &full::EXPECTED,
-        }
-    }
-}
-
-/// Runs one seed.
-pub(crate) fn run_one(mode: Mode, seed: u64) -> Result<Report, Failure> {
-    run_with(mode, seed, &sim::Options::default())
-}
-
-fn run_with(mode: Mode, seed: u64, options: &sim::Options) -> Result<Report, Failure> {
-    match mode {
-        Mode::Model => sim::run(seed, options, Digests::default()),
-        Mode::Full => sim::run(seed, options, Full::default()),
-    }
-}
-
-/// Runs one seed and writes what the nodes did, a line per event.
-pub(crate) fn write_trace(mode: Mode, seed: u64, path: &Path) -> Result<()> {
-    let options = sim::Options::default();
-    let (events, result) = match mode {
-        Mode::Model => sim::trace(seed, &options, Digests::default()),
-        Mode::Full => sim::trace(seed, &options, Full::default()),
-    };
-    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    let mut file = BufWriter::new(file);
-    for event in &events {
-        writeln!(file, "{event}")?;
-    }
-    file.flush()?;
-    println!("{mode}: seed {seed}, {} events in {}", events.len(), path.display());
-    result.map(drop).map_err(Into::into)
-}
-
 /// Runs seeds on all cores.
-pub(crate) fn run_seeds(mode: Mode, from: u64, seeds: u64) -> Result<Report> {
+pub(crate) fn run_seeds(mode: Mode, options: &Options, from: u64, seeds: u64) -> Result<Report> {
     println!("{mode}: seeds {from} to {}", from.saturating_add(seeds).saturating_sub(1));
     let started = Instant::now();
     let progress = Progress::default();
@@ -107,7 +39,7 @@ pub(crate) fn run_seeds(mode: Mode, from: u64, seeds: u64) -> Result<Report> {
     let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| work(mode, from, seeds, &progress, &report));
+            scope.spawn(|| work(mode, options, from, seeds, &progress, &report));
         }
         show(&progress, seeds, started);
     });
@@ -123,35 +55,25 @@ pub(crate) fn run_seeds(mode: Mode, from: u64, seeds: u64) -> Result<Report> {
         for failure in failures.iter().take(10) {
             println!("VIOLATION {failure}");
         }
-        tell(mode, first.seed);
-        let (count, flag, seed) = (failures.len(), mode.flag(), first.seed);
-        bail!("{count} seed(s) failed; replay: cargo xtask sim{flag} --seeds 1 --from {seed}");
+        view_failure(mode, options, first)?;
+        bail!("{} seed(s) failed; replay: {}", failures.len(), mode.command(first.seed, options));
     }
     let missed = report.never_reached(mode.expected());
-    if seeds >= SEEDS_FOR_ALL_SITUATIONS && !missed.is_empty() {
+    let is_whole = seeds >= SEEDS_FOR_ALL_SITUATIONS && *options == Options::default();
+    if is_whole && !missed.is_empty() {
         bail!("these runs prove less than they should, they never reached: {}", missed.join(", "));
     }
     Ok(report)
 }
 
-/// Runs a seed that failed again, and tells what led to it.
-fn tell(mode: Mode, seed: u64) {
-    let mut options = sim::Options::default();
-    options.story_lines = STORY_LINES;
-    if let Err(failure) = run_with(mode, seed, &options) {
-        println!("what led to seed {seed}:");
-        failure.story.iter().for_each(|line| println!("  {line}"));
-    }
-}
-
-fn work(mode: Mode, from: u64, seeds: u64, progress: &Progress, report: &Mutex<Report>) {
+fn work(mode: Mode, options: &Options, from: u64, seeds: u64, progress: &Progress, report: &Mutex<Report>) {
     let mut own = Report::default();
     loop {
         let at = progress.taken.fetch_add(1, Ordering::Relaxed);
         if at >= seeds {
             break;
         }
-        match run_one(mode, from.wrapping_add(at)) {
+        match mode.run(from.wrapping_add(at), options) {
             Ok(run) => {
                 progress.steps.fetch_add(run.steps, Ordering::Relaxed);
                 own.merge(&run);
