@@ -13,7 +13,7 @@ pub mod demo;
 pub mod free_ports;
 pub mod join;
 pub mod kv;
-mod link;
+pub mod link;
 pub mod log_tool;
 pub mod logging;
 pub mod node;

@@ -6,30 +6,41 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use redis_protocol::resp2::decode::decode;
-use redis_protocol::resp2::types::OwnedFrame;
+pub use redis_protocol::resp2::types::OwnedFrame as Frame;
 
 /// A connection that waits for each answer, but not for ever.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub struct Link {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
 /// What a node says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct NodeStatus {
-    pub(crate) role: String,
-    pub(crate) term: u64,
-    pub(crate) leader: u64,
-    pub(crate) commit: u64,
-    pub(crate) applied: u64,
-    pub(crate) operations: u64,
-    pub(crate) keys: u64,
+pub struct NodeStatus {
+    /// Its role in a word.
+    pub role: String,
+    /// Its term.
+    pub term: u64,
+    /// Who leads, as far as it knows; zero if it knows nobody.
+    pub leader: u64,
+    /// The commit index.
+    pub commit: u64,
+    /// Up to here its state machine has applied.
+    pub applied: u64,
+    /// How many operations it has applied.
+    pub operations: u64,
+    /// How many keys it has.
+    pub keys: u64,
 }
 
 impl Link {
     /// Connects to a node, given as `host:port`; all addresses that the name has are tried.
-    pub(crate) fn open(address: &str, patience: Duration) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// If nobody answers there within this time, which every later answer may take as well.
+    pub fn open(address: &str, patience: Duration) -> io::Result<Self> {
         let mut result = Err(io::ErrorKind::NotFound.into());
         for address in address.to_socket_addrs()? {
             result = TcpStream::connect_timeout(&address, patience);
@@ -45,7 +56,12 @@ impl Link {
     }
 
     /// Sends commands together and waits for all their answers.
-    pub(crate) fn ask(&mut self, commands: &[Vec<String>]) -> io::Result<Vec<OwnedFrame>> {
+    ///
+    /// # Errors
+    ///
+    /// If the connection breaks, an answer takes too long or is none. Whether the commands were carried
+    /// out is unknown then, and the connection is of no more use.
+    pub fn ask(&mut self, commands: &[Vec<String>]) -> io::Result<Vec<Frame>> {
         let mut request = Vec::new();
         for words in commands {
             write!(request, "*{}\r\n", words.len())?;
@@ -58,12 +74,16 @@ impl Link {
     }
 
     /// Asks for the node's status.
-    pub(crate) fn status(&mut self) -> io::Result<NodeStatus> {
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask), and if the answer is no status.
+    pub fn status(&mut self) -> io::Result<NodeStatus> {
         let mut answers = self.ask(&[vec!["RAFT.STATUS".to_owned()]])?;
         let answer = answers.pop();
         let fields = answer.as_ref().and_then(fields).ok_or(io::ErrorKind::InvalidData)?;
         let number = |name: &str| match fields.get(name) {
-            Some(OwnedFrame::Integer(number)) => u64::try_from(*number).unwrap_or(0),
+            Some(Frame::Integer(number)) => u64::try_from(*number).unwrap_or(0),
             _ => 0,
         };
         Ok(NodeStatus {
@@ -77,7 +97,7 @@ impl Link {
         })
     }
 
-    fn receive(&mut self) -> io::Result<OwnedFrame> {
+    fn receive(&mut self) -> io::Result<Frame> {
         loop {
             if let Some((frame, length)) = decode(&self.received).map_err(io::Error::other)? {
                 self.received.drain(..length);
@@ -93,22 +113,25 @@ impl Link {
 }
 
 /// Where a node on this machine takes commands.
-pub(crate) fn local(port: u16) -> String {
+#[must_use]
+pub fn local(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
 /// The fields of an answer that is a map.
-pub(crate) fn fields(frame: &OwnedFrame) -> Option<HashMap<String, &OwnedFrame>> {
-    let OwnedFrame::Array(words) = frame else { return None };
+#[must_use]
+pub fn fields(frame: &Frame) -> Option<HashMap<String, &Frame>> {
+    let Frame::Array(words) = frame else { return None };
     Some(words.chunks_exact(2).filter_map(|pair| Some((text(&pair[0])?, &pair[1]))).collect())
 }
 
 /// The text of an answer, if it is one.
-pub(crate) fn text(frame: &OwnedFrame) -> Option<String> {
+#[must_use]
+pub fn text(frame: &Frame) -> Option<String> {
     match frame {
-        OwnedFrame::BulkString(bytes) | OwnedFrame::SimpleString(bytes) => {
+        Frame::BulkString(bytes) | Frame::SimpleString(bytes) => {
             Some(String::from_utf8_lossy(bytes).into_owned())
         }
-        OwnedFrame::Error(_) | OwnedFrame::Integer(_) | OwnedFrame::Array(_) | OwnedFrame::Null => None,
+        Frame::Error(_) | Frame::Integer(_) | Frame::Array(_) | Frame::Null => None,
     }
 }

@@ -2,6 +2,7 @@
 //! directory per command; this one only reads the command line.
 
 mod bench;
+mod chaos;
 mod ci;
 mod codegen;
 mod crash;
@@ -31,6 +32,9 @@ enum Command {
         #[command(subcommand)]
         target: bench::Target,
     },
+    /// Inject faults from outside into processes of raft-kv while clients write and read
+    #[command(disable_help_flag = true)]
+    Chaos(Forwarded),
     /// Run all checks of the gate, one step after the other
     Ci(ci::Options),
     /// Turn raft-proto/proto/*.proto into the checked-in Rust code
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Bench { target } => bench::run(&target)?,
+        Command::Chaos(options) => return chaos::run(options),
         Command::Ci(options) => return ci::run(&options),
         Command::Codegen(options) => codegen::run(&options)?,
         Command::Crash(options) => crash::run(&options)?,

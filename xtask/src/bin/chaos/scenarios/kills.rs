@@ -1,0 +1,59 @@
+//! SIGKILL in the middle of a call: F10, F18 to F21 and F24 from outside, for processes.
+
+use std::os::unix::process::ExitStatusExt;
+
+use anyhow::Result;
+
+use crate::cluster::Start;
+use crate::stage::{EXPOSURE, Stage};
+use crate::trace::{Fault, Injection};
+
+/// Calls to die in. The first ones of each are recovery's, later ones belong to the log, to new
+/// segments and to snapshots, taken or received.
+const CALLS: [(&str, u32); 7] = [
+    ("fdatasync", 100),
+    ("pwrite64", 100),
+    ("fsync", 10),
+    ("rename", 6),
+    ("openat", 30),
+    ("unlink", 3),
+    ("pread64", 12),
+];
+
+const ROUNDS: u32 = 6;
+/// How often a node may die in a row before it is let live.
+const DEATHS_MAX: u32 = 3;
+
+/// Kills node after node, some of them again while they recover.
+pub(crate) fn play(stage: &mut Stage) -> Result<()> {
+    for _ in 0..ROUNDS {
+        let at = stage.draw_node();
+        stage.end(at)?;
+        for _ in 0..stage.dice.between(1, DEATHS_MAX) {
+            let (call, most) = *stage.dice.pick(&CALLS);
+            let most = if stage.dice.between(0, 1) == 0 { most } else { most.min(12) };
+            let when = stage.dice.between(1, most);
+            let injection = Injection { call, fault: Fault::Kill, when, is_lasting: false };
+            stage.cluster.start(at, Some(&injection))?;
+            let ending = match stage.cluster.await_start(at)? {
+                Start::Ended(ending) => Some((ending, "killed at start")),
+                Start::Ready => {
+                    let ending = stage.cluster.ending_within(at, EXPOSURE)?;
+                    ending.map(|ending| (ending, "killed"))
+                }
+            };
+            match ending {
+                Some((ending, when)) if ending.status.signal() == Some(9) => stage.count(when, 1),
+                Some((ending, _)) => {
+                    anyhow::bail!("node {}, {injection}: it ended: {}", at + 1, ending.last_words)
+                }
+                None => {
+                    stage.cluster.kill(at)?;
+                    stage.count("missed", 0);
+                }
+            }
+        }
+        stage.bring_back(at)?;
+    }
+    Ok(())
+}
