@@ -70,7 +70,11 @@ pub fn explain(error: &dyn error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let reason = error.to_string();
+        // Some say their cause themselves.
+        if !text.ends_with(&reason) {
+            text = format!("{text}: {reason}");
+        }
         cause = error.source();
     }
     text
@@ -420,3 +424,19 @@ fn role_word(role: raft_core::RoleName) -> &'static str {
 
 /// A pause of the process counts for no more than this, where nothing depends on it.
 const PAUSE_TICKS_MAX: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use raft_storage::{Failure, LogError, Operation};
+
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_is_said_once() {
+        let source = Arc::new(std::io::Error::other("gone"));
+        let failure = Failure { operation: Operation::Sync, path: "/d/1.wal".into(), source };
+        assert_eq!(explain(&LogError::Failed(failure)), "could not sync /d/1.wal: gone");
+    }
+}

@@ -173,7 +173,13 @@ impl Maker {
             return Ok(None);
         };
         background.waiting = false;
-        background.made.recv().ok().transpose()
+        match background.made.recv() {
+            // That may be long ago, and there may be room by now. Nobody has seen anything of that
+            // segment, so it can be made anew (F12). After any other failure nothing is made anew (F9).
+            Ok(Err(failure)) if failure.is_storage_full() => Ok(None),
+            Ok(made) => made.map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Early segments are small, so that a small log takes little room.
@@ -200,12 +206,27 @@ fn run(dir: &DataDir, jobs: &Receiver<Job>, made: &Sender<Result<Arc<Segment>, F
     for job in jobs {
         match job {
             Job::Make(header, spare) => {
-                if made.send(Segment::make(dir, &header, &[], spare).map(Arc::new)).is_err() {
+                let segment = Segment::make(dir, &header, &[], spare).map(Arc::new);
+                if let Err(failure) = &segment {
+                    foretell(failure, logger);
+                }
+                if made.send(segment).is_err() {
                     return;
                 }
             }
             Job::Remove(names) => remove(dir, &names, logger),
         }
+    }
+}
+
+/// Says in time what a failure means for the log.
+fn foretell(failure: &Failure, logger: &Logger) {
+    if failure.is_storage_full() {
+        slog::warn!(logger, "no room for the next segment; the log stops when this one is full, unless there \
+            is room by then"; "error" => %failure);
+    } else {
+        slog::error!(logger, "the next segment could not be made; the log stops when this one is full";
+            "error" => %failure);
     }
 }
 
