@@ -14,7 +14,8 @@ pub(crate) fn run(options: Forwarded) -> Result<ExitCode> {
     ensure!(status.success(), "cargo ended with {status}");
     let target = workspace::target_dir();
     let path = |name: &str| target.join(name).to_string_lossy().into_owned();
-    let mut arguments = vec!["--binary".to_owned(), path("release/raft-kv"), "--scratch".to_owned(), path("chaos")];
+    let mut arguments =
+        vec!["--binary".to_owned(), path("release/raft-kv"), "--scratch".to_owned(), path("chaos")];
     arguments.extend(options.arguments);
     drive("chaos", "drive", &Forwarded { arguments })
 }

@@ -130,7 +130,8 @@ impl Cluster {
         bail!("node {} neither serves nor ends", at + 1)
     }
 
-    fn await_ready(&mut self, at: usize) -> Result<()> {
+    /// Waits until a node that was started serves.
+    pub(crate) fn await_ready(&mut self, at: usize) -> Result<()> {
         match self.await_start(at)? {
             Start::Ready => Ok(()),
             Start::Ended(ending) => {

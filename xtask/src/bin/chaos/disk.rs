@@ -19,7 +19,9 @@ impl Disk {
     pub(crate) fn in_memory(mount_point: &Path, kib: u32) -> Result<Self> {
         fs::create_dir_all(mount_point)?;
         let disk = Self { mount_point: mount_point.to_owned(), image: None };
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"]).arg(mount_point))?;
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"])
+            .arg(mount_point))?;
         Ok(disk)
     }
 

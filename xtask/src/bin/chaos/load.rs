@@ -5,6 +5,7 @@
 //! exactly known: no less than anybody has seen or was told before it began.
 
 use std::collections::BTreeSet;
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -45,6 +46,15 @@ pub(crate) struct Counts {
     pub(crate) unknown: u64,
     pub(crate) refused: u64,
     pub(crate) reads: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.acknowledged += other.acknowledged;
+        self.unknown += other.unknown;
+        self.refused += other.refused;
+        self.reads += other.reads;
+    }
 }
 
 /// The clients at work.

@@ -12,7 +12,7 @@ mod stage;
 mod trace;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Instant, SystemTime};
 
@@ -21,7 +21,7 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
 use scenarios::{ALL, Scenario};
-use stage::Tally;
+use stage::{Place, Tally};
 
 /// Inject faults from outside into three processes of raft-kv while clients write and read.
 #[derive(Parser)]
@@ -75,6 +75,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<u64> {
     let strace = Command::new("strace").arg("--version").output();
     ensure!(strace.is_ok(), "strace is missing; install it: apt-get install strace");
+    fs::create_dir_all(&options.scratch)?;
+    // Traces name files as the kernel does.
+    let scratch = options.scratch.canonicalize()?;
     let is_chosen = |scenario: &&Scenario| {
         options.only.is_empty() || options.only.iter().any(|only| only == scenario.name)
     };
@@ -88,7 +91,7 @@ fn run(options: &Options) -> Result<u64> {
         let mut outcome = Outcome { scenario, runs: 0, tally: Tally::default(), violations: 0 };
         println!("{}: {}", scenario.name, scenario.claim);
         for seed in seed..seed + options.runs {
-            outcome.run(options, seed)?;
+            outcome.run(options, &scratch, seed)?;
             done += 1;
             let left = started.elapsed().as_secs_f64() / done as f64 * (all - done) as f64;
             eprintln!("  {done}/{all} runs, seed {seed}: {} faults, {left:.0} s left", outcome.tally.faults);
@@ -101,21 +104,21 @@ fn run(options: &Options) -> Result<u64> {
 
 impl Outcome {
     /// Lets one cluster live. What it leaves behind is kept if something was wrong.
-    fn run(&mut self, options: &Options, seed: u64) -> Result<()> {
-        let root = options.scratch.join(format!("{}-{seed}", self.scenario.name));
+    fn run(&mut self, options: &Options, scratch: &Path, seed: u64) -> Result<()> {
+        let root = scratch.join(format!("{}-{seed}", self.scenario.name));
         if root.exists() {
             fs::remove_dir_all(&root)?;
         }
         fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
         self.runs += 1;
-        match (self.scenario.run)(&options.binary, &root, seed) {
-            Ok(tally) => {
-                self.tally.merge(&tally);
-                if options.words {
-                    tally.words.iter().for_each(|words| println!("  {words}"));
-                }
-                fs::remove_dir_all(&root)?;
-            }
+        let mut tally = Tally::default();
+        let result = (self.scenario.run)(Place { binary: &options.binary, root: &root, seed }, &mut tally);
+        self.tally.merge(&tally);
+        if options.words {
+            tally.words.iter().for_each(|words| println!("  {words}"));
+        }
+        match result {
+            Ok(()) => fs::remove_dir_all(&root)?,
             Err(error) => {
                 self.violations += 1;
                 println!("VIOLATION {error:#}");
@@ -139,6 +142,8 @@ fn print_table(outcomes: &[Outcome]) {
     }
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum();
     print_row("all", sum(|outcome| outcome.runs), &total, sum(|outcome| outcome.violations));
+    let happenings: Vec<_> = total.happenings.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    println!("on the way: {}", happenings.join(", "));
 }
 
 fn print_row(name: &str, runs: u64, tally: &Tally, violations: u64) {

@@ -16,11 +16,21 @@ use crate::load::{Counts, Load};
 use crate::trace::Injection;
 
 /// What a scenario plays with.
-pub(crate) struct Stage {
+pub(crate) struct Stage<'a> {
     pub(crate) cluster: Cluster,
     pub(crate) load: Load,
     pub(crate) dice: Dice,
-    pub(crate) tally: Tally,
+    tally: &'a mut Tally,
+}
+
+/// Where a run takes place.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The node's program.
+    pub(crate) binary: &'a Path,
+    /// A directory of the run's own.
+    pub(crate) root: &'a Path,
+    pub(crate) seed: u64,
 }
 
 /// What happened in a run, or in many.
@@ -32,6 +42,8 @@ pub(crate) struct Tally {
     pub(crate) lost: u64,
     /// What nodes made of the faults, in a word each.
     pub(crate) reactions: BTreeMap<&'static str, u64>,
+    /// What happened on the way, by what nodes said.
+    pub(crate) happenings: BTreeMap<&'static str, u64>,
     /// What nodes said when they refused to start.
     pub(crate) words: Vec<String>,
 }
@@ -43,21 +55,32 @@ pub(crate) struct Plan {
     pub(crate) injection: Injection,
 }
 
-impl Stage {
+impl<'a> Stage<'a> {
     /// Founds a cluster with its data in this directory, and lets clients begin.
-    pub(crate) fn set(binary: &Path, root: &Path, data: &Path, seed: u64, settings: &[&str]) -> Result<Self> {
-        let mut dice = Dice::new(seed);
-        let mut cluster = Cluster::new(binary, root, data, &[&SETTINGS, settings].concat())?;
+    pub(crate) fn set(
+        place: Place<'_>,
+        data: &Path,
+        settings: &[&str],
+        tally: &'a mut Tally,
+    ) -> Result<Self> {
+        let mut dice = Dice::new(place.seed);
+        let mut cluster = Cluster::new(place.binary, place.root, data, &[&SETTINGS, settings].concat())?;
         cluster.found()?;
         let addresses: Vec<_> = (0..SIZE).map(|at| cluster.address(at)).collect();
         let load = Load::start(&addresses, &mut dice);
         load.await_writes(WARM_UP_WRITES, PATIENCE)?;
-        Ok(Self { cluster, load, dice, tally: Tally::default() })
+        Ok(Self { cluster, load, dice, tally })
     }
 
     /// One of the nodes.
     pub(crate) fn draw_node(&mut self) -> usize {
         self.dice.between(0, 2) as usize
+    }
+
+    /// Which call a fault is to hit, up to some number: often one of the first, which are recovery's.
+    pub(crate) fn draw_when(&mut self, most: u32) -> u32 {
+        let most = self.dice.between(1, most);
+        self.dice.between(1, most)
     }
 
     /// Ends a node in one of two ways.
@@ -106,7 +129,7 @@ impl Stage {
     }
 
     /// Starts whoever does not run, ends the load and judges.
-    pub(crate) fn judge(mut self) -> Result<Tally> {
+    pub(crate) fn judge(mut self) -> Result<()> {
         for at in 0..SIZE {
             if !self.cluster.is_running(at) {
                 self.cluster.start_well(at)?;
@@ -116,9 +139,10 @@ impl Stage {
         self.load.finish()?;
         (0..SIZE).try_for_each(|at| self.cluster.await_catch_up(at))?;
         self.load.ledger().check()?;
-        self.tally.counts = self.load.ledger().counts();
+        self.count_happenings()?;
         for at in 0..SIZE {
             let lost = self.load.ledger().count_lost(&self.cluster.address(at))?;
+            self.tally.lost += lost;
             ensure!(lost == 0, "{lost} acknowledged writes are lost at node {}", at + 1);
         }
         self.await_equal_snapshots()?;
@@ -129,7 +153,19 @@ impl Stage {
         let states = (0..SIZE).map(|at| self.state_on_disk(at)).collect::<Result<Vec<_>>>()?;
         let is_same = states.windows(2).all(|two| two[0] == two[1]);
         ensure!(is_same, "the nodes differ in their states: {states:?}");
-        Ok(self.tally)
+        Ok(())
+    }
+
+    /// Counts what the faults are to have met.
+    fn count_happenings(&mut self) -> Result<()> {
+        for at in 0..SIZE {
+            let log = self.cluster.log(at)?;
+            for (sign, happening) in HAPPENINGS {
+                let count = u64::try_from(log.matches(sign).count())?;
+                *self.tally.happenings.entry(happening).or_default() += count;
+            }
+        }
+        Ok(())
     }
 
     /// Lets all nodes write down their states at the same index.
@@ -168,17 +204,23 @@ impl Stage {
     }
 }
 
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        self.tally.counts += self.load.ledger().counts();
+    }
+}
+
 impl Tally {
     /// Adds another run's.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.faults += other.faults;
         self.lost += other.lost;
-        self.counts.acknowledged += other.counts.acknowledged;
-        self.counts.unknown += other.counts.unknown;
-        self.counts.refused += other.counts.refused;
-        self.counts.reads += other.counts.reads;
+        self.counts += other.counts;
         for (reaction, count) in &other.reactions {
             *self.reactions.entry(reaction).or_default() += count;
+        }
+        for (happening, count) in &other.happenings {
+            *self.happenings.entry(happening).or_default() += count;
         }
     }
 }
@@ -196,6 +238,15 @@ const SETTINGS: [&str; 10] = [
     "3000",
     "--hold-ms",
     "1000",
+];
+
+/// What a node says of itself that a fault may meet, and in our words.
+const HAPPENINGS: [(&str, &str); 5] = [
+    ("role: leader", "elections"),
+    ("snapshot taken", "snapshots taken"),
+    ("the leader's snapshot is in force", "snapshots installed"),
+    ("entries gave way to another leader's", "truncations"),
+    ("interrupted write", "interrupted writes cut off"),
 ];
 
 const WARM_UP_WRITES: u64 = 300;

@@ -27,6 +27,8 @@ pub(crate) struct Injection {
 pub(crate) enum Fault {
     /// It is not carried out and fails like this.
     Error(&'static str),
+    /// It takes so long.
+    Delay(Duration),
     /// The process is killed when it makes it.
     Kill,
 }
@@ -54,7 +56,11 @@ impl Injection {
     pub(crate) fn strace(&self, trace: &Path, program: &Path) -> Command {
         let mut command = Command::new("strace");
         let calls = format!("trace={},pwrite64,fdatasync", self.call);
-        command.args(["-D", "-f", "--seccomp-bpf", "-y", "-s", "0", "-e", &calls]);
+        command.args(["-D", "-f", "-y", "-s", "0", "-e", &calls]);
+        if self.fault != Fault::Kill {
+            // Other calls cost nothing then; but strace cannot send signals from such stops.
+            command.arg("--seccomp-bpf");
+        }
         command.args(["-e", &format!("inject={self}"), "-o"]).arg(trace).arg(program);
         command
     }
@@ -66,6 +72,9 @@ impl fmt::Display for Injection {
         let more = if *is_lasting { "+" } else { "" };
         match fault {
             Fault::Error(error) => write!(f, "{call}:error={error}:when={when}{more}"),
+            Fault::Delay(time) => {
+                write!(f, "{call}:delay_enter={}:when={when}{more}", time.as_micros())
+            }
             Fault::Kill => write!(f, "{call}:signal=SIGKILL:when={when}{more}"),
         }
     }
@@ -132,7 +141,7 @@ impl Call {
         Some(Self {
             name: name.to_owned(),
             path: path.map_or("", |(path, _)| path).to_owned(),
-            is_injected: result.contains("(INJECTED)"),
+            is_injected: result.contains("(INJECTED)") || result.contains("(DELAYED)"),
             has_failed: result.starts_with('-'),
         })
     }

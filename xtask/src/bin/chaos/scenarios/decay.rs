@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::cluster::{Ending, PATIENCE, SIZE, Start, copy_dir};
 use crate::stage::Stage;
@@ -42,7 +42,7 @@ const DAMAGES: [Damage; 14] = [
 ];
 
 /// Damages directory after directory.
-pub(crate) fn play(stage: &mut Stage) -> Result<()> {
+pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
     for _ in 0..ROUNDS {
         let damage = *stage.dice.pick(&DAMAGES);
         match damage {
@@ -57,7 +57,7 @@ pub(crate) fn play(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-fn damage_files(stage: &mut Stage, damage: Damage) -> Result<()> {
+fn damage_files(stage: &mut Stage<'_>, damage: Damage) -> Result<()> {
     let at = stage.draw_node();
     let (dir, own) = (stage.cluster.data_dir(at).to_owned(), stage.cluster.root().join("own"));
     // An orderly end vouches for everything: from here on nothing may pass for an interrupted write.
@@ -85,7 +85,7 @@ fn damage_files(stage: &mut Stage, damage: Damage) -> Result<()> {
 }
 
 /// Breaks files, and tells how.
-fn break_something(stage: &mut Stage, damage: Damage, dir: &Path) -> Result<String> {
+fn break_something(stage: &mut Stage<'_>, damage: Damage, dir: &Path) -> Result<String> {
     let path = draw_file(stage, dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bytes = fs::metadata(&path)?.len();
@@ -121,7 +121,7 @@ fn break_something(stage: &mut Stage, damage: Damage, dir: &Path) -> Result<Stri
     }
 }
 
-fn draw_file(stage: &mut Stage, dir: &Path) -> Result<PathBuf> {
+fn draw_file(stage: &mut Stage<'_>, dir: &Path) -> Result<PathBuf> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -134,7 +134,7 @@ fn draw_file(stage: &mut Stage, dir: &Path) -> Result<PathBuf> {
     Ok(stage.dice.pick(&paths).clone())
 }
 
-fn swap_directories(stage: &mut Stage) -> Result<()> {
+fn swap_directories(stage: &mut Stage<'_>) -> Result<()> {
     let one = stage.draw_node();
     let two = (one + 1) % SIZE;
     let dirs = [one, two].map(|at| stage.cluster.data_dir(at).to_owned());
@@ -155,7 +155,7 @@ fn swap_directories(stage: &mut Stage) -> Result<()> {
     stage.bring_back(two)
 }
 
-fn lose_directory(stage: &mut Stage) -> Result<()> {
+fn lose_directory(stage: &mut Stage<'_>) -> Result<()> {
     let at = stage.draw_node();
     let (dir, aside) = (stage.cluster.data_dir(at).to_owned(), stage.cluster.root().join("aside"));
     stage.cluster.stop(at)?;
@@ -168,10 +168,10 @@ fn lose_directory(stage: &mut Stage) -> Result<()> {
     stage.bring_back(at)
 }
 
-fn expect_refusal(stage: &mut Stage, at: usize, what: &str) -> Result<()> {
+fn expect_refusal(stage: &mut Stage<'_>, at: usize, what: &str) -> Result<()> {
     stage.cluster.start(at, None)?;
     match stage.cluster.await_start(at)? {
-        Start::Ready => anyhow::bail!("node {} started: {what}", at + 1),
+        Start::Ready => bail!("node {} started: {what}", at + 1),
         Start::Ended(ending) => {
             check_refusal(&ending, stage.cluster.data_dir(at), what)?;
             stage.note_words(format!("{what}: {}", ending.last_words));
@@ -181,7 +181,7 @@ fn expect_refusal(stage: &mut Stage, at: usize, what: &str) -> Result<()> {
     }
 }
 
-fn start_twice(stage: &mut Stage) -> Result<()> {
+fn start_twice(stage: &mut Stage<'_>) -> Result<()> {
     let at = stage.draw_node();
     let words = stage.cluster.refusal(at + 1, stage.cluster.data_dir(at))?;
     ensure!(words.contains("another process"), "a second process says: {words}");
@@ -190,7 +190,7 @@ fn start_twice(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-fn start_as_another(stage: &mut Stage) -> Result<()> {
+fn start_as_another(stage: &mut Stage<'_>) -> Result<()> {
     let at = stage.draw_node();
     let copy = stage.cluster.root().join("copy");
     stage.cluster.stop(at)?;
@@ -213,7 +213,7 @@ fn check_refusal(ending: &Ending, dir: &Path, what: &str) -> Result<()> {
 }
 
 /// How often nodes have said of others that they forgot something.
-fn count_noticed_losses(stage: &Stage) -> Result<usize> {
+fn count_noticed_losses(stage: &Stage<'_>) -> Result<usize> {
     let logs = (0..SIZE).map(|at| stage.cluster.log(at)).collect::<Result<Vec<_>>>()?;
     Ok(logs.iter().map(|log| log.matches(super::rollback::NOTICE).count()).sum())
 }

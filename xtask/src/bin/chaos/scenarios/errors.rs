@@ -1,6 +1,6 @@
 //! Calls that fail, by strace: F9, F11, F12, F13, F18 and F26 from outside.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::cluster::Ending;
 use crate::stage::{Plan, Stage};
@@ -19,18 +19,21 @@ const CALLS: [(&str, u32); 9] = [
     ("getdents64", 6),
 ];
 
+/// Calls that POSIX lets a signal interrupt.
+const INTERRUPTIBLE: [(&str, u32); 4] = [("fdatasync", 60), ("pwrite64", 60), ("fsync", 6), ("pread64", 12)];
+
 const ERRORS: [&str; 6] = ["EIO", "EIO", "EIO", "ENOSPC", "EDQUOT", "EROFS"];
 
 const ROUNDS: u32 = 6;
 
 /// Lets call after call fail, at one node after the other.
-pub(crate) fn play(stage: &mut Stage) -> Result<()> {
+pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
     for _ in 0..ROUNDS {
         let (call, most) = *stage.dice.pick(&CALLS);
         let injection = Injection {
             call,
             fault: Fault::Error(*stage.dice.pick::<&str>(&ERRORS)),
-            when: stage.dice.between(1, most),
+            when: stage.draw_when(most),
             is_lasting: stage.dice.between(0, 3) == 0,
         };
         let plan = Plan { at: stage.draw_node(), injection };
@@ -44,7 +47,7 @@ pub(crate) fn play(stage: &mut Stage) -> Result<()> {
 }
 
 /// Whether a node may react to a failing call like this.
-fn judge(stage: &Stage, plan: Plan, ending: &Ending) -> Result<&'static str> {
+fn judge(stage: &Stage<'_>, plan: Plan, ending: &Ending) -> Result<&'static str> {
     let Plan { at, injection } = plan;
     let Ending { status, last_words, trace } = ending;
     let node = format!("node {}, {injection}", at + 1);
@@ -58,7 +61,8 @@ fn judge(stage: &Stage, plan: Plan, ending: &Ending) -> Result<&'static str> {
             ensure!(!has_hit_log, "{node}: it went on after its log could not be written (F9)");
             Ok(if trace.hits().next().is_some() { "went on" } else { "missed" })
         }
-        Some(0) => anyhow::bail!("{node}: it ended as if all were well: {last_words}"),
+        Some(0) => bail!("{node}: it ended as if all were well: {last_words}"),
+        Some(_) if trace.hits().next().is_none() => bail!("{node}: it ended without a fault: {last_words}"),
         // Its libraries could not be loaded.
         Some(_) if on_files.is_empty() => Ok("not loaded"),
         Some(_) => {
@@ -71,15 +75,11 @@ fn judge(stage: &Stage, plan: Plan, ending: &Ending) -> Result<&'static str> {
 }
 
 /// Lets calls be interrupted, which a node must not even notice.
-pub(crate) fn play_interrupts(stage: &mut Stage) -> Result<()> {
+pub(crate) fn play_interrupts(stage: &mut Stage<'_>) -> Result<()> {
     for _ in 0..ROUNDS {
-        let (call, most) = *stage.dice.pick(&[("fdatasync", 60), ("pwrite64", 60), ("fsync", 6), ("openat", 20)]);
-        let injection = Injection {
-            call,
-            fault: Fault::Error("EINTR"),
-            when: stage.dice.between(1, most),
-            is_lasting: false,
-        };
+        let (call, most) = *stage.dice.pick(&INTERRUPTIBLE);
+        let injection =
+            Injection { call, fault: Fault::Error("EINTR"), when: stage.draw_when(most), is_lasting: false };
         let at = stage.draw_node();
         let Ending { status, last_words, trace } = stage.expose(Plan { at, injection })?;
         let dir = stage.cluster.data_dir(at).to_string_lossy().into_owned();

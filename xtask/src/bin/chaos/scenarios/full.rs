@@ -8,47 +8,40 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cluster::{PATIENCE, SIZE, Start};
+use crate::cluster::{Ending, PATIENCE, SIZE, Start};
 use crate::disk::Disk;
-use crate::stage::{Stage, Tally};
+use crate::stage::{Place, Stage, Tally};
 
 const ROUNDS: u32 = 3;
 /// The directories take a few hundred KiB each.
 const DISK_KIB: u32 = 4096;
 
 /// Fills a disk that all nodes share, so that they all meet its end.
-pub(crate) fn run(binary: &Path, root: &Path, seed: u64) -> Result<Tally> {
-    let disk = Disk::in_memory(&root.join("disk"), DISK_KIB)?;
-    let mut stage = Stage::set(binary, root, disk.path(), seed, &[])?;
+pub(crate) fn run(place: Place<'_>, tally: &mut Tally) -> Result<()> {
+    let disk = Disk::in_memory(&place.root.join("disk"), DISK_KIB)?;
+    let mut stage = Stage::set(place, disk.path(), &[], tally)?;
     let filler = disk.path().join("filler");
     for _ in 0..ROUNDS {
         fill(&filler)?;
-        let mut stopped = 0;
         let millis = stage.dice.between(500, 3000);
         thread::sleep(Duration::from_millis(millis.into()));
-        for at in 0..SIZE {
-            if let Some(ending) = stage.cluster.ending_within(at, Duration::ZERO)? {
-                ensure!(!ending.status.success(), "node {} ended as if all were well", at + 1);
-                check_words(&ending.last_words)?;
-                stage.count("stopped", 1);
-                stopped += 1;
-                // Without room it says so again, or starts and does with what it has.
-                stage.cluster.start(at, None)?;
-                match stage.cluster.await_start(at)? {
-                    Start::Ended(ending) => {
-                        check_words(&ending.last_words)?;
-                        stage.count("refused", 0);
-                    }
-                    Start::Ready => stage.count("started without room", 0),
+        for at in bury_stopped(&mut stage)? {
+            // Without room it says so again, or starts and does with what it has.
+            stage.cluster.start(at, None)?;
+            match stage.cluster.await_start(at)? {
+                Start::Ended(ending) => {
+                    check_words(&ending)?;
+                    stage.count("refused", 0);
                 }
+                Start::Ready => stage.count("started without room", 0),
             }
         }
         fs::remove_file(&filler)?;
-        if stopped == 0 {
-            stage.count("went on", 1);
-        }
+        // One that stops just now has met the end of the disk as well.
+        thread::sleep(LAST_GASP);
+        bury_stopped(&mut stage)?;
         for at in 0..SIZE {
-            if !stage.cluster.is_running(at) || stage.cluster.ending_within(at, Duration::ZERO)?.is_some() {
+            if !stage.cluster.is_running(at) {
                 stage.cluster.start_well(at)?;
             }
         }
@@ -58,9 +51,29 @@ pub(crate) fn run(binary: &Path, root: &Path, seed: u64) -> Result<Tally> {
     stage.judge()
 }
 
-fn check_words(words: &str) -> Result<()> {
-    ensure!(words.starts_with("raft-kv: "), "a node died without a word: {words}");
-    ensure!(words.contains("No space left on device"), "a node does not say that the disk is full: {words}");
+/// Looks which nodes have stopped, and what they said.
+fn bury_stopped(stage: &mut Stage<'_>) -> Result<Vec<usize>> {
+    let mut stopped = Vec::new();
+    for at in 0..SIZE {
+        if !stage.cluster.is_running(at) {
+            continue;
+        }
+        if let Some(ending) = stage.cluster.ending_within(at, Duration::ZERO)? {
+            check_words(&ending)?;
+            stage.count("stopped", 1);
+            stopped.push(at);
+        }
+    }
+    Ok(stopped)
+}
+
+/// Who stops because of a full disk fails, and says so.
+fn check_words(ending: &Ending) -> Result<()> {
+    let Ending { status, last_words, .. } = ending;
+    ensure!(status.code().is_some_and(|code| code != 0), "a node ended with {status}: {last_words}");
+    ensure!(last_words.starts_with("raft-kv: "), "a node died without a word: {last_words}");
+    let says_why = last_words.contains("No space left on device");
+    ensure!(says_why, "a node does not say that the disk is full: {last_words}");
     Ok(())
 }
 
@@ -71,3 +84,6 @@ fn fill(filler: &Path) -> Result<()> {
     while file.write_all(&page).is_ok() {}
     Ok(())
 }
+
+/// How long a node may take to end after its disk has failed it.
+const LAST_GASP: Duration = Duration::from_millis(500);

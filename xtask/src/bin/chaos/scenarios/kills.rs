@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cluster::Start;
 use crate::stage::{EXPOSURE, Stage};
@@ -25,14 +25,13 @@ const ROUNDS: u32 = 6;
 const DEATHS_MAX: u32 = 3;
 
 /// Kills node after node, some of them again while they recover.
-pub(crate) fn play(stage: &mut Stage) -> Result<()> {
+pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
     for _ in 0..ROUNDS {
         let at = stage.draw_node();
         stage.end(at)?;
         for _ in 0..stage.dice.between(1, DEATHS_MAX) {
             let (call, most) = *stage.dice.pick(&CALLS);
-            let most = if stage.dice.between(0, 1) == 0 { most } else { most.min(12) };
-            let when = stage.dice.between(1, most);
+            let when = stage.draw_when(most);
             let injection = Injection { call, fault: Fault::Kill, when, is_lasting: false };
             stage.cluster.start(at, Some(&injection))?;
             let ending = match stage.cluster.await_start(at)? {
@@ -45,7 +44,7 @@ pub(crate) fn play(stage: &mut Stage) -> Result<()> {
             match ending {
                 Some((ending, when)) if ending.status.signal() == Some(9) => stage.count(when, 1),
                 Some((ending, _)) => {
-                    anyhow::bail!("node {}, {injection}: it ended: {}", at + 1, ending.last_words)
+                    bail!("node {}, {injection}: it ended: {}", at + 1, ending.last_words)
                 }
                 None => {
                     stage.cluster.kill(at)?;

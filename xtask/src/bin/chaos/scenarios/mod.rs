@@ -7,60 +7,59 @@ mod kills;
 mod pauses;
 mod power;
 mod rollback;
-
-use std::path::Path;
+mod stalls;
 
 use anyhow::Result;
 
-use crate::stage::{Stage, Tally};
+use crate::stage::{Place, Stage, Tally};
 
 /// One kind of faults.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) claim: &'static str,
-    /// Lets one cluster live and suffer, in this directory.
-    pub(crate) run: fn(binary: &Path, root: &Path, seed: u64) -> Result<Tally>,
+    /// Lets one cluster live and suffer.
+    pub(crate) run: fn(place: Place<'_>, tally: &mut Tally) -> Result<()>,
 }
 
 /// All of them.
-pub(crate) const ALL: [Scenario; 8] = [
+pub(crate) const ALL: [Scenario; 9] = [
     Scenario {
         name: "errors",
         claim: "a call that fails stops the node or costs a snapshot, and no sync is tried again",
-        run: |binary, root, seed| on_plain_disk(binary, root, seed, errors::play),
+        run: |place, tally| on_plain_disk(place, tally, errors::play),
     },
     Scenario {
         name: "interrupts",
         claim: "an interrupted call is made again",
-        run: |binary, root, seed| on_plain_disk(binary, root, seed, errors::play_interrupts),
+        run: |place, tally| on_plain_disk(place, tally, errors::play_interrupts),
+    },
+    Scenario {
+        name: "stalls",
+        claim: "a leader whose disk does not answer makes room for another one",
+        run: |place, tally| on_plain_disk(place, tally, stalls::play),
     },
     Scenario { name: "full-disk", claim: "a full disk stops the node until there is room", run: full::run },
     Scenario {
         name: "kills",
         claim: "a process may be killed at any call, also of recovery",
-        run: |binary, root, seed| on_plain_disk(binary, root, seed, kills::play),
+        run: |place, tally| on_plain_disk(place, tally, kills::play),
     },
     Scenario {
         name: "decay",
         claim: "broken, missing and foreign files are refused or harmless",
-        run: |binary, root, seed| on_plain_disk(binary, root, seed, decay::play),
+        run: |place, tally| on_plain_disk(place, tally, decay::play),
     },
     Scenario {
         name: "rollback",
         claim: "the leader notices a node that was put back",
-        run: |binary, root, seed| on_plain_disk(binary, root, seed, rollback::play),
+        run: |place, tally| on_plain_disk(place, tally, rollback::play),
     },
     Scenario { name: "power", claim: "all nodes may lose power at once", run: power::run },
     Scenario { name: "pauses", claim: "a leader that was paused serves nothing stale", run: pauses::run },
 ];
 
-fn on_plain_disk(
-    binary: &Path,
-    root: &Path,
-    seed: u64,
-    play: fn(&mut Stage) -> Result<()>,
-) -> Result<Tally> {
-    let mut stage = Stage::set(binary, root, root, seed, &[])?;
+fn on_plain_disk(place: Place<'_>, tally: &mut Tally, play: fn(&mut Stage<'_>) -> Result<()>) -> Result<()> {
+    let mut stage = Stage::set(place, place.root, &[], tally)?;
     play(&mut stage)?;
     stage.judge()
 }

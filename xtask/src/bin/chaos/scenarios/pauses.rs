@@ -1,6 +1,5 @@
 //! Processes that stand still and go on, and ones that are killed in turn: N18 and S49 to S53.
 
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -8,14 +7,14 @@ use anyhow::Result;
 use rustix::process::Signal;
 
 use crate::cluster::PATIENCE;
-use crate::stage::{Stage, Tally};
+use crate::stage::{Place, Stage, Tally};
 
 const ROUNDS: u32 = 10;
 
 /// Half of the runs read with leases, which rest on clocks that a pause makes wrong.
-pub(crate) fn run(binary: &Path, root: &Path, seed: u64) -> Result<Tally> {
-    let settings: &[&str] = if seed.is_multiple_of(2) { &["--lease-reads"] } else { &[] };
-    let mut stage = Stage::set(binary, root, root, seed, settings)?;
+pub(crate) fn run(place: Place<'_>, tally: &mut Tally) -> Result<()> {
+    let settings: &[&str] = if place.seed.is_multiple_of(2) { &["--lease-reads"] } else { &[] };
+    let mut stage = Stage::set(place, place.root, settings, tally)?;
     for _ in 0..ROUNDS {
         let (leader, _) = stage.cluster.await_leader()?;
         match stage.dice.between(0, 3) {

@@ -1,6 +1,5 @@
 //! Power cuts: all nodes die at once, and their file system forgets what was not synced (F1, F10, F18).
 
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -8,15 +7,15 @@ use anyhow::Result;
 
 use crate::cluster::{PATIENCE, SIZE};
 use crate::disk::Disk;
-use crate::stage::{Stage, Tally};
+use crate::stage::{Place, Stage, Tally};
 
 const ROUNDS: u32 = 4;
 const DISK_MIB: u64 = 64;
 
 /// Cuts the power of a whole cluster again and again.
-pub(crate) fn run(binary: &Path, root: &Path, seed: u64) -> Result<Tally> {
-    let disk = Disk::in_file(&root.join("disk"), &root.join("disk.ext4"), DISK_MIB)?;
-    let mut stage = Stage::set(binary, root, disk.path(), seed, &[])?;
+pub(crate) fn run(place: Place<'_>, tally: &mut Tally) -> Result<()> {
+    let disk = Disk::in_file(&place.root.join("disk"), &place.root.join("disk.ext4"), DISK_MIB)?;
+    let mut stage = Stage::set(place, disk.path(), &[], tally)?;
     for _ in 0..ROUNDS {
         let millis = stage.dice.between(0, 1500);
         thread::sleep(Duration::from_millis(millis.into()));

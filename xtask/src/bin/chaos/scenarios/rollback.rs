@@ -12,7 +12,7 @@ use crate::stage::Stage;
 const ROUNDS: u32 = 3;
 
 /// Puts older copies back.
-pub(crate) fn play(stage: &mut Stage) -> Result<()> {
+pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
     for _ in 0..ROUNDS {
         let (leader, _) = stage.cluster.await_leader()?;
         let at = (leader + 1 + stage.dice.between(0, 1) as usize) % SIZE;
@@ -34,7 +34,12 @@ pub(crate) fn play(stage: &mut Stage) -> Result<()> {
         let noticed = || Ok(stage.cluster.log(leader)?.matches(NOTICE).count() > noticed_before);
         let has_noticed = wait_for(noticed)?;
         if stage.cluster.await_leader()? == (leader, term) {
-            ensure!(has_noticed, "node {} was put back, and its leader {} does not say so", at + 1, leader + 1);
+            ensure!(
+                has_noticed,
+                "node {} was put back, and its leader {} does not say so",
+                at + 1,
+                leader + 1
+            );
             stage.count("noticed", 1);
         } else {
             // A new leader does not know what was acknowledged to the last one; it sends it again.
