@@ -99,6 +99,10 @@ fn run(options: &Options) -> Result<u64> {
         outcomes.push(outcome);
     }
     print_table(&outcomes);
+    for outcome in &outcomes {
+        let name = outcome.scenario.name;
+        ensure!(outcome.tally.faults > 0 || options.runs == 0, "{name} proves nothing: no fault has hit");
+    }
     Ok(outcomes.iter().map(|outcome| outcome.violations).sum())
 }
 

@@ -48,11 +48,27 @@ pub(crate) struct Tally {
     pub(crate) words: Vec<String>,
 }
 
+/// Calls of one kind that a node makes on its files.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Calls {
+    pub(crate) name: &'static str,
+    /// How many the loader makes before.
+    pub(crate) before: u32,
+    /// About how many a thread makes in the time that a fault has.
+    pub(crate) most: u32,
+}
+
 /// Which of the nodes, and what a fault is to find it doing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) at: usize,
     pub(crate) injection: Injection,
+}
+
+impl Calls {
+    pub(crate) const fn new(name: &'static str, before: u32, most: u32) -> Self {
+        Self { name, before, most }
+    }
 }
 
 impl<'a> Stage<'a> {
@@ -77,10 +93,11 @@ impl<'a> Stage<'a> {
         self.dice.between(0, 2) as usize
     }
 
-    /// Which call a fault is to hit, up to some number: often one of the first, which are recovery's.
-    pub(crate) fn draw_when(&mut self, most: u32) -> u32 {
+    /// A call that a fault is to hit: often one of the first of its kind, which are recovery's.
+    pub(crate) fn draw_call(&mut self, from: &[Calls]) -> (&'static str, u32) {
+        let Calls { name, before, most } = *self.dice.pick(from);
         let most = self.dice.between(1, most);
-        self.dice.between(1, most)
+        (name, before + self.dice.between(1, most))
     }
 
     /// Ends a node in one of two ways.

@@ -3,24 +3,28 @@
 use anyhow::{Result, bail, ensure};
 
 use crate::cluster::Ending;
-use crate::stage::{Plan, Stage};
+use crate::stage::{Calls, Plan, Stage};
 use crate::trace::{Fault, Injection};
 
-/// Calls of a node on its files, and how many a thread makes of each in the time that a fault has.
-const CALLS: [(&str, u32); 9] = [
-    ("fdatasync", 150),
-    ("pwrite64", 150),
-    ("fsync", 12),
-    ("rename", 6),
-    ("openat", 30),
-    ("ftruncate", 2),
-    ("pread64", 12),
-    ("unlink", 3),
-    ("getdents64", 6),
+const CALLS: [Calls; 9] = [
+    Calls::new("fdatasync", 0, 150),
+    Calls::new("pwrite64", 0, 150),
+    Calls::new("fsync", 0, 12),
+    Calls::new("rename", 0, 6),
+    Calls::new("openat", 6, 24),
+    Calls::new("ftruncate", 0, 2),
+    Calls::new("pread64", 2, 9),
+    Calls::new("unlink", 0, 3),
+    Calls::new("getdents64", 0, 6),
 ];
 
 /// Calls that POSIX lets a signal interrupt.
-const INTERRUPTIBLE: [(&str, u32); 4] = [("fdatasync", 60), ("pwrite64", 60), ("fsync", 6), ("pread64", 12)];
+const INTERRUPTIBLE: [Calls; 4] = [
+    Calls::new("fdatasync", 0, 60),
+    Calls::new("pwrite64", 0, 60),
+    Calls::new("fsync", 0, 6),
+    Calls::new("pread64", 2, 9),
+];
 
 const ERRORS: [&str; 6] = ["EIO", "EIO", "EIO", "ENOSPC", "EDQUOT", "EROFS"];
 
@@ -29,11 +33,11 @@ const ROUNDS: u32 = 6;
 /// Lets call after call fail, at one node after the other.
 pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
     for _ in 0..ROUNDS {
-        let (call, most) = *stage.dice.pick(&CALLS);
+        let (call, when) = stage.draw_call(&CALLS);
         let injection = Injection {
             call,
             fault: Fault::Error(*stage.dice.pick::<&str>(&ERRORS)),
-            when: stage.draw_when(most),
+            when,
             is_lasting: stage.dice.between(0, 3) == 0,
         };
         let plan = Plan { at: stage.draw_node(), injection };
@@ -77,9 +81,8 @@ fn judge(stage: &Stage<'_>, plan: Plan, ending: &Ending) -> Result<&'static str>
 /// Lets calls be interrupted, which a node must not even notice.
 pub(crate) fn play_interrupts(stage: &mut Stage<'_>) -> Result<()> {
     for _ in 0..ROUNDS {
-        let (call, most) = *stage.dice.pick(&INTERRUPTIBLE);
-        let injection =
-            Injection { call, fault: Fault::Error("EINTR"), when: stage.draw_when(most), is_lasting: false };
+        let (call, when) = stage.draw_call(&INTERRUPTIBLE);
+        let injection = Injection { call, fault: Fault::Error("EINTR"), when, is_lasting: false };
         let at = stage.draw_node();
         let Ending { status, last_words, trace } = stage.expose(Plan { at, injection })?;
         let dir = stage.cluster.data_dir(at).to_string_lossy().into_owned();

@@ -5,19 +5,19 @@ use std::os::unix::process::ExitStatusExt;
 use anyhow::{Result, bail};
 
 use crate::cluster::Start;
-use crate::stage::{EXPOSURE, Stage};
+use crate::stage::{Calls, EXPOSURE, Stage};
 use crate::trace::{Fault, Injection};
 
 /// Calls to die in. The first ones of each are recovery's, later ones belong to the log, to new
 /// segments and to snapshots, taken or received.
-const CALLS: [(&str, u32); 7] = [
-    ("fdatasync", 100),
-    ("pwrite64", 100),
-    ("fsync", 10),
-    ("rename", 6),
-    ("openat", 30),
-    ("unlink", 3),
-    ("pread64", 12),
+const CALLS: [Calls; 7] = [
+    Calls::new("fdatasync", 0, 100),
+    Calls::new("pwrite64", 0, 100),
+    Calls::new("fsync", 0, 10),
+    Calls::new("rename", 0, 6),
+    Calls::new("openat", 6, 24),
+    Calls::new("unlink", 0, 3),
+    Calls::new("pread64", 2, 9),
 ];
 
 const ROUNDS: u32 = 6;
@@ -30,8 +30,7 @@ pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
         let at = stage.draw_node();
         stage.end(at)?;
         for _ in 0..stage.dice.between(1, DEATHS_MAX) {
-            let (call, most) = *stage.dice.pick(&CALLS);
-            let when = stage.draw_when(most);
+            let (call, when) = stage.draw_call(&CALLS);
             let injection = Injection { call, fault: Fault::Kill, when, is_lasting: false };
             stage.cluster.start(at, Some(&injection))?;
             let ending = match stage.cluster.await_start(at)? {

@@ -1,5 +1,5 @@
 //! A directory that is put back as it was earlier: docs/FAULTS.md says that the node itself cannot see
-//! that, and that its leader does (F23, S85).
+//! that, and who does (F23, S85).
 
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -21,36 +21,25 @@ pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
         stage.cluster.stop(at)?;
         copy_dir(&dir, &old)?;
         stage.bring_back(at)?;
-        stage.load.await_writes(200, PATIENCE)?;
+        let writes = stage.dice.between(20, 400);
+        stage.load.await_writes(writes.into(), PATIENCE)?;
         stage.cluster.stop(at)?;
         // From here on the other two have all that this one acknowledged, even if it forgets that.
-        let other = SIZE - leader - at;
-        stage.cluster.await_catch_up(other)?;
-        let noticed_before = stage.cluster.log(leader)?.matches(NOTICE).count();
-        let (_, term) = stage.cluster.await_leader()?;
+        stage.cluster.await_catch_up(SIZE - leader - at)?;
         copy_dir(&dir, &own)?;
         copy_dir(&old, &dir)?;
-        stage.cluster.start_well(at)?;
-        let noticed = || Ok(stage.cluster.log(leader)?.matches(NOTICE).count() > noticed_before);
-        let has_noticed = wait_for(noticed)?;
-        if stage.cluster.await_leader()? == (leader, term) {
-            ensure!(
-                has_noticed,
-                "node {} was put back, and its leader {} does not say so",
-                at + 1,
-                leader + 1
-            );
-            stage.count("noticed", 1);
-        } else {
-            // A new leader does not know what was acknowledged to the last one; it sends it again.
-            stage.count("leader changed", 1);
+        let reaction = put_back(stage, at)?;
+        stage.count(reaction, 1);
+        if reaction == NOTICED {
+            // With its own files it has all that it promised. The leader that has said so sends nothing
+            // any more; the next one does.
+            stage.cluster.stop(at)?;
+            copy_dir(&own, &dir)?;
+            stage.cluster.start_well(at)?;
+            let (leader, _) = stage.cluster.await_leader()?;
+            stage.cluster.kill(leader)?;
+            stage.cluster.start_well(leader)?;
         }
-        stage.cluster.stop(at)?;
-        copy_dir(&own, &dir)?;
-        stage.cluster.start_well(at)?;
-        // The leader that has said so sends nothing any more; the next one may.
-        stage.cluster.kill(leader)?;
-        stage.cluster.start_well(leader)?;
         stage.cluster.await_catch_up(at)?;
         fs::remove_dir_all(&old)?;
         fs::remove_dir_all(&own)?;
@@ -59,16 +48,47 @@ pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-fn wait_for(is_so: impl Fn() -> Result<bool>) -> Result<bool> {
+/// Starts a node that has forgotten something; what its leader makes of that.
+fn put_back(stage: &mut Stage<'_>, at: usize) -> Result<&'static str> {
+    let (leader, term) = stage.cluster.await_leader()?;
+    let before = Said::of(stage, leader, at)?;
+    stage.cluster.start_well(at)?;
     let deadline = Instant::now() + NOTICE_PATIENCE;
     while Instant::now() < deadline {
-        if is_so()? {
-            return Ok(true);
+        let now = Said::of(stage, leader, at)?;
+        if now.noticed > before.noticed {
+            return Ok(NOTICED);
+        }
+        if now.sent > before.sent {
+            // Its log does not reach back to what was acknowledged, so nobody is asked about it.
+            return Ok("made whole by a snapshot");
         }
         thread::sleep(Duration::from_millis(20));
     }
-    Ok(false)
+    // A later leader does not know what was acknowledged to this one.
+    let is_led_on = stage.cluster.await_leader()? == (leader, term);
+    ensure!(!is_led_on, "node {} was put back, and its leader {} does not say so", at + 1, leader + 1);
+    Ok("leader changed")
 }
 
+/// What a leader has said of a member so far.
+struct Said {
+    /// How often, that it has lost something.
+    noticed: usize,
+    /// How often, that it is sent a snapshot.
+    sent: usize,
+}
+
+impl Said {
+    fn of(stage: &Stage<'_>, leader: usize, member: usize) -> Result<Self> {
+        let log = stage.cluster.log(leader)?;
+        let to = format!("to: {},", member + 1);
+        let is_sending = |line: &&str| line.contains("sending a snapshot") && line.contains(&to);
+        Ok(Self { noticed: log.matches(NOTICE).count(), sent: log.lines().filter(is_sending).count() })
+    }
+}
+
+const NOTICED: &str = "noticed";
+/// What a leader says of a member that no longer has what it acknowledged.
 pub(super) const NOTICE: &str = "a peer has lost what it acknowledged";
 const NOTICE_PATIENCE: Duration = Duration::from_secs(3);
