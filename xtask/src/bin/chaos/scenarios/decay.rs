@@ -14,27 +14,34 @@ const ROUNDS: u32 = 8;
 /// What is done to a directory.
 #[derive(Clone, Copy, Debug)]
 enum Damage {
-    Flip,
-    Cut,
-    Delete,
-    SwapFiles,
+    File(FileDamage),
     SwapDirectories,
     Lose,
     StartTwice,
     StartAsAnother,
 }
 
+/// What is done to a file of it.
+#[derive(Clone, Copy, Debug)]
+enum FileDamage {
+    Flip,
+    Cut,
+    Delete,
+    Swap,
+}
+
+/// Some of them several times, so that they are drawn more often.
 const DAMAGES: [Damage; 14] = [
-    Damage::Flip,
-    Damage::Flip,
-    Damage::Flip,
-    Damage::Flip,
-    Damage::Flip,
-    Damage::Cut,
-    Damage::Cut,
-    Damage::Delete,
-    Damage::Delete,
-    Damage::SwapFiles,
+    Damage::File(FileDamage::Flip),
+    Damage::File(FileDamage::Flip),
+    Damage::File(FileDamage::Flip),
+    Damage::File(FileDamage::Flip),
+    Damage::File(FileDamage::Flip),
+    Damage::File(FileDamage::Cut),
+    Damage::File(FileDamage::Cut),
+    Damage::File(FileDamage::Delete),
+    Damage::File(FileDamage::Delete),
+    Damage::File(FileDamage::Swap),
     Damage::SwapDirectories,
     Damage::Lose,
     Damage::StartTwice,
@@ -44,9 +51,8 @@ const DAMAGES: [Damage; 14] = [
 /// Damages directory after directory.
 pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
     for _ in 0..ROUNDS {
-        let damage = *stage.dice.pick(&DAMAGES);
-        match damage {
-            Damage::Flip | Damage::Cut | Damage::Delete | Damage::SwapFiles => damage_files(stage, damage)?,
+        match *stage.dice.pick(&DAMAGES) {
+            Damage::File(damage) => damage_file(stage, damage)?,
             Damage::SwapDirectories => swap_directories(stage)?,
             Damage::Lose => lose_directory(stage)?,
             Damage::StartTwice => start_twice(stage)?,
@@ -57,7 +63,7 @@ pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-fn damage_files(stage: &mut Stage<'_>, damage: Damage) -> Result<()> {
+fn damage_file(stage: &mut Stage<'_>, damage: FileDamage) -> Result<()> {
     let at = stage.draw_node();
     let (dir, own) = (stage.cluster.data_dir(at).to_owned(), stage.cluster.root().join("own"));
     // An orderly end vouches for everything: from here on nothing may pass for an interrupted write.
@@ -85,13 +91,13 @@ fn damage_files(stage: &mut Stage<'_>, damage: Damage) -> Result<()> {
 }
 
 /// Breaks files, and tells how.
-fn break_something(stage: &mut Stage<'_>, damage: Damage, dir: &Path) -> Result<String> {
+fn break_something(stage: &mut Stage<'_>, damage: FileDamage, dir: &Path) -> Result<String> {
     let path = draw_file(stage, dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bytes = fs::metadata(&path)?.len();
     let offset = stage.dice.next() % bytes.max(1);
     match damage {
-        Damage::Flip => {
+        FileDamage::Flip => {
             let bit = stage.dice.between(0, 7);
             let file = File::options().read(true).write(true).open(&path)?;
             let mut byte = [0];
@@ -99,15 +105,15 @@ fn break_something(stage: &mut Stage<'_>, damage: Damage, dir: &Path) -> Result<
             file.write_all_at(&[byte[0] ^ 1 << bit], offset)?;
             Ok(format!("bit {bit} of byte {offset} of {name} flipped"))
         }
-        Damage::Cut => {
+        FileDamage::Cut => {
             File::options().write(true).open(&path)?.set_len(offset)?;
             Ok(format!("{name} cut from {bytes} to {offset} bytes"))
         }
-        Damage::Delete => {
+        FileDamage::Delete => {
             fs::remove_file(&path)?;
             Ok(format!("{name} deleted"))
         }
-        _ => {
+        FileDamage::Swap => {
             let other = draw_file(stage, dir)?;
             let aside = dir.join("aside");
             fs::rename(&path, &aside)?;

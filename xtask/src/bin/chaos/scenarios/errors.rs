@@ -36,7 +36,7 @@ pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
         let (call, when) = stage.draw_call(&CALLS);
         let injection = Injection {
             call,
-            fault: Fault::Error(*stage.dice.pick::<&str>(&ERRORS)),
+            fault: Fault::Error(stage.dice.pick::<&str>(&ERRORS)),
             when,
             is_lasting: stage.dice.between(0, 3) == 0,
         };

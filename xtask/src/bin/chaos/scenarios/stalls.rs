@@ -17,7 +17,7 @@ pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
         let at = stage.draw_node();
         stage.end(at)?;
         let fault = Fault::Delay(Duration::from_millis(stage.dice.between(400, 3000).into()));
-        let when = stage.dice.between(100, 400);
+        let when = stage.dice.between(20, 150);
         let injection = Injection { call: "fdatasync", fault, when, is_lasting: false };
         stage.cluster.start(at, Some(&injection))?;
         stage.cluster.await_ready(at)?;
@@ -28,7 +28,7 @@ pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
             // If it is refused, the stall meets a follower.
             link.ask(&[vec!["RAFT.TRANSFER".to_owned(), (at + 1).to_string()]]).context("no transfer")?;
         }
-        stage.load.await_writes(2 * u64::from(when), PATIENCE)?;
+        stage.load.await_writes(6 * u64::from(when), PATIENCE)?;
         stage.load.ledger().check()?;
         // If the disk still stands, so does an orderly end.
         let Ending { status, last_words, trace } = stage.cluster.stop(at)?;
