@@ -333,3 +333,45 @@ const LAST_SLOT: u32 = 31;
 const LAST_KEY: u32 = 127;
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Frame {
+        Frame::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_value_that_is_not_exactly_one_of_ours_is_found() {
+        let text = text_of(3, 7);
+        assert_eq!(number_in(3, &value(&text)).unwrap(), 7);
+        assert_eq!(number_in(3, &Frame::Null).unwrap(), 0);
+        let (cut, of_other_key) = (&text[..text.len() - 1], text_of(4, 7));
+        for wrong in [cut, "", "8", &of_other_key, &text.replacen('7', "8", 1)] {
+            assert!(number_in(3, &value(wrong)).is_err(), "{wrong}");
+        }
+        assert!(number_in(3, &Frame::Integer(7)).is_err());
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_there_is_found() {
+        let ledger = Ledger::new();
+        ledger.keys[0].attempted.store(9, Ordering::SeqCst);
+        ledger.keys[0].refused.lock().unwrap().insert(8);
+        assert!(ledger.judge(0, 5, 5).is_ok());
+        assert_eq!(ledger.keys[0].known.load(Ordering::SeqCst), 5, "later reads find no less");
+        for (found, known) in [(4, 5), (8, 0), (10, 0)] {
+            assert!(ledger.judge(0, found, known).is_err(), "{found} after {known}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_answer_is_kept() {
+        let ledger = Ledger::new();
+        ledger.note(Ok(()));
+        assert!(ledger.check().is_ok());
+        ledger.note(ledger.judge(0, 1, 0));
+        assert!(ledger.check().is_err());
+    }
+}
