@@ -1,4 +1,4 @@
-//! File systems of our own: a small one that fills up, and one whose power can be cut.
+//! A file system of our own, which may be filled up, and whose power may be cut.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,30 +7,19 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use rustix::ioctl::{self, Setter, opcode};
 
-/// A file system that is there until this is dropped.
+/// An ext4 in a file. It is mounted until this is dropped; the file stays, to be looked at.
 pub(crate) struct Disk {
     mount_point: PathBuf,
-    /// The file with its blocks; none if it is in memory.
-    image: Option<PathBuf>,
+    image: PathBuf,
 }
 
 impl Disk {
-    /// One in memory, with so many KiB.
-    pub(crate) fn in_memory(mount_point: &Path, kib: u32) -> Result<Self> {
-        fs::create_dir_all(mount_point)?;
-        let disk = Self { mount_point: mount_point.to_owned(), image: None };
-        run(Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"])
-            .arg(mount_point))?;
-        Ok(disk)
-    }
-
-    /// An ext4 in a file, as whose blocks only what was synced is sure to survive.
-    pub(crate) fn in_file(mount_point: &Path, image: &Path, mib: u64) -> Result<Self> {
-        fs::create_dir_all(mount_point)?;
-        File::create(image)?.set_len(mib << 20)?;
-        run(Command::new("mkfs.ext4").arg("-q").arg(image))?;
-        let disk = Self { mount_point: mount_point.to_owned(), image: Some(image.to_owned()) };
+    /// Makes one of so many MiB below a directory, and mounts it there.
+    pub(crate) fn new(root: &Path, mib: u64) -> Result<Self> {
+        let disk = Self { mount_point: root.join("disk"), image: root.join("disk.ext4") };
+        fs::create_dir_all(&disk.mount_point)?;
+        File::create(&disk.image)?.set_len(mib << 20)?;
+        run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&disk.image))?;
         disk.mount()?;
         Ok(disk)
     }
@@ -40,8 +29,7 @@ impl Disk {
     }
 
     fn mount(&self) -> Result<()> {
-        let image = self.image.as_ref().context("it is in memory")?;
-        run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(&self.mount_point))
+        run(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.mount_point))
     }
 
     /// Forgets at once all that was not synced; from now on every call fails.
@@ -64,14 +52,14 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // If it fails, whoever looks at the mounts sees it; there is nothing else to do about it here.
-        let _ = Command::new("umount").arg(&self.mount_point).status();
+        let _ = Command::new("umount").arg(&self.mount_point).output();
     }
 }
 
 fn run(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "{command:?}: {said}; it takes the rights of root");
+    ensure!(output.status.success(), "{command:?}: {said}");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use rustix::process::geteuid;
 
 use scenarios::{ALL, Scenario};
 use stage::{Place, Tally};
@@ -28,7 +29,7 @@ use stage::{Place, Tally};
 #[command(name = "cargo xtask chaos", bin_name = "cargo xtask chaos")]
 struct Options {
     /// Only this scenario; may be given more than once
-    #[arg(long, value_name = "SCENARIO", value_parser = PossibleValuesParser::new(ALL.map(|scenario| scenario.name)))]
+    #[arg(long, value_name = "SCENARIO", value_parser = PossibleValuesParser::new(ALL.iter().map(|scenario| scenario.name)))]
     only: Vec<String>,
     /// How many clusters each scenario plays with
     #[arg(long, default_value_t = 5)]
@@ -56,8 +57,6 @@ struct Outcome {
     violations: u64,
 }
 
-static SCENARIOS: [Scenario; ALL.len()] = ALL;
-
 fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(0) => ExitCode::SUCCESS,
@@ -78,10 +77,7 @@ fn run(options: &Options) -> Result<u64> {
     fs::create_dir_all(&options.scratch)?;
     // Traces name files as the kernel does.
     let scratch = options.scratch.canonicalize()?;
-    let is_chosen = |scenario: &&Scenario| {
-        options.only.is_empty() || options.only.iter().any(|only| only == scenario.name)
-    };
-    let chosen: Vec<_> = SCENARIOS.iter().filter(is_chosen).collect();
+    let chosen = choose(options);
     let seed = options.seed.unwrap_or_else(fresh_seed);
     println!("seeds {seed} to {} for each of {} scenario(s)", seed + options.runs.max(1) - 1, chosen.len());
     let (started, all) = (Instant::now(), options.runs * chosen.len() as u64);
@@ -106,12 +102,29 @@ fn run(options: &Options) -> Result<u64> {
     Ok(outcomes.iter().map(|outcome| outcome.violations).sum())
 }
 
+/// The scenarios to play. Those that are not asked for by name are left out where they cannot be played.
+fn choose(options: &Options) -> Vec<&'static Scenario> {
+    let is_root = geteuid().is_root();
+    let is_possible = |scenario: &&Scenario| {
+        let is_possible = is_root || !scenario.needs_root;
+        if !is_possible {
+            println!("{} is left out: only root may mount file systems", scenario.name);
+        }
+        is_possible
+    };
+    if options.only.is_empty() {
+        return ALL.iter().filter(is_possible).collect();
+    }
+    ALL.iter().filter(|scenario| options.only.iter().any(|only| only == scenario.name)).collect()
+}
+
 impl Outcome {
     /// Lets one cluster live. What it leaves behind is kept if something was wrong.
     fn run(&mut self, options: &Options, scratch: &Path, seed: u64) -> Result<()> {
         let root = scratch.join(format!("{}-{seed}", self.scenario.name));
         if root.exists() {
-            fs::remove_dir_all(&root)?;
+            let busy = || format!("cannot remove {}; is it still mounted in part?", root.display());
+            fs::remove_dir_all(&root).with_context(busy)?;
         }
         fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
         self.runs += 1;

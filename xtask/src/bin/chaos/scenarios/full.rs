@@ -14,11 +14,11 @@ use crate::stage::{Place, Stage, Tally};
 
 const ROUNDS: u32 = 3;
 /// The directories take a few hundred KiB each.
-const DISK_KIB: u32 = 4096;
+const DISK_MIB: u64 = 16;
 
 /// Fills a disk that all nodes share, so that they all meet its end.
 pub(crate) fn run(place: Place<'_>, tally: &mut Tally) -> Result<()> {
-    let disk = Disk::in_memory(&place.root.join("disk"), DISK_KIB)?;
+    let disk = Disk::new(place.root, DISK_MIB)?;
     let mut stage = Stage::set(place, disk.path(), &[], tally)?;
     let filler = disk.path().join("filler");
     for _ in 0..ROUNDS {
@@ -80,7 +80,7 @@ fn check_words(ending: &Ending) -> Result<()> {
 /// Takes all room that is left.
 fn fill(filler: &Path) -> Result<()> {
     let mut file = File::create(filler).context("cannot fill the disk")?;
-    let page = [0x55; 4096];
+    let page = [0x55; 1024];
     while file.write_all(&page).is_ok() {}
     Ok(())
 }

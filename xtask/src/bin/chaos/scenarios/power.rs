@@ -14,7 +14,7 @@ const DISK_MIB: u64 = 64;
 
 /// Cuts the power of a whole cluster again and again.
 pub(crate) fn run(place: Place<'_>, tally: &mut Tally) -> Result<()> {
-    let disk = Disk::in_file(&place.root.join("disk"), &place.root.join("disk.ext4"), DISK_MIB)?;
+    let disk = Disk::new(place.root, DISK_MIB)?;
     let mut stage = Stage::set(place, disk.path(), &[], tally)?;
     for _ in 0..ROUNDS {
         let millis = stage.dice.between(0, 1500);
