@@ -164,6 +164,21 @@ impl Ledger {
         Ok(lost)
     }
 
+    /// Reads all keys with one request; whatever is answered must not be older than this moment.
+    pub(crate) fn read_all(&self, link: &mut Link) -> Result<()> {
+        let known: Vec<_> = self.keys.iter().map(|key| key.known.load(Ordering::SeqCst)).collect();
+        let reads: Vec<_> = (0..self.keys.len()).map(|at| vec!["GET".to_owned(), name(at)]).collect();
+        // Without an answer nothing was said that could be wrong.
+        let answers = link.ask(&reads).unwrap_or_default();
+        for (at, answer) in answers.iter().enumerate() {
+            if !matches!(answer, Frame::Error(_)) {
+                self.judge(at, number_in(at, answer)?, known[at])?;
+                self.reads.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a key may hold this number, which was read after `known` was.
     fn judge(&self, at: usize, found: u64, known: u64) -> Result<()> {
         let key = &self.keys[at];

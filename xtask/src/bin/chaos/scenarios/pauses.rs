@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
+use raft_kv::link::Link;
 use rustix::process::Signal;
 
 use crate::cluster::PATIENCE;
@@ -29,9 +30,7 @@ pub(crate) fn run(place: Place<'_>, tally: &mut Tally) -> Result<()> {
             _ => {
                 // From well within an election timeout to many of them.
                 let millis = *stage.dice.pick(&[100, 240, 400, 700, 1500]);
-                stage.cluster.signal(leader, Signal::STOP)?;
-                thread::sleep(Duration::from_millis(millis));
-                stage.cluster.signal(leader, Signal::CONT)?;
+                pause(&stage, leader, Duration::from_millis(millis))?;
                 stage.count("paused", 1);
                 stage.load.await_writes(100, PATIENCE)?;
             }
@@ -40,3 +39,22 @@ pub(crate) fn run(place: Place<'_>, tally: &mut Tally) -> Result<()> {
     }
     stage.judge()
 }
+
+/// Lets a node stand still. What it finds waiting when it goes on are reads that were sent just before:
+/// if it has been replaced meanwhile, it must not answer them with what it has.
+fn pause(stage: &Stage<'_>, at: usize, time: Duration) -> Result<()> {
+    let mut link = Link::open(&stage.cluster.address(at), PATIENCE)?;
+    link.status()?;
+    stage.cluster.signal(at, Signal::STOP)?;
+    thread::sleep(time);
+    thread::scope(|scope| {
+        let late = scope.spawn(|| stage.load.ledger().read_all(&mut link));
+        thread::sleep(TIME_TO_SEND);
+        stage.cluster.signal(at, Signal::CONT)?;
+        late.join().map_err(|_| anyhow!("a client panicked"))?
+    })
+    .with_context(|| format!("node {} was paused for {} ms", at + 1, time.as_millis()))
+}
+
+/// How long a request takes to reach the system below a node.
+const TIME_TO_SEND: Duration = Duration::from_millis(20);
