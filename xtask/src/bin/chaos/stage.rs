@@ -58,7 +58,7 @@ pub(crate) struct Calls {
     pub(crate) most: u32,
 }
 
-/// Which of the nodes, and what a fault is to find it doing.
+/// Which of the nodes, and the fault that waits for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) at: usize,

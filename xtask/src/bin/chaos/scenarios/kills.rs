@@ -2,9 +2,10 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
 
-use crate::cluster::Start;
+use crate::cluster::{Ending, Start};
 use crate::stage::{Calls, EXPOSURE, Stage};
 use crate::trace::{Fault, Injection};
 
@@ -30,28 +31,29 @@ pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
         let at = stage.draw_node();
         stage.end(at)?;
         for _ in 0..stage.dice.between(1, DEATHS_MAX) {
-            let (call, when) = stage.draw_call(&CALLS);
-            let injection = Injection { call, fault: Fault::Kill, when, is_lasting: false };
-            stage.cluster.start(at, Some(&injection))?;
-            let ending = match stage.cluster.await_start(at)? {
-                Start::Ended(ending) => Some((ending, "killed at start")),
-                Start::Ready => {
-                    let ending = stage.cluster.ending_within(at, EXPOSURE)?;
-                    ending.map(|ending| (ending, "killed"))
-                }
-            };
-            match ending {
-                Some((ending, when)) if ending.status.signal() == Some(9) => stage.count(when, 1),
-                Some((ending, _)) => {
-                    bail!("node {}, {injection}: it ended: {}", at + 1, ending.last_words)
-                }
-                None => {
-                    stage.cluster.kill(at)?;
-                    stage.count("missed", 0);
-                }
-            }
+            die(stage, at)?;
         }
         stage.bring_back(at)?;
     }
+    Ok(())
+}
+
+/// Lets a node live up to a call that it dies in, or for a while.
+fn die(stage: &mut Stage<'_>, at: usize) -> Result<()> {
+    let (call, when) = stage.draw_call(&CALLS);
+    let injection = Injection { call, fault: Fault::Kill, when, is_lasting: false };
+    stage.cluster.start(at, Some(&injection))?;
+    let (ending, reaction) = match stage.cluster.await_start(at)? {
+        Start::Ended(ending) => (Some(ending), "killed at start"),
+        Start::Ready => (stage.cluster.ending_within(at, EXPOSURE)?, "killed"),
+    };
+    let Some(Ending { status, last_words, .. }) = ending else {
+        stage.cluster.kill(at)?;
+        stage.count("missed", 0);
+        return Ok(());
+    };
+    let is_killed = status.signal() == Some(Signal::KILL.as_raw());
+    ensure!(is_killed, "node {}, {injection}: it ended: {last_words}", at + 1);
+    stage.count(reaction, 1);
     Ok(())
 }
