@@ -157,7 +157,8 @@ impl GroupLog {
         while let Some(batch) = next_of_request(self) {
             last = batch.entries.last();
         }
-        let begin = extents.partition_point(|extent| extent.first < first);
+        // One extent may hold entries of several batches, the first of which may be forgotten already.
+        let begin = extents.partition_point(|extent| extent.first <= first).saturating_sub(1);
         let end = extents.partition_point(|extent| extent.first <= last);
         let follows = self.state.index.push(first, last, &extents[begin..end]);
         assert!(follows, "group {}: entries from {first} on leave a gap", self.link.id);
