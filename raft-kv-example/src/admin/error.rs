@@ -20,6 +20,8 @@ pub enum AdminError {
     },
     /// No leader is known.
     NoLeader,
+    /// The cluster goes on without this node.
+    Outsider,
     /// The leader has not committed an entry of its own term yet.
     TermNotCommitted,
     /// An earlier change is not finished.
@@ -92,6 +94,10 @@ impl fmt::Display for AdminError {
                 "NOTLEADER node {leader} leads, its address for clients is not known yet; try again"
             ),
             Self::NoLeader => f.write_str("CLUSTERDOWN no leader is known; nothing was changed, try again"),
+            Self::Outsider => f.write_str(
+                "NOTMEMBER this node was removed from the cluster, or is not taken in yet; nothing was \
+                 changed, ask another node",
+            ),
             Self::TermNotCommitted => {
                 f.write_str("TRYAGAIN the leader was elected just now; nothing was changed, try again")
             }

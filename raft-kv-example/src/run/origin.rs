@@ -50,6 +50,10 @@ pub(super) fn open_log(settings: &Settings, server: &Server, log: &Logger) -> Re
             );
             Ok(wal)
         }
+        Origin::Newcomer { .. } if has_past(&wal) => {
+            info!(log, "this node has been part of the cluster already and goes on; --join is not needed");
+            Ok(wal)
+        }
         Origin::Founder(_) | Origin::Newcomer { .. } | Origin::Past(_) => Ok(wal),
     }
 }

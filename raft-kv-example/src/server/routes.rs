@@ -107,6 +107,7 @@ impl<R: Replica> Floor<R> {
                 }
                 Err(Refused::Busy) => self.answer(key, Answer::Failure(Failure::Busy)),
                 Err(Refused::Witness) => self.answer(key, Answer::Failure(Failure::Witness)),
+                Err(Refused::Outsider) => self.answer(key, Answer::Failure(Failure::Outsider)),
                 Err(Refused::TooLarge) => self.answer(key, Answer::Failure(Failure::TooLarge)),
             },
         }
@@ -119,14 +120,17 @@ impl<R: Replica> Floor<R> {
         }
         match self.replica.read() {
             Ok(ticket) => self.desk.on_read_asked(ticket),
-            Err(Refused::Witness) => {
-                for key in self.desk.take_next_reads() {
-                    self.answer(key, Answer::Failure(Failure::Witness));
-                }
-            }
+            Err(Refused::Witness) => self.fail_reads(Failure::Witness),
+            Err(Refused::Outsider) => self.fail_reads(Failure::Outsider),
             Err(Refused::NoLeader | Refused::Busy | Refused::TooLarge) => {
                 self.hold_all(Desk::take_next_reads);
             }
+        }
+    }
+
+    fn fail_reads(&mut self, failure: Failure) {
+        for key in self.desk.take_next_reads() {
+            self.answer(key, Answer::Failure(failure));
         }
     }
 

@@ -331,3 +331,29 @@ fn learner_stays_one_until_it_is_promoted() {
     order(&cluster, &["RAFT.PROMOTE", "2"]);
     wait_for_roles(&cluster, new, &voters(&[1, 2]));
 }
+
+/// Its leader stops sending to it with the entry that removes it, so its own log never says so; that a node
+/// was cut off when it was removed it cannot know at all.
+#[test]
+fn removed_node_says_so_whether_it_ran_or_not() {
+    let mut cluster = TestCluster::start(4, &[]);
+    let leader = cluster.leader();
+    let [one, other] = [(leader + 1) % 4, (leader + 2) % 4];
+    cluster.kill(other);
+    for at in [one, other] {
+        order(&cluster, &["RAFT.REMOVE", &(at + 1).to_string()]);
+    }
+    cluster.start_member(other);
+    for at in [one, other] {
+        until("the node to know", || cluster.number(at, "removed").filter(|removed| *removed == 1));
+        let mut connection = cluster.connect(at);
+        for words in [&["SET", "k", "v"][..], &["GET", "k"], &["RAFT.REMOVE", "1"]] {
+            let result: RedisResult<()> = redis::cmd(words[0]).arg(&words[1..]).query(&mut connection);
+            assert_eq!(result.unwrap_err().code(), Some("NOTMEMBER"), "{words:?}");
+        }
+        let log = std::fs::read_to_string(cluster.log_path(at)).unwrap();
+        assert_eq!(log.matches("the cluster goes on without this node").count(), 1, "{log}");
+        assert!(log.matches("pre-candidate").count() <= 2, "{log}");
+    }
+    assert_eq!(cluster.number(leader, "removed"), Some(0));
+}
