@@ -168,12 +168,16 @@ impl Maker {
         }
     }
 
+    /// What the thread has made, if it makes anything. There may be room by now that it did not have.
     fn wait_for_background(&mut self) -> Result<Option<Arc<Segment>>, Failure> {
         let Some(background) = self.background.as_mut().filter(|background| background.waiting) else {
             return Ok(None);
         };
         background.waiting = false;
-        background.made.recv().ok().transpose()
+        match background.made.recv() {
+            Ok(Err(failure)) if failure.is_storage_full() => Ok(None),
+            made => made.ok().transpose(),
+        }
     }
 
     /// Early segments are small, so that a small log takes little room.
@@ -200,7 +204,12 @@ fn run(dir: &DataDir, jobs: &Receiver<Job>, made: &Sender<Result<Arc<Segment>, F
     for job in jobs {
         match job {
             Job::Make(header, spare) => {
-                if made.send(Segment::make(dir, &header, &[], spare).map(Arc::new)).is_err() {
+                let segment = Segment::make(dir, &header, &[], spare).map(Arc::new);
+                if let Err(failure) = &segment {
+                    slog::warn!(logger, "cannot make the log's next file ahead of need; when the one in use is \
+                            full, the node stops, unless there is room by then"; "error" => %failure);
+                }
+                if made.send(segment).is_err() {
                     return;
                 }
             }
