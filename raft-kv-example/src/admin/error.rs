@@ -52,6 +52,10 @@ pub enum AdminError {
     },
     /// The id and address belong to a member that does something else.
     OtherRole(NodeId),
+    /// The member would turn from a witness into a full member, or back.
+    NotConvertible(NodeId),
+    /// The member becomes a voter by itself.
+    BecomesVoter(NodeId),
     /// The member becomes a voter once it has caught up, and cannot lead before.
     CatchingUp(NodeId),
     /// The node does not vote, so it cannot lead.
@@ -125,6 +129,14 @@ impl fmt::Display for AdminError {
                 "ERR node {id} is a member in another role; RAFT.STATUS shows it, RAFT.PROMOTE and \
                  RAFT.DEMOTE change it"
             ),
+            Self::NotConvertible(id) => write!(
+                f,
+                "ERR node {id} cannot turn from a witness, which keeps no data, into a full member, or back; \
+                 add a new node under an id that was never used, then RAFT.REMOVE this one"
+            ),
+            Self::BecomesVoter(id) => {
+                write!(f, "ERR node {id} becomes a voter by itself as soon as it has caught up")
+            }
             Self::CatchingUp(id) => {
                 write!(f, "TRYAGAIN node {id} is catching up and does not vote yet; try again")
             }
@@ -172,6 +184,7 @@ impl AdminError {
             ChangeError::Transferring => Self::Transferring,
             ChangeError::NothingChanges => Self::NothingChanges(id),
             ChangeError::NotMember(id) => Self::NotMember(id),
+            ChangeError::NotConvertible(id) => Self::NotConvertible(id),
             ChangeError::Membership(MembershipError::NoVoters { .. }) => Self::NoVoters,
             ChangeError::Membership(error) => Self::Membership(error),
             other => Self::Other(other.to_string()),
@@ -231,6 +244,7 @@ mod tests {
             ChangeError::NotJoint,
             ChangeError::NothingChanges,
             ChangeError::NotMember(id),
+            ChangeError::NotConvertible(id),
             ChangeError::Membership(MembershipError::NoVoters { outgoing: false }),
             ChangeError::Membership(MembershipError::InvalidId(id)),
         ];

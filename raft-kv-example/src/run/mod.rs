@@ -55,13 +55,18 @@ pub fn run(mut settings: Settings, root: &Logger) -> Result<(), RunError> {
     let store = wal.group(GROUP).map_err(|error| RunError::Node(NodeFailure::of(&error)))?;
     let (ways, machine) = (transport.group(GROUP), Sessions::new(Machine::new(settings.cluster), FOUNDING));
     let node = match settings.origin.clone() {
-        Origin::Founder(founders) => Node::open(settings.config, Some(founders), store, ways, machine),
-        Origin::Newcomer { .. } | Origin::Past(_) => Node::join(settings.config, store, ways, machine),
+        Origin::Founder(founders) => {
+            Node::open(settings.config.clone(), Some(founders), store, ways, machine)
+        }
+        Origin::Newcomer { .. } | Origin::Past(_) => {
+            Node::join(settings.config.clone(), store, ways, machine)
+        }
     };
     let node = node.map_err(|error| RunError::Node(error.into()))?;
     if let Origin::Past(Some(given)) = &settings.origin {
         origin::warn_of_other_members(given, node.raft().membership(), &log);
     }
+    origin::warn_of_other_address(&settings, node.raft().membership(), &log);
     let roads = Roads::new(Arc::clone(&transport), &peers, log.clone());
     let node = KvNode::new(
         node,

@@ -236,6 +236,27 @@ fn other_peers_for_a_node_with_a_past_are_ignored_aloud() {
 }
 
 #[test]
+fn node_that_listens_elsewhere_than_the_others_look_for_it_says_so() {
+    let mut cluster = TestCluster::start(1, &[]);
+    let known = cluster.peer_addresses[0].clone();
+    let port = known.rsplit_once(':').unwrap().1.to_owned();
+    let other = format!("127.0.0.1:{}", raft_kv::free_ports::find(1).unwrap()[0]);
+    for (listen, warnings) in [(format!("0.0.0.0:{port}"), 0), (other, 1)] {
+        cluster.kill(0);
+        cluster.peer_addresses[0] = listen;
+        cluster.start_member(0);
+        cluster.leader();
+        let lines = until("the log", || {
+            let log = std::fs::read_to_string(cluster.log_path(0)).unwrap();
+            let lines = log.lines().filter(|line| line.contains("look for this one elsewhere"));
+            let lines: Vec<_> = lines.map(str::to_owned).collect();
+            (lines.len() == warnings).then_some(lines)
+        });
+        assert!(lines.iter().all(|line| line.contains(&known) && line.contains("--peer-advertise")));
+    }
+}
+
+#[test]
 fn node_that_cannot_join_says_what_to_do() {
     let cluster = TestCluster::start(1, &[]);
     let dir = tempfile::tempdir().unwrap();
