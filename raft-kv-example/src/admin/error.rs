@@ -98,16 +98,9 @@ impl fmt::Display for AdminError {
                 "NOTLEADER node {leader} leads, its address for clients is not known yet; try again"
             ),
             Self::NoLeader => f.write_str("CLUSTERDOWN no leader is known; nothing was changed, try again"),
-            Self::Outsider => f.write_str(
-                "NOTMEMBER this node was removed from the cluster, or is not taken in yet; nothing was \
-                 changed, ask another node",
-            ),
-            Self::TermNotCommitted => {
-                f.write_str("TRYAGAIN the leader was elected just now; nothing was changed, try again")
-            }
-            Self::InProgress => f.write_str(
-                "TRYAGAIN an earlier change of the membership is in progress; nothing was changed, try again",
-            ),
+            Self::Outsider => f.write_str(OUTSIDER),
+            Self::TermNotCommitted => f.write_str(TERM_NOT_COMMITTED),
+            Self::InProgress => f.write_str(IN_PROGRESS),
             Self::Transferring => {
                 f.write_str("TRYAGAIN leadership is being handed over; nothing was changed, try again")
             }
@@ -150,22 +143,16 @@ impl fmt::Display for AdminError {
             Self::TakenOverByOther { wanted, leader } => {
                 write!(f, "TRYAGAIN node {leader} has become leader instead of node {wanted}")
             }
-            Self::SnapshotInProgress => f.write_str(
-                "TRYAGAIN a snapshot is being taken, received or restored; RAFT.STATUS shows it when it is done",
-            ),
+            Self::SnapshotInProgress => f.write_str(SNAPSHOT_IN_PROGRESS),
             Self::NothingApplied => {
                 f.write_str("TRYAGAIN nothing was applied yet, so there is nothing to take a snapshot of")
             }
-            Self::SnapshotFailed => f.write_str(
-                "ERR the snapshot could not be written; the node goes on without it, its log says why",
-            ),
+            Self::SnapshotFailed => f.write_str(SNAPSHOT_FAILED),
             Self::Lost => {
                 f.write_str("TRYAGAIN another leader took over first; nothing was changed, try again")
             }
             Self::Busy => f.write_str("BUSY too many changes wait; nothing was changed, try again later"),
-            Self::Unknown => f.write_str(
-                "UNKNOWN the change may or may not have happened, or may happen later; look at RAFT.STATUS",
-            ),
+            Self::Unknown => f.write_str(UNKNOWN),
             Self::Other(text) => write!(f, "ERR {text}"),
         }
     }
@@ -226,6 +213,18 @@ impl AdminError {
         )
     }
 }
+
+const OUTSIDER: &str = "NOTMEMBER this node was removed from the cluster, or is not taken in yet; nothing \
+     was changed, ask another node";
+const IN_PROGRESS: &str =
+    "TRYAGAIN an earlier change of the membership is in progress; nothing was changed, try again";
+const SNAPSHOT_IN_PROGRESS: &str =
+    "TRYAGAIN a snapshot is being taken, received or restored; RAFT.STATUS shows it when it is done";
+const SNAPSHOT_FAILED: &str =
+    "ERR the snapshot could not be written; the node goes on without it, its log says why";
+const UNKNOWN: &str =
+    "UNKNOWN the change may or may not have happened, or may happen later; look at RAFT.STATUS";
+const TERM_NOT_COMMITTED: &str = "TRYAGAIN the leader was elected just now; nothing was changed, try again";
 
 #[cfg(test)]
 mod tests {
