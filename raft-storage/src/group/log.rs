@@ -157,7 +157,8 @@ impl GroupLog {
         while let Some(batch) = next_of_request(self) {
             last = batch.entries.last();
         }
-        let begin = extents.partition_point(|extent| extent.first < first);
+        // Batches share an extent, and those before the first that still counts may have been forgotten.
+        let begin = extents.partition_point(|extent| extent.first <= first).saturating_sub(1);
         let end = extents.partition_point(|extent| extent.first <= last);
         let follows = self.state.index.push(first, last, &extents[begin..end]);
         assert!(follows, "group {}: entries from {first} on leave a gap", self.link.id);
