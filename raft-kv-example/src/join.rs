@@ -144,6 +144,13 @@ pub fn find_peers(newcomer: &Newcomer) -> Result<Vec<(NodeId, String)>, JoinErro
     Ok(report.peers(newcomer.id))
 }
 
+/// Whether a leader, found from this member, has no place for the node; nothing if none is found at once.
+#[must_use]
+pub fn goes_on_without(member: &str, cluster: u64, id: NodeId) -> Option<bool> {
+    let (_, report) = follow_directions(member, cluster, Instant::now()).ok()?;
+    Some(report.members.iter().all(|member| member.id != id.get()))
+}
+
 /// Asks the cluster to take the node in. The node runs meanwhile: a witness votes at
 /// once, and the change may not be committed without it.
 ///

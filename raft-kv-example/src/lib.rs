@@ -17,11 +17,13 @@ pub mod link;
 pub mod log_tool;
 pub mod logging;
 pub mod node;
+mod notices;
 pub mod resp;
 pub mod run;
 pub mod server;
 pub mod session_limits;
 pub mod settings;
+mod standing;
 
 /// The programs of the guide, which need all crates, compiled and run.
 #[cfg(doctest)]

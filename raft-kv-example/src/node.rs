@@ -7,17 +7,19 @@ use raft_core::{
     Event, Member, MemberRole, MembershipChange, Node, NodeError, Notice, Outcome as NodeOutcome, PeerMode,
     Position, ProposalId, ProposeError, ReadError, Refusal, SnapshotStore, Transport,
 };
-use slog::{Logger, error, info, warn};
+use slog::{Logger, info};
 
 use crate::address::Addresses;
 use crate::admin::{AdminError, Orders, Roads};
 use crate::command::Order;
 use crate::kv::{Fault, Machine, Replies, Reply, ReplySink};
+use crate::notices::NoticeLog;
 use crate::server::{
     MemberOverview, Outcome, Overview, PeerOverview, Refused, Replica, ReplicaEvent, SnapshotTransfer,
     SnapshotsOverview, Ticket,
 };
 use crate::session_limits::SessionLimitArgs;
+use crate::standing::Standing;
 
 /// A Raft node that drives the key-value machine.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct KvNode<L, T> {
     limits_proposal: Option<ProposalId>,
     orders: Orders,
     roads: Roads,
+    standing: Standing,
+    notices: NoticeLog,
     /// Counts of snapshots; where the newest one ends is in the node's status.
     snapshots: SnapshotsOverview,
     /// What an extra pump failed with; the next one reports it.
@@ -93,15 +97,18 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
         log: Logger,
     ) -> Self {
         let orders = Orders::new(node.raft().config());
+        let standing = Standing::new(node.raft().config(), cluster, log.clone());
         Self {
             node,
-            log,
             cluster,
             client_address,
             session_limits,
             limits_proposal: None,
             orders,
             roads,
+            standing,
+            notices: NoticeLog::new(log.clone()),
+            log,
             snapshots: SnapshotsOverview::default(),
             failure: None,
         }
@@ -112,6 +119,7 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
     fn administer(&mut self) -> bool {
         self.roads.follow(self.node.raft());
         let is_settled = self.roads.is_settled(self.node.raft());
+        self.standing.follow(self.node.raft(), is_settled);
         let has_begun = self.orders.conduct(&mut self.node, is_settled);
         has_begun || (is_settled && self.publish_address()) || self.bring_limits_into_force()
     }
@@ -160,6 +168,9 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
         if self.is_witness() {
             return Err(Refused::Witness);
         }
+        if self.standing.is_outsider() {
+            return Err(Refused::Outsider);
+        }
         match self.node.propose(payload) {
             Ok(id) => Ok(Ticket(id.get())),
             Err(ProposeError::Busy { .. }) => Err(Refused::Busy),
@@ -171,7 +182,7 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
 
     /// Counts what happened, and tells it to whoever waits for it.
     fn on_notice(&mut self, notice: Notice) {
-        self.log_notice(notice);
+        self.notices.write(notice);
         match notice {
             Notice::TransferEnded { to } => self.orders.on_transfer_ended(to),
             Notice::SnapshotTaken { last } => {
@@ -190,42 +201,6 @@ impl<L: SnapshotStore, T: Transport> KvNode<L, T> {
             _ => {}
         }
     }
-
-    fn log_notice(&self, notice: Notice) {
-        let log = &self.log;
-        match notice {
-            Notice::Role { role, term } => info!(log, "role"; "role" => %role, "term" => term.get()),
-            Notice::Leader { leader, term } => {
-                info!(log, "leader"; "leader" => leader.get(), "term" => term.get());
-            }
-            Notice::SteppedDown { cause, term } => {
-                warn!(log, "stepped down"; "cause" => ?cause, "term" => term.get());
-            }
-            Notice::Truncated { from, last } => {
-                info!(log, "entries gave way to another leader's"; "from" => from.get(), "last" => %last);
-            }
-            Notice::Offended { from, offence } => {
-                warn!(log, "dropped a message"; "from" => from.get(), "offence" => %offence);
-            }
-            Notice::PeerRegressed { peer, acknowledged, reported } => error!(
-                log, "a peer has lost what it acknowledged; let it return under a new id";
-                "peer" => peer.get(), "acknowledged" => acknowledged.get(), "reported" => reported.get()
-            ),
-            Notice::DiskStalled => warn!(log, "the disk does not answer"),
-            Notice::SnapshotTaken { last } => info!(log, "snapshot taken"; "last" => %last),
-            Notice::SnapshotFailed { last } => {
-                warn!(log, "a snapshot could not be stored; it is tried again"; "last" => %last);
-            }
-            Notice::SnapshotSending { to, last } => {
-                info!(log, "sending a snapshot"; "to" => to.get(), "last" => %last);
-            }
-            Notice::SnapshotInstalled { last } => {
-                info!(log, "the leader's snapshot is in force"; "last" => %last);
-            }
-            Notice::Compacted { mark } => info!(log, "log compacted"; "mark" => %mark),
-            other => info!(log, "notice"; "what" => ?other),
-        }
-    }
 }
 
 impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
@@ -238,6 +213,7 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
         let ticks = if has_leases { ticks } else { ticks.min(PAUSE_TICKS_MAX) };
         self.node.tick_many(ticks);
         self.orders.tick(ticks);
+        self.standing.tick(ticks);
     }
 
     fn pump(&mut self) -> Result<(), NodeFailure> {
@@ -263,6 +239,9 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
     }
 
     fn read(&mut self) -> Result<Ticket, Refused> {
+        if self.standing.is_outsider() {
+            return Err(Refused::Outsider);
+        }
         self.node.read().map(|id| Ticket(id.get())).map_err(|error| match error {
             ReadError::Witness => Refused::Witness,
             // Refusals that are not known here are nothing that waiting could not cure.
@@ -282,6 +261,10 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
                     self.failure = self.node.pump().err().map(NodeFailure::from);
                 }
                 let (id, result) = self.orders.poll_done()?;
+                let result = match result {
+                    Err(AdminError::NoLeader) if self.standing.is_outsider() => Err(AdminError::Outsider),
+                    result => result,
+                };
                 return Some(ReplicaEvent::Ordered { ticket: Ticket(id), result });
             };
             match event {
@@ -345,6 +328,7 @@ impl<L: SnapshotStore, T: Transport> Replica for KvNode<L, T> {
         Overview {
             cluster: self.cluster,
             is_joint: status.membership.is_joint(),
+            is_outsider: self.standing.is_outsider(),
             id: status.id.get(),
             role: if self.is_witness() { "witness" } else { role_word(status.role) },
             term: status.term.get(),

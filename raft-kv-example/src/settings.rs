@@ -16,7 +16,8 @@ use crate::session_limits::SessionLimitArgs;
 /// What `raft-kv serve` takes.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// This node's number; never used again for another disk
+    /// This node's number. It belongs to one disk for ever: when that is lost, or the node was removed,
+    /// nobody may use it again
     #[arg(long)]
     pub id: u64,
     /// The directory that keeps this node's log; made if it does not exist
@@ -123,6 +124,8 @@ pub struct Settings {
     pub listen: String,
     /// Where other nodes connect.
     pub peer_listen: String,
+    /// Where other nodes are told to connect.
+    pub peer_address: String,
     /// Where others say that clients connect.
     pub client_address: String,
     /// How long a tick lasts.
@@ -159,8 +162,15 @@ pub enum Origin {
 pub enum SettingsError {
     /// An element of `--peers` is not `ID=HOST:PORT`.
     Peer(String),
-    /// Two elements of `--peers` have the same id, or one is zero or the largest.
+    /// Two elements of `--peers` have the same id.
     PeerIds,
+    /// A number is no node's.
+    Id {
+        /// The option.
+        option: &'static str,
+        /// The number.
+        given: u64,
+    },
     /// Two nodes cannot be found at one address.
     SharedAddress {
         /// The address.
@@ -211,7 +221,10 @@ impl fmt::Display for SettingsError {
             Self::Peer(given) => {
                 write!(f, "--peers: '{given}' is no member; write ID=HOST:PORT, as in 1=127.0.0.1:7001")
             }
-            Self::PeerIds => f.write_str("--peers: give every member an id of its own, from 1 up"),
+            Self::PeerIds => f.write_str("--peers: give every member an id of its own"),
+            Self::Id { option, given } => {
+                write!(f, "{option}: {given} is no node's id; give a number from 1 to {}", u64::MAX - 1)
+            }
             Self::SharedAddress { address, ids: [one, other] } => write!(
                 f,
                 "--peers: nodes {one} and {other} cannot both be at {address}; give every member an \
@@ -262,6 +275,7 @@ impl ServeArgs {
     ///
     /// Names the first setting that cannot be.
     pub fn check(self) -> Result<Settings, SettingsError> {
+        checked_id("--id", self.id)?;
         let listen = checked_address("--listen", self.listen.clone())?;
         let (origin, peer_listen) = self.origin()?;
         let client_address = self.client_address(&listen, &peer_listen)?;
@@ -271,6 +285,7 @@ impl ServeArgs {
             config,
             origin,
             cluster: self.cluster,
+            peer_address: self.peer_advertise.unwrap_or_else(|| peer_listen.clone()),
             peer_listen,
             listen,
             client_address,
@@ -393,12 +408,12 @@ impl ServeArgs {
         if let Some((option, _)) = zero.into_iter().find(|(_, value)| *value == 0) {
             return Err(SettingsError::Zero(option));
         }
-        // A request with one key and one value must fit, with room for its words.
-        let max = limits.request_bytes_max / 2 - (1 << 10);
+        // A request has room for a key and a value, unless both are as long as they can be.
+        let max = limits.request_bytes_max / 2;
         for (option, value) in
             [("--key-bytes-max", limits.key_bytes_max), ("--value-bytes-max", limits.value_bytes_max)]
         {
-            if value > limits.request_bytes_max / 2 {
+            if value > max {
                 return Err(SettingsError::TooLarge { option, max });
             }
         }
@@ -418,7 +433,13 @@ fn parse_peer(given: &str) -> Result<(NodeId, String), SettingsError> {
     let (id, address) = given.trim().split_once('=').ok_or_else(refuse)?;
     let id = id.trim().parse().map_err(|_| refuse())?;
     let address = checked_address("--peers", address.trim().to_owned()).map_err(|_| refuse())?;
-    Ok((NodeId::new(id), address))
+    Ok((checked_id("--peers", id)?, address))
+}
+
+/// Zero and the largest number stand for nobody.
+fn checked_id(option: &'static str, given: u64) -> Result<NodeId, SettingsError> {
+    let is_id = given != 0 && given != u64::MAX;
+    if is_id { Ok(NodeId::new(given)) } else { Err(SettingsError::Id { option, given }) }
 }
 
 /// Two members at one address, or this node where another member is said to be.
@@ -459,7 +480,8 @@ mod tests {
     }
 
     fn check(line: &str) -> Result<Settings, SettingsError> {
-        let words = ["test", "--id", "1", "--data", "d"].into_iter().chain(line.split_whitespace());
+        let id = if line.contains("--id") { &[][..] } else { &["--id", "1"] };
+        let words = ["test", "--data", "d"].iter().chain(id).copied().chain(line.split_whitespace());
         Line::try_parse_from(words).unwrap().args.check()
     }
 
@@ -581,7 +603,9 @@ mod tests {
         for (line, error) in [
             ("--peers 2=b:2".to_owned(), SettingsError::OwnId(1)),
             ("--peers 1=a:1,1=b:2".to_owned(), SettingsError::PeerIds),
-            ("--peers 1=a:1,0=b:2".to_owned(), SettingsError::PeerIds),
+            ("--peers 1=a:1,0=b:2".to_owned(), SettingsError::Id { option: "--peers", given: 0 }),
+            (format!("{own} --id 0"), SettingsError::Id { option: "--id", given: 0 }),
+            (format!("{own} --id {}", u64::MAX), SettingsError::Id { option: "--id", given: u64::MAX }),
             ("--peers 1:a:1".to_owned(), SettingsError::Peer("1:a:1".into())),
             ("--peers 1=a".to_owned(), SettingsError::Peer("1=a".into())),
             (format!("{own} --tick-ms 0"), SettingsError::Zero("--tick-ms")),
@@ -594,7 +618,9 @@ mod tests {
         }
         let address = SettingsError::Address { option: "--listen", given: "6379".into() };
         assert_eq!(check(&format!("{own} --listen 6379")).err(), Some(address));
-        let large = check(&format!("{own} --value-bytes-max 100000000")).err();
-        assert!(matches!(large, Some(SettingsError::TooLarge { option: "--value-bytes-max", .. })));
+        let largest = 1 << 20;
+        assert!(check(&format!("{own} --value-bytes-max {largest}")).is_ok());
+        let large = check(&format!("{own} --value-bytes-max {}", largest + 1)).err();
+        assert_eq!(large, Some(SettingsError::TooLarge { option: "--value-bytes-max", max: largest }));
     }
 }

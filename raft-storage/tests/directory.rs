@@ -176,11 +176,37 @@ fn the_directory_of_another_node_cluster_or_life_is_refused_f7_f23_s69() {
         let what = if is_other_cluster { "; start with that cluster" } else { "; start with that node's id" };
         assert!(error.to_string().contains(what), "{error}");
     }
+    // A segment of another node: it is not the directory that is wrong.
+    let foreign = SimFs::new();
+    drop(Wal::open(&common::options_of(&foreign, Start::Initialise, others[0]), || ()).unwrap());
+    let image = fs.after_process_death();
+    image.put(segment(1), &foreign.content(segment(1)).unwrap());
+    let error = refused(&image);
+    let (path, _, found) = damage(&error);
+    assert_eq!((path, found), (segment(1), Damage::OtherNode { found: others[0] }));
+    assert!(error.to_string().contains("belongs to node 2 of cluster 0xc1; put the node's own"), "{error}");
     // Same node, but a segment from a directory that was initialised another time.
     let (other, _) = closed_with_segments();
     fs.put(segment(2), &other.content(segment(2)).unwrap());
     let (path, _, found) = damage(&refused(&fs));
     assert_eq!((path, found), (segment(2), Damage::Foreign));
+}
+
+#[test]
+fn an_identity_file_that_cannot_be_read_is_no_loss_of_data_f21() {
+    let (fs, models) = closed_with_segments();
+    let path = PathBuf::from(format!("{DIR}/identity"));
+    let own = fs.content(&path).unwrap();
+    let mut flipped = own.clone();
+    flipped[20] ^= 1;
+    for bytes in [vec![], own[..20].to_vec(), flipped] {
+        fs.put(&path, &bytes);
+        let error = refused(&fs);
+        assert_eq!(damage(&error), (path.clone(), 0, Damage::IdentityBroken));
+        assert!(error.to_string().contains("; put this node's own identity file back"), "{error}");
+    }
+    fs.put(&path, &own);
+    assert_eq!(read_all(&open(&fs).unwrap()).unwrap(), models);
 }
 
 #[test]

@@ -188,7 +188,8 @@ fn a_snapshot_from_elsewhere_or_under_another_name_is_refused_f7_f16_f23() {
     newer.write(&mut wal.group(GROUP).unwrap());
     let image = fs.after_process_death();
     image.put(newer.path(), &foreign.content(newer.path()).unwrap());
-    assert!(matches!(refused(&image), OpenError::OtherIdentity { found, .. } if found == identity));
+    let is_of = |damage| damage == Damage::OtherNode { found: identity };
+    assert!(matches!(refused(&image), OpenError::Damaged { damage, .. } if is_of(damage)));
     let image = fs.after_process_death();
     image.put(newer.path(), &fs.content(newer.path()).unwrap());
     image.edit(newer.path(), |bytes| bytes[8] = 2);

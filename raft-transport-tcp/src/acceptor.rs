@@ -10,7 +10,7 @@ use slog::{debug, info, warn};
 use socket2::{SockRef, Socket};
 
 use crate::admission::{Admission, Permit};
-use crate::error::HandshakeError;
+use crate::error::{HandshakeError, Objection};
 use crate::handshake::{answer, hear};
 use crate::hub::Hub;
 use crate::peer::{Link, OpenedBy, Peer};
@@ -118,7 +118,7 @@ fn shake_hands(hub: &Arc<Hub>, stream: &Stream) -> Result<Arc<Peer>, HandshakeEr
     stream.configure(&hub.limits).map_err(HandshakeError::Io)?;
     let deadline = Instant::now() + hub.limits.handshake_deadline;
     let (theirs, judged) = hear(stream, &hub.identity, deadline)?;
-    let reason = match judged {
+    let objection = match judged {
         Ok(introduction) => {
             let peer = sender::adopt(hub, introduction.peer, None).map_err(HandshakeError::Io)?;
             if peer.knows(introduction.incarnation) {
@@ -133,18 +133,18 @@ fn shake_hands(hub: &Arc<Hub>, stream: &Stream) -> Result<Arc<Peer>, HandshakeEr
             }
             peer.counters.refusals.count(HelloRefusal::Sender);
             hub.forget(&peer);
-            HelloRefusal::Sender
+            Objection::OtherLife
         }
-        Err(reason) => reason,
+        Err(objection) => objection,
     };
-    report_refusal(hub, &theirs, reason);
-    answer(stream, &hub.identity, &theirs, reason)?;
-    Err(HandshakeError::Refused(reason))
+    report_refusal(hub, &theirs, objection);
+    answer(stream, &hub.identity, &theirs, objection.refusal())?;
+    Err(HandshakeError::Refused(objection))
 }
 
-fn report_refusal(hub: &Hub, theirs: &Hello, reason: HelloRefusal) {
-    hub.counters.refusals.count(reason);
-    warn!(hub.log, "handshake refused"; "reason" => reason.as_str_name(),
+fn report_refusal(hub: &Hub, theirs: &Hello, objection: Objection) {
+    hub.counters.refusals.count(objection.refusal());
+    warn!(hub.log, "handshake refused"; "reason" => %objection,
         "our_id" => hub.identity.id.get(), "their_id" => theirs.from, "they_wanted" => theirs.to,
         "our_cluster" => hub.identity.cluster, "their_cluster" => theirs.cluster);
 }

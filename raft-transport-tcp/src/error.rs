@@ -66,7 +66,7 @@ pub(crate) enum HandshakeError {
     /// What came is no protobuf message.
     Protobuf(DecodeError),
     /// We refused the other end.
-    Refused(HelloRefusal),
+    Refused(Objection),
     /// The other end refused us.
     RefusedByPeer(HelloRefusal),
     /// The other end refused us for a reason this version does not know.
@@ -96,7 +96,7 @@ impl fmt::Display for HandshakeError {
             Self::Frame(error) => write!(f, "no frame: {error}"),
             Self::NotHello => f.write_str("the first frame is no hello"),
             Self::Protobuf(error) => write!(f, "malformed hello: {error}"),
-            Self::Refused(reason) => write!(f, "refused, {}", describe(*reason)),
+            Self::Refused(objection) => write!(f, "refused, {objection}"),
             Self::RefusedByPeer(reason) => write!(f, "refused by the peer, {}", describe(*reason)),
             Self::RefusedUnknown(reason) => write!(f, "refused by the peer, unknown reason {reason}"),
             Self::Stopping => f.write_str("shutting down"),
@@ -106,13 +106,61 @@ impl fmt::Display for HandshakeError {
 
 impl Error for HandshakeError {}
 
+/// What we have against the other end of a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Objection {
+    /// No protocol version is common to both.
+    Version,
+    /// It belongs to another cluster.
+    Cluster,
+    /// It is, or wants to speak to, another node than the connection is for.
+    Receiver,
+    /// Its id is no node's.
+    InvalidId,
+    /// Its id is ours.
+    OwnId,
+    /// It was seen with other data before.
+    OtherLife,
+}
+
+impl Objection {
+    /// What the other end is told.
+    pub(crate) fn refusal(self) -> HelloRefusal {
+        match self {
+            Self::Version => HelloRefusal::Version,
+            Self::Cluster => HelloRefusal::Cluster,
+            Self::Receiver => HelloRefusal::Receiver,
+            Self::InvalidId | Self::OwnId | Self::OtherLife => HelloRefusal::Sender,
+        }
+    }
+}
+
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Version => "no protocol version in common",
+            Self::Cluster => "another cluster",
+            Self::Receiver => "meant for another node",
+            Self::InvalidId => "its id is no valid one",
+            Self::OwnId => "its id is this node's own",
+            Self::OtherLife => {
+                "it does not have the data that this id had before: it has lost its disk, or two processes \
+                 run under one id"
+            }
+        })
+    }
+}
+
 fn describe(reason: HelloRefusal) -> &'static str {
     match reason {
         HelloRefusal::None => "no reason given",
         HelloRefusal::Version => "no protocol version in common",
         HelloRefusal::Cluster => "another cluster",
         HelloRefusal::Receiver => "meant for another node",
-        HelloRefusal::Sender => "sender id invalid, our own, or come back without its data",
+        HelloRefusal::Sender => {
+            "it knows other data under this node's id: this node has lost its disk, or two processes run \
+             under one id"
+        }
     }
 }
 

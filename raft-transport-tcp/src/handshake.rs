@@ -11,11 +11,13 @@ use std::time::Instant;
 
 use raft_core::NodeId;
 use raft_proto::bytes::{Bytes, BytesMut};
-use raft_proto::framing::{FRAME_HEADER_BYTES, Frame, FrameDecoder, FrameHeader, FrameKind, encode_frame};
+use raft_proto::framing::{
+    FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, FrameDecoder, FrameError, FrameHeader, FrameKind, encode_frame,
+};
 use raft_proto::prost::Message as _;
 use raft_proto::v1::{Hello, HelloRefusal};
 
-use crate::error::HandshakeError;
+use crate::error::{HandshakeError, Objection};
 use crate::options::Options;
 use crate::stream::Stream;
 
@@ -53,19 +55,22 @@ impl Identity {
     }
 
     /// Decides about the other end's `Hello`; the version to speak if it is welcome.
-    fn judge(&self, theirs: &Hello) -> Result<u32, HelloRefusal> {
+    fn judge(&self, theirs: &Hello) -> Result<u32, Objection> {
         let version = self.version_max.min(theirs.version_max);
         if theirs.version_min > theirs.version_max || version < self.version_min.max(theirs.version_min) {
-            return Err(HelloRefusal::Version);
+            return Err(Objection::Version);
         }
         if theirs.cluster != self.cluster {
-            return Err(HelloRefusal::Cluster);
+            return Err(Objection::Cluster);
         }
         if theirs.to != self.id.get() {
-            return Err(HelloRefusal::Receiver);
+            return Err(Objection::Receiver);
         }
-        if theirs.from == 0 || theirs.from == u64::MAX || theirs.from == self.id.get() {
-            return Err(HelloRefusal::Sender);
+        if theirs.from == 0 || theirs.from == u64::MAX {
+            return Err(Objection::InvalidId);
+        }
+        if theirs.from == self.id.get() {
+            return Err(Objection::OwnId);
         }
         Ok(version)
     }
@@ -99,7 +104,7 @@ pub(crate) fn introduce(
         Ok(HelloRefusal::None) => identity
             .judge(&theirs)
             .and_then(
-                |version| if theirs.from == peer.get() { Ok(version) } else { Err(HelloRefusal::Receiver) },
+                |version| if theirs.from == peer.get() { Ok(version) } else { Err(Objection::Receiver) },
             )
             .map(|version| Introduction { peer, incarnation: theirs.incarnation, version })
             .map_err(HandshakeError::Refused),
@@ -113,7 +118,7 @@ pub(crate) fn hear(
     stream: &Stream,
     identity: &Identity,
     deadline: Instant,
-) -> Result<(Hello, Result<Introduction, HelloRefusal>), HandshakeError> {
+) -> Result<(Hello, Result<Introduction, Objection>), HandshakeError> {
     let theirs = receive(stream, deadline)?;
     let judged = identity.judge(&theirs).map(|version| Introduction {
         peer: NodeId::new(theirs.from),
@@ -143,7 +148,16 @@ fn send(stream: &Stream, hello: &Hello) -> Result<(), HandshakeError> {
 /// Reads exactly one frame, so that what follows is left for whoever reads next.
 fn receive(stream: &Stream, deadline: Instant) -> Result<Hello, HandshakeError> {
     let mut header = [0; FRAME_HEADER_BYTES];
-    stream.read_exact_until(&mut header, deadline).map_err(HandshakeError::from_io)?;
+    let (magic, rest) = header.split_at_mut(FRAME_MAGIC.len());
+    stream.read_exact_until(magic, deadline).map_err(HandshakeError::from_io)?;
+    // A client of the application that takes this port for its own would wait for an answer to a greeting
+    // that is shorter than a header.
+    if let Ok(found) = <[u8; 4]>::try_from(&*magic)
+        && found != FRAME_MAGIC
+    {
+        return Err(HandshakeError::Frame(FrameError::BadMagic { found }));
+    }
+    stream.read_exact_until(rest, deadline).map_err(HandshakeError::from_io)?;
     let announced = FrameHeader::parse(&header, HELLO_BYTES_MAX).map_err(HandshakeError::Frame)?;
     let mut payload = [0; HELLO_BYTES_MAX as usize];
     let payload = &mut payload[..announced.payload_bytes as usize];
@@ -187,25 +201,26 @@ mod tests {
             (1..=1, 1..=1, Ok(1)),
             (1..=3, 2..=5, Ok(3)),
             (2..=5, 1..=2, Ok(2)),
-            (3..=5, 1..=2, Err(HelloRefusal::Version)),
-            (1..=2, 3..=5, Err(HelloRefusal::Version)),
+            (3..=5, 1..=2, Err(Objection::Version)),
+            (1..=2, 3..=5, Err(Objection::Version)),
             (1..=u32::MAX, 0..=u32::MAX, Ok(u32::MAX)),
         ] {
             let theirs = Hello { version_min: *theirs.start(), version_max: *theirs.end(), ..hello() };
             assert_eq!(identity(ours).judge(&theirs), version);
         }
         let upside_down = Hello { version_min: 2, version_max: 1, ..hello() };
-        assert_eq!(identity(1..=2).judge(&upside_down), Err(HelloRefusal::Version));
+        assert_eq!(identity(1..=2).judge(&upside_down), Err(Objection::Version));
     }
 
     #[test]
     fn each_wrong_field_has_its_own_refusal() {
         let judge = |hello| identity(1..=1).judge(&hello);
         assert_eq!(judge(hello()), Ok(1));
-        assert_eq!(judge(Hello { cluster: 8, ..hello() }), Err(HelloRefusal::Cluster));
-        assert_eq!(judge(Hello { to: 3, ..hello() }), Err(HelloRefusal::Receiver));
-        for from in [0, 2, u64::MAX] {
-            assert_eq!(judge(Hello { from, ..hello() }), Err(HelloRefusal::Sender));
+        assert_eq!(judge(Hello { cluster: 8, ..hello() }), Err(Objection::Cluster));
+        assert_eq!(judge(Hello { to: 3, ..hello() }), Err(Objection::Receiver));
+        for from in [0, u64::MAX] {
+            assert_eq!(judge(Hello { from, ..hello() }), Err(Objection::InvalidId));
         }
+        assert_eq!(judge(Hello { from: 2, ..hello() }), Err(Objection::OwnId));
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use raft_core::NodeId;
-use raft_proto::v1::{Hello, HelloRefusal};
+use raft_proto::v1::Hello;
 use slog::{debug, info, warn};
 
 use crate::backoff::Backoff;
-use crate::error::HandshakeError;
+use crate::error::{HandshakeError, Objection};
 use crate::handshake::{Introduction, introduce};
 use crate::hub::Hub;
 use crate::lifecycle::Watched;
@@ -91,7 +91,7 @@ fn dial(hub: &Arc<Hub>, peer: &Arc<Peer>, address: &str) -> Result<(), Handshake
         if peer.knows(introduction.incarnation) {
             Ok(introduction)
         } else {
-            Err(HandshakeError::Refused(HelloRefusal::Sender))
+            Err(HandshakeError::Refused(Objection::OtherLife))
         }
     });
     let Introduction { version, .. } = match result {
@@ -139,8 +139,20 @@ fn connect_to(hub: &Arc<Hub>, address: SocketAddr) -> Result<(Arc<Stream>, Watch
 }
 
 fn report_refusal(hub: &Hub, peer: &Peer, theirs: Option<&Hello>, error: &HandshakeError) {
-    let (HandshakeError::Refused(reason) | HandshakeError::RefusedByPeer(reason)) = error else { return };
-    peer.counters.refusals.count(*reason);
+    let reason = match error {
+        HandshakeError::Refused(objection) => objection.refusal(),
+        HandshakeError::RefusedByPeer(reason) => *reason,
+        HandshakeError::Connect(_)
+        | HandshakeError::Io(_)
+        | HandshakeError::Deadline
+        | HandshakeError::Closed
+        | HandshakeError::Frame(_)
+        | HandshakeError::NotHello
+        | HandshakeError::Protobuf(_)
+        | HandshakeError::RefusedUnknown(_)
+        | HandshakeError::Stopping => return,
+    };
+    peer.counters.refusals.count(reason);
     let theirs = theirs.cloned().unwrap_or_default();
     warn!(peer.log, "handshake refused"; "reason" => %error,
         "our_id" => hub.identity.id.get(), "their_id" => theirs.from,

@@ -20,6 +20,8 @@ pub enum AdminError {
     },
     /// No leader is known.
     NoLeader,
+    /// The cluster goes on without this node.
+    Outsider,
     /// The leader has not committed an entry of its own term yet.
     TermNotCommitted,
     /// An earlier change is not finished.
@@ -50,6 +52,10 @@ pub enum AdminError {
     },
     /// The id and address belong to a member that does something else.
     OtherRole(NodeId),
+    /// The member would turn from a witness into a full member, or back.
+    NotConvertible(NodeId),
+    /// The member becomes a voter by itself.
+    BecomesVoter(NodeId),
     /// The member becomes a voter once it has caught up, and cannot lead before.
     CatchingUp(NodeId),
     /// The node does not vote, so it cannot lead.
@@ -92,12 +98,9 @@ impl fmt::Display for AdminError {
                 "NOTLEADER node {leader} leads, its address for clients is not known yet; try again"
             ),
             Self::NoLeader => f.write_str("CLUSTERDOWN no leader is known; nothing was changed, try again"),
-            Self::TermNotCommitted => {
-                f.write_str("TRYAGAIN the leader was elected just now; nothing was changed, try again")
-            }
-            Self::InProgress => f.write_str(
-                "TRYAGAIN an earlier change of the membership is in progress; nothing was changed, try again",
-            ),
+            Self::Outsider => f.write_str(OUTSIDER),
+            Self::TermNotCommitted => f.write_str(TERM_NOT_COMMITTED),
+            Self::InProgress => f.write_str(IN_PROGRESS),
             Self::Transferring => {
                 f.write_str("TRYAGAIN leadership is being handed over; nothing was changed, try again")
             }
@@ -119,6 +122,14 @@ impl fmt::Display for AdminError {
                 "ERR node {id} is a member in another role; RAFT.STATUS shows it, RAFT.PROMOTE and \
                  RAFT.DEMOTE change it"
             ),
+            Self::NotConvertible(id) => write!(
+                f,
+                "ERR node {id} cannot turn from a witness, which keeps no data, into a full member, or back; \
+                 add a new node under an id that was never used, then RAFT.REMOVE this one"
+            ),
+            Self::BecomesVoter(id) => {
+                write!(f, "ERR node {id} becomes a voter by itself as soon as it has caught up")
+            }
             Self::CatchingUp(id) => {
                 write!(f, "TRYAGAIN node {id} is catching up and does not vote yet; try again")
             }
@@ -132,22 +143,16 @@ impl fmt::Display for AdminError {
             Self::TakenOverByOther { wanted, leader } => {
                 write!(f, "TRYAGAIN node {leader} has become leader instead of node {wanted}")
             }
-            Self::SnapshotInProgress => f.write_str(
-                "TRYAGAIN a snapshot is being taken, received or restored; RAFT.STATUS shows it when it is done",
-            ),
+            Self::SnapshotInProgress => f.write_str(SNAPSHOT_IN_PROGRESS),
             Self::NothingApplied => {
                 f.write_str("TRYAGAIN nothing was applied yet, so there is nothing to take a snapshot of")
             }
-            Self::SnapshotFailed => f.write_str(
-                "ERR the snapshot could not be written; the node goes on without it, its log says why",
-            ),
+            Self::SnapshotFailed => f.write_str(SNAPSHOT_FAILED),
             Self::Lost => {
                 f.write_str("TRYAGAIN another leader took over first; nothing was changed, try again")
             }
             Self::Busy => f.write_str("BUSY too many changes wait; nothing was changed, try again later"),
-            Self::Unknown => f.write_str(
-                "UNKNOWN the change may or may not have happened, or may happen later; look at RAFT.STATUS",
-            ),
+            Self::Unknown => f.write_str(UNKNOWN),
             Self::Other(text) => write!(f, "ERR {text}"),
         }
     }
@@ -166,6 +171,7 @@ impl AdminError {
             ChangeError::Transferring => Self::Transferring,
             ChangeError::NothingChanges => Self::NothingChanges(id),
             ChangeError::NotMember(id) => Self::NotMember(id),
+            ChangeError::NotConvertible(id) => Self::NotConvertible(id),
             ChangeError::Membership(MembershipError::NoVoters { .. }) => Self::NoVoters,
             ChangeError::Membership(error) => Self::Membership(error),
             other => Self::Other(other.to_string()),
@@ -208,6 +214,18 @@ impl AdminError {
     }
 }
 
+const OUTSIDER: &str = "NOTMEMBER this node was removed from the cluster, or is not taken in yet; nothing \
+     was changed, ask another node";
+const IN_PROGRESS: &str =
+    "TRYAGAIN an earlier change of the membership is in progress; nothing was changed, try again";
+const SNAPSHOT_IN_PROGRESS: &str =
+    "TRYAGAIN a snapshot is being taken, received or restored; RAFT.STATUS shows it when it is done";
+const SNAPSHOT_FAILED: &str =
+    "ERR the snapshot could not be written; the node goes on without it, its log says why";
+const UNKNOWN: &str =
+    "UNKNOWN the change may or may not have happened, or may happen later; look at RAFT.STATUS";
+const TERM_NOT_COMMITTED: &str = "TRYAGAIN the leader was elected just now; nothing was changed, try again";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +243,7 @@ mod tests {
             ChangeError::NotJoint,
             ChangeError::NothingChanges,
             ChangeError::NotMember(id),
+            ChangeError::NotConvertible(id),
             ChangeError::Membership(MembershipError::NoVoters { outgoing: false }),
             ChangeError::Membership(MembershipError::InvalidId(id)),
         ];

@@ -179,7 +179,9 @@ where
         },
         Order::Promote(id) => {
             let id = NodeId::new(*id);
-            member(node.raft(), id)?;
+            if member(node.raft(), id)?.role == MemberRole::Joining {
+                return Err(AdminError::BecomesVoter(id));
+            }
             (id, MembershipChange::new().joining_voter(id))
         }
         Order::Demote(id) => {
@@ -249,8 +251,10 @@ fn add(
         JoinRole::Learner => known.role == MemberRole::Learner,
         JoinRole::Witness => matches!(known.role, MemberRole::Witness | MemberRole::JoiningWitness),
     };
+    let turns = known.role.is_witness() != (role == JoinRole::Witness);
     match Addresses::decode(&known.context) {
         Ok(known) if known.peer != new.peer => Err(AdminError::IdInUse { id, address: known.peer }),
+        Ok(_) | Err(_) if turns => Err(AdminError::NotConvertible(id)),
         Ok(_) | Err(_) if !has_role => Err(AdminError::OtherRole(id)),
         Ok(known) if new.client.is_none() || known.client == new.client => Ok(None),
         Ok(_) | Err(_) => Ok(Some(change.context(id, new.encode()))),
@@ -333,13 +337,15 @@ mod tests {
         let two = NodeId::new(2);
         let add = |id, peer| Order::Add { id, role: JoinRole::Voter, addresses: addresses(peer) };
         let learner = |id, peer| Order::Add { id, role: JoinRole::Learner, addresses: addresses(peer) };
+        let witness = |id, peer| Order::Add { id, role: JoinRole::Witness, addresses: addresses(peer) };
         let expected = [
             (add(2, "b:2"), Ok(Done::Change)),
             (add(2, "b:2"), Ok(Done::Change)),
             (add(2, "b:3"), Err(AdminError::IdInUse { id: two, address: "b:2".into() })),
             (add(3, "b:2"), Err(AdminError::AddressInUse { id: two, address: "b:2".into() })),
             (learner(2, "b:2"), Err(AdminError::OtherRole(two))),
-            (Order::Promote(2), Err(AdminError::NothingChanges(two))),
+            (witness(2, "b:2"), Err(AdminError::NotConvertible(two))),
+            (Order::Promote(2), Err(AdminError::BecomesVoter(two))),
             (Order::Transfer(2), Err(AdminError::CatchingUp(two))),
             (Order::Demote(2), Ok(Done::Change)),
             (learner(2, "b:2"), Ok(Done::Change)),

@@ -2,6 +2,8 @@
 
 use std::{error, fmt};
 
+use crate::resp::ProtocolError;
+
 /// Why a command was not taken. Nothing was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,6 +33,8 @@ pub enum CommandError {
     Overflow,
     /// Scans go on at numbers that earlier answers gave.
     InvalidCursor,
+    /// The request, or a word of it, is longer than the limit.
+    TooLong(ProtocolError),
     /// The key is longer than the limit.
     KeyTooLong {
         /// The limit in bytes.
@@ -95,6 +99,7 @@ impl fmt::Display for CommandError {
             Self::NotAnInteger => f.write_str("ERR value is not an integer or out of range"),
             Self::Overflow => f.write_str("ERR increment or decrement would overflow"),
             Self::InvalidCursor => f.write_str("ERR invalid cursor"),
+            Self::TooLong(limit) => write!(f, "ERR {limit}; nothing was done"),
             Self::KeyTooLong { bytes_max } => write!(f, "ERR key is longer than {bytes_max} bytes"),
             Self::ValueTooLong { bytes_max } => write!(f, "ERR value is longer than {bytes_max} bytes"),
             Self::NoExpiry => f.write_str("ERR keys do not expire here, leave out EX, PX, EXAT and PXAT"),

@@ -128,7 +128,7 @@ pub(super) fn greeting(cluster: &Cluster, dir: &Path, is_live: bool, has_load: b
     let mut text = if is_live { CLEAR_ALL.to_owned() } else { String::new() };
     writeln!(text, "A cluster of three nodes; data and logs are in {}", dir.display()).expect("text grows");
     for process in cluster.processes() {
-        writeln!(text, "  redis-cli -p {}", process.port).expect("text grows");
+        writeln!(text, "  redis-cli -p {}    kill -9 {}", process.port, process.pid).expect("text grows");
     }
     if !has_load {
         let port = cluster.ports()[0];

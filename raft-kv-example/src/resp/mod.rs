@@ -2,7 +2,9 @@
 
 mod inline;
 mod request;
+mod skip;
 mod writer;
 
 pub use request::{Progress, ProtocolError, Request, RequestLimits, RequestReader};
+pub use skip::{Skip, Skipped};
 pub use writer::{Protocol, ReplyWriter};

@@ -23,8 +23,8 @@ pub struct RequestLimits {
     pub request_bytes_max: usize,
 }
 
-/// Why a client's bytes are no request. The connection must be closed: where the next request
-/// begins is unknown.
+/// Why a client's bytes are no request. Unless a [`Skip`](super::Skip) finds where the next one begins,
+/// the connection must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -51,6 +51,9 @@ pub enum ProtocolError {
     LineLength,
     /// Quotes of an inline request do not match.
     Quotes,
+    /// Somebody speaks HTTP. A web page can make a browser send to this port, and what is in the body of
+    /// a POST would else be carried out line by line.
+    Http,
     /// The codec refused what the bouncer let through.
     Codec,
 }
@@ -69,6 +72,7 @@ impl fmt::Display for ProtocolError {
             Self::RequestLength { bytes_max } => write!(f, "request is longer than {bytes_max} bytes"),
             Self::LineLength => f.write_str("too big inline request"),
             Self::Quotes => f.write_str("unbalanced quotes in request"),
+            Self::Http => f.write_str("this is no HTTP server"),
             Self::Codec => f.write_str("malformed request"),
         }
     }
@@ -130,6 +134,13 @@ pub struct Progress {
     words_left: usize,
 }
 
+impl Progress {
+    /// Where the next word's header begins, and how many words are to come from there.
+    pub(super) fn place(self) -> (usize, usize) {
+        (self.at, self.words_left)
+    }
+}
+
 impl RequestReader {
     /// A reader that holds requests to these limits.
     #[must_use]
@@ -181,7 +192,11 @@ impl RequestReader {
         };
         let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
         inline::split(line, &mut self.inline, &mut self.ranges)?;
-        Ok(Some((Request { bytes: &self.inline, ranges: &self.ranges }, end + 1)))
+        let request = Request { bytes: &self.inline, ranges: &self.ranges };
+        if HTTP_WORDS.iter().any(|word| request.word(0).eq_ignore_ascii_case(word)) {
+            return Err(ProtocolError::Http);
+        }
+        Ok(Some((request, end + 1)))
     }
 }
 
@@ -227,7 +242,11 @@ fn follow(
 }
 
 /// The number in the header line at `at`, behind its type byte, and where the line ends.
-fn header(bytes: &[u8], at: usize, refusal: ProtocolError) -> Result<Option<(i64, usize)>, ProtocolError> {
+pub(super) fn header(
+    bytes: &[u8],
+    at: usize,
+    refusal: ProtocolError,
+) -> Result<Option<(i64, usize)>, ProtocolError> {
     let mut value = 0i64;
     let mut cursor = at + 1;
     let is_negative = bytes.get(cursor) == Some(&b'-');
@@ -252,6 +271,8 @@ fn header(bytes: &[u8], at: usize, refusal: ProtocolError) -> Result<Option<(i64
 }
 
 const LINE_BYTES_MAX: usize = 64 << 10;
+/// No command begins so, and each request of HTTP has a line that does.
+const HTTP_WORDS: [&[u8]; 2] = [b"POST", b"Host:"];
 /// Enough for any length within the limits; eighteen digits cannot overflow 64 bits.
 const DIGITS_MAX: usize = 18;
 
@@ -321,6 +342,13 @@ mod tests {
         assert_eq!(refusal(b"*1\r\n:1\r\n"), ProtocolError::NoString { found: b':' });
         assert_eq!(refusal(b"*1\r\n$1\r\nabc"), ProtocolError::NoLineEnd);
         assert_eq!(refusal(b"GET \"a\r\n"), ProtocolError::Quotes);
+    }
+
+    #[test]
+    fn http_ends_at_its_first_line_that_no_client_would_send() {
+        assert_eq!(refusal(b"POST / HTTP/1.1\r\nHost: a\r\n\r\nSET evil 1\r\n"), ProtocolError::Http);
+        assert_eq!(refusal(b"PUT / HTTP/1.1\r\nhost: a\r\n\r\nSET evil 1\r\n"), ProtocolError::Http);
+        assert!(read_all(b"*1\r\n$4\r\nPOST\r\nGET POST\r\nGET Host:\r\n").is_ok());
     }
 
     #[test]

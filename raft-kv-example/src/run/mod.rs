@@ -28,8 +28,8 @@ use crate::settings::{Origin, Settings};
 /// # Errors
 ///
 /// If it cannot start, or its disk or log is no longer to be trusted.
-pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
-    let log = log.new(o!("node" => settings.config.id.get()));
+pub fn run(mut settings: Settings, root: &Logger) -> Result<(), RunError> {
+    let log = root.new(o!("node" => settings.config.id.get()));
     let stop = Stop::default();
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, stop.flag()).map_err(RunError::Signals)?;
@@ -46,7 +46,7 @@ pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
         settings.client_address = format!("{host}:{}", listening.port());
     }
     let wal = origin::open_log(&settings, &server, &log)?;
-    let transport = Arc::new(open_transport(&settings, wal.incarnation(), &server, &log)?);
+    let transport = Arc::new(open_transport(&settings, wal.incarnation(), &server, root)?);
     let newcomer = origin::newcomer(&settings).filter(|_| !origin::has_past(&wal));
     let peers = newcomer.as_ref().map_or(Ok(Vec::new()), join::find_peers).map_err(RunError::Join)?;
     for (id, address) in &peers {
@@ -55,13 +55,18 @@ pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
     let store = wal.group(GROUP).map_err(|error| RunError::Node(NodeFailure::of(&error)))?;
     let (ways, machine) = (transport.group(GROUP), Sessions::new(Machine::new(settings.cluster), FOUNDING));
     let node = match settings.origin.clone() {
-        Origin::Founder(founders) => Node::open(settings.config, Some(founders), store, ways, machine),
-        Origin::Newcomer { .. } | Origin::Past(_) => Node::join(settings.config, store, ways, machine),
+        Origin::Founder(founders) => {
+            Node::open(settings.config.clone(), Some(founders), store, ways, machine)
+        }
+        Origin::Newcomer { .. } | Origin::Past(_) => {
+            Node::join(settings.config.clone(), store, ways, machine)
+        }
     };
     let node = node.map_err(|error| RunError::Node(error.into()))?;
     if let Origin::Past(Some(given)) = &settings.origin {
         origin::warn_of_other_members(given, node.raft().membership(), &log);
     }
+    origin::warn_of_other_address(&settings, node.raft().membership(), &log);
     let roads = Roads::new(Arc::clone(&transport), &peers, log.clone());
     let node = KvNode::new(
         node,
@@ -85,15 +90,16 @@ pub fn run(mut settings: Settings, log: &Logger) -> Result<(), RunError> {
     result.and(closed)
 }
 
+/// The transport puts the node's id into its log lines itself.
 fn open_transport(
     settings: &Settings,
     incarnation: u64,
     server: &Server,
-    log: &Logger,
+    root: &Logger,
 ) -> Result<TcpTransport, RunError> {
     let address = resolve("--peer-listen", &settings.peer_listen)?;
     let mut options = Options::new(settings.cluster, settings.config.id, incarnation, address);
-    options.log = log.clone();
+    options.log = root.clone();
     let wake = Arc::new(server.wake());
     TcpTransport::bind(options, move || wake.wake())
         .map_err(|source| RunError::PeerListen { address, source })

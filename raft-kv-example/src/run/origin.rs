@@ -50,6 +50,10 @@ pub(super) fn open_log(settings: &Settings, server: &Server, log: &Logger) -> Re
             );
             Ok(wal)
         }
+        Origin::Newcomer { .. } if has_past(&wal) => {
+            info!(log, "this node has been part of the cluster already and goes on; --join is not needed");
+            Ok(wal)
+        }
         Origin::Founder(_) | Origin::Newcomer { .. } | Origin::Past(_) => Ok(wal),
     }
 }
@@ -124,6 +128,35 @@ pub(super) fn warn_of_other_members(given: &Membership, in_force: &Membership, l
         give a new directory with --data; otherwise leave --peers out";
         "members" => in_force, "peers" => given
     );
+}
+
+/// Says that other nodes look for this one elsewhere than it listens, which cuts it off as soon as they
+/// have to connect to it.
+pub(super) fn warn_of_other_address(settings: &Settings, in_force: &Membership, log: &Logger) {
+    let Some(own) = in_force.member(settings.config.id) else { return };
+    let Ok(Addresses { peer, .. }) = Addresses::decode(&own.context) else { return };
+    let (listens, sought) = (address_of(&settings.peer_address), address_of(&peer));
+    // A name may mean several things, or nothing on this machine; and who listens everywhere need only
+    // have the port right.
+    let is_found = peer == settings.peer_address
+        || sought.is_none_or(|sought| {
+            listens.is_none_or(|listens| {
+                listens == sought || (listens.ip().is_unspecified() && listens.port() == sought.port())
+            })
+        });
+    if !is_found {
+        warn!(
+            log,
+            "the other nodes look for this one elsewhere than it listens; give --peer-listen the address \
+             that they know, or, if that leads here, --peer-advertise; to move the node, RAFT.REMOVE it and \
+             let it join under a new id with a new directory";
+            "they_know" => peer, "it_listens" => &settings.peer_address
+        );
+    }
+}
+
+fn address_of(text: &str) -> Option<SocketAddr> {
+    text.to_socket_addrs().ok()?.next()
 }
 
 /// The members as `--peers` names them.

@@ -25,6 +25,8 @@ pub enum Failure {
     Stopping,
     /// The node keeps no data. Nothing was done.
     Witness,
+    /// The cluster goes on without this node. Nothing was done.
+    Outsider,
     /// The write may have been carried out, or may be later, or never.
     Unknown,
     /// The same of a command of a session, which can be repeated.
@@ -42,6 +44,10 @@ impl fmt::Display for Failure {
             Self::TooLarge => "ERR the pipeline is too large for one log entry; nothing was done",
             Self::Stopping => "TRYAGAIN this node is stopping; nothing was done, try another node",
             Self::Witness => "WITNESS this node votes and keeps no data; nothing was done, ask another node",
+            Self::Outsider => {
+                "NOTMEMBER this node was removed from the cluster, or is not taken in yet; nothing was done, \
+                 ask another node"
+            }
             Self::Unknown => "UNKNOWN the write may or may not have happened; look before you try again",
             Self::UnknownCall => {
                 "UNKNOWN it may or may not have happened; repeat the same command, at any node"

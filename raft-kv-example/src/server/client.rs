@@ -1,6 +1,7 @@
 //! One connection: its socket, what it has sent, and what it has not yet taken.
 
 use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
@@ -9,7 +10,7 @@ use mio::net::TcpStream;
 use super::chunk::Chunk;
 use super::replica::Ticket;
 use super::session::Session;
-use crate::resp::Progress;
+use crate::resp::{Progress, ProtocolError, Skip};
 
 /// One connection. While it is idle it holds no buffers.
 #[derive(Debug)]
@@ -20,8 +21,12 @@ pub(super) struct Client {
     pub(super) input: Vec<u8>,
     /// How far the request at the head of the input has been followed.
     pub(super) progress: Progress,
+    /// The request over a limit at the head of the input, while it is passed over.
+    pub(super) skip: Option<Skip>,
     /// Whether the input may hold a complete request.
     pub(super) has_request: bool,
+    /// What was no request, so that the connection ends; until somebody says so.
+    pub(super) offence: Option<ProtocolError>,
     /// Replies that the socket did not take.
     output: BytesMut,
     /// The chunk under way, if one is.
@@ -31,6 +36,8 @@ pub(super) struct Client {
     pub(super) since: Instant,
     can_read: bool,
     is_read_closed: bool,
+    /// How many bytes more may come from the other side, once all was said to it.
+    parting_bytes_left: Option<usize>,
 }
 
 /// What the chunk under way waits for.
@@ -66,13 +73,16 @@ impl Client {
             session: Session::new(id),
             input: Vec::new(),
             progress: Progress::default(),
+            skip: None,
             has_request: false,
+            offence: None,
             output: BytesMut::new(),
             chunk: None,
             wait: Wait::Nothing,
             since: now,
             can_read: false,
             is_read_closed: false,
+            parting_bytes_left: None,
         }
     }
 
@@ -147,7 +157,47 @@ impl Client {
 
     /// Whether it has begun a request and not ended it.
     pub(super) fn is_amid_request(&self) -> bool {
-        self.wait == Wait::Nothing && !self.input.is_empty()
+        self.wait == Wait::Nothing && (!self.input.is_empty() || self.skip.is_some())
+    }
+
+    /// Says that nothing more will be said. The socket stays for a while, for closing it before the
+    /// other side has sent everything would break the connection, and the last replies with it.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is broken.
+    pub(super) fn part(&mut self, now: Instant, bytes_max: usize) -> io::Result<()> {
+        self.parting_bytes_left = Some(bytes_max);
+        self.since = now;
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Whether nothing more will be said.
+    pub(super) fn is_parting(&self) -> bool {
+        self.parting_bytes_left.is_some()
+    }
+
+    /// Reads what is there, as much as the buffer takes, and drops it; says that this is the end also if
+    /// enough was dropped.
+    pub(super) fn drain(&mut self, buffer: &mut [u8]) -> Received {
+        let received = self.receive(buffer);
+        let Received::Bytes(count) = received else { return received };
+        self.parting_bytes_left = self.parting_bytes_left.unwrap_or(0).checked_sub(count);
+        if self.parting_bytes_left.is_some() { received } else { Received::End }
+    }
+
+    /// Whether the socket may have something to read.
+    pub(super) fn can_read(&self) -> bool {
+        self.can_read
+    }
+
+    /// Where the other side is.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is broken.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
     }
 
     /// Whether nothing is under way and all replies are sent.

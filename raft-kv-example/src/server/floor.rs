@@ -104,8 +104,10 @@ impl<R: Replica> Floor<R> {
                 if event.is_readable() || event.is_read_closed() {
                     client.on_readable(event.is_read_closed());
                 }
-                if is_broken || (client.session.is_closing && client.is_settled()) {
+                if is_broken {
                     self.clients.remove(key, self.base.poll.registry());
+                } else if client.session.is_closing && client.is_settled() {
+                    self.see_off(key);
                 } else if client.is_ready() {
                     self.ready.push(key);
                 }
@@ -145,6 +147,7 @@ impl<R: Replica> Floor<R> {
                 Wait::Leader if waited >= limits.hold_time_max => late.push((key, Failure::NoLeader)),
                 Wait::Write(_) if waited >= limits.answer_time_max => late.push((key, Failure::Unknown)),
                 Wait::Read if waited >= limits.answer_time_max => late.push((key, Failure::NoLeader)),
+                Wait::Nothing if client.is_parting() && waited >= limits.parting_time_max => slow.push(key),
                 Wait::Nothing if client.is_amid_request() && waited >= limits.request_time_max => {
                     slow.push(key);
                 }

@@ -4,8 +4,9 @@ use super::chunk::Chunk;
 use super::client::{Client, Received};
 use super::limits::Limits;
 use super::local::Local;
-use super::session::{Joined, Rules, Session};
-use crate::resp::{Progress, ProtocolError, RequestReader};
+use super::session::{Joined, Rules};
+use crate::command::CommandError;
+use crate::resp::{Progress, ProtocolError, RequestReader, Skip, Skipped};
 
 /// Reads connections and makes chunks; shared by all of them.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(super) struct Intake {
     buffer: Box<[u8]>,
     rules: Rules,
     chunk_bytes_max: usize,
+    skipped_bytes_max: usize,
     commands_total: u64,
     /// Chunks that are not in use. They move between here and the connections as they are.
     #[allow(
@@ -28,7 +30,7 @@ pub(super) struct Intake {
 pub(super) enum Taken {
     /// A chunk, to be found in the connection.
     Chunk,
-    /// Nothing; more must arrive.
+    /// Nothing; more must arrive, or was passed over for now.
     Nothing,
     /// The connection has ended and owes nothing.
     End,
@@ -41,6 +43,7 @@ impl Intake {
             buffer: vec![0; READ_BYTES].into(),
             rules: Rules { keys: limits.keys(), transaction_bytes_max: limits.request_bytes_max },
             chunk_bytes_max: limits.chunk_bytes_max,
+            skipped_bytes_max: limits.skipped_bytes_max,
             commands_total: 0,
             spare: Vec::new(),
         }
@@ -65,7 +68,8 @@ impl Intake {
             if !chunk.is_empty() || client.session.is_closing {
                 break Taken::Chunk;
             }
-            if !client.is_ready() {
+            // What is passed over may be much; others have their turn meanwhile.
+            if client.skip.is_some() || !client.is_ready() {
                 break Taken::Nothing;
             }
         };
@@ -75,6 +79,11 @@ impl Intake {
             self.spare(chunk);
         }
         taken
+    }
+
+    /// Reads a piece of what a connection that ends still sends, and drops it.
+    pub(super) fn drain(&mut self, client: &mut Client) -> Received {
+        client.drain(&mut self.buffer)
     }
 
     /// Gives back a chunk that is answered.
@@ -116,12 +125,23 @@ impl Intake {
                 client.has_request = at < bytes.len();
                 break;
             }
+            if client.skip.is_some() {
+                at += pass_over(&bytes[at..], client, chunk);
+                if client.skip.is_some() {
+                    break;
+                }
+                continue;
+            }
             let (request, length) = match self.reader.read(&bytes[at..], &mut client.progress) {
                 Ok(Some(read)) => read,
                 Ok(None) => break,
                 Err(error) => {
-                    refuse(&mut client.session, chunk, error);
-                    break;
+                    let progress = std::mem::take(&mut client.progress);
+                    client.skip = Skip::begin(error, progress, self.skipped_bytes_max);
+                    if client.skip.is_none() {
+                        refuse(client, chunk, error);
+                    }
+                    continue;
                 }
             };
             match client.session.join(request, self.rules, chunk, local) {
@@ -142,10 +162,33 @@ impl Intake {
     }
 }
 
-/// Answers what is no request and ends the connection: where the next one begins is unknown.
-fn refuse(session: &mut Session, chunk: &mut Chunk, error: ProtocolError) {
-    session.is_closing = true;
-    chunk.reply(session.protocol, |out| out.error(&format!("ERR Protocol error: {error}")));
+/// Passes over a request that is over a limit, and refuses it at its end; gives the number of bytes
+/// that are done with.
+fn pass_over(bytes: &[u8], client: &mut Client, chunk: &mut Chunk) -> usize {
+    let Some(skip) = &mut client.skip else { return 0 };
+    match skip.pass(bytes) {
+        Ok(Skipped::Some(count)) => count,
+        Ok(Skipped::All(count, refusal)) => {
+            client.skip = None;
+            client.session.refuse(chunk, &CommandError::TooLong(refusal));
+            count
+        }
+        Err(error) => {
+            client.skip = None;
+            refuse(client, chunk, error);
+            bytes.len()
+        }
+    }
+}
+
+/// Answers what is no request and ends the connection: where the next one begins is unknown. HTTP is
+/// not answered, as whoever speaks it would not understand.
+fn refuse(client: &mut Client, chunk: &mut Chunk, error: ProtocolError) {
+    client.offence = Some(error);
+    client.session.is_closing = true;
+    if error != ProtocolError::Http {
+        chunk.reply(client.session.protocol, |out| out.error(&format!("ERR Protocol error: {error}")));
+    }
 }
 
 const READ_BYTES: usize = 64 << 10;

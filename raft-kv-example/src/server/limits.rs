@@ -18,6 +18,9 @@ pub struct Limits {
     pub request_words_max: usize,
     /// Bytes of one request. Default 2 MiB.
     pub request_bytes_max: usize,
+    /// Bytes of a request over a limit that are read and dropped, so that the connection can go on; and
+    /// of what still arrives on a connection that ends. Default 64 MiB.
+    pub skipped_bytes_max: usize,
     /// A chunk takes no further request once it holds this many bytes. Default 64 KiB.
     pub chunk_bytes_max: usize,
     /// Bytes of replies that a client has not read; more closes its connection. Default 64 MiB.
@@ -28,6 +31,8 @@ pub struct Limits {
     pub answer_time_max: Duration,
     /// How long a client may take to send one request. Default 60 s.
     pub request_time_max: Duration,
+    /// How long a connection that ends waits for the other side to end it too. Default 2 s.
+    pub parting_time_max: Duration,
     /// How long commands under way may hold up the end of the process. Default 2 s.
     pub stop_time_max: Duration,
 }
@@ -40,11 +45,13 @@ impl Default for Limits {
             value_bytes_max: 1 << 20,
             request_words_max: 64 << 10,
             request_bytes_max: 2 << 20,
+            skipped_bytes_max: 64 << 20,
             chunk_bytes_max: 64 << 10,
             output_bytes_max: 64 << 20,
             hold_time_max: Duration::from_secs(2),
             answer_time_max: Duration::from_secs(10),
             request_time_max: Duration::from_secs(60),
+            parting_time_max: Duration::from_secs(2),
             stop_time_max: Duration::from_secs(2),
         }
     }

@@ -41,6 +41,8 @@ pub struct Overview {
     pub cluster: u64,
     /// Whether two configurations are active.
     pub is_joint: bool,
+    /// Whether the cluster goes on without the member, as far as it knows.
+    pub is_outsider: bool,
     /// The members of the group.
     pub members: Vec<MemberOverview>,
     /// How the others progress, if it leads.
@@ -233,6 +235,7 @@ pub(super) fn write_status(node: &Overview, facts: &Facts, out: &mut ReplyWriter
         ("keys", u64::try_from(facts.keys).unwrap_or(u64::MAX)),
         ("pid", u64::from(std::process::id())),
         ("joint", node.is_joint.into()),
+        ("removed", node.is_outsider.into()),
     ];
     out.map(numbers.len() + 2);
     write_text(out, "role", node.role);

@@ -74,6 +74,8 @@ pub enum Refused {
     TooLarge,
     /// This member keeps no data.
     Witness,
+    /// The cluster goes on without this node.
+    Outsider,
 }
 
 /// What came of a request.

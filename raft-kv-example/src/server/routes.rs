@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
+use slog::{Logger, debug, warn};
 
 use super::answer::{Answer, AnswerSink, Failure};
 use super::chunk::ChunkKind;
-use super::client::Wait;
+use super::client::{Client, Received, Wait};
 use super::clients::ClientKey;
 use super::desk::Desk;
 use super::floor::Floor;
@@ -16,6 +17,7 @@ use super::overview::{Facts, write_number};
 use super::replica::{Outcome, Refused, Replica, ReplicaEvent, Ticket};
 use crate::admin::{AdminError, Done};
 use crate::kv::{Reply, ReplySink};
+use crate::resp::ProtocolError;
 
 impl<R: Replica> Floor<R> {
     /// Takes one chunk of each ready connection and sends it on its way.
@@ -35,7 +37,13 @@ impl<R: Replica> Floor<R> {
 
     fn take_chunk(&mut self, key: ClientKey) {
         let (clients, accepted_total) = (self.clients.count(), self.clients.accepted_total());
-        let Some(client) = self.clients.find(key).filter(|client| client.is_ready()) else { return };
+        let Some(client) = self.clients.find(key) else { return };
+        if client.is_parting() {
+            return self.see_off(key);
+        }
+        if !client.is_ready() {
+            return;
+        }
         let was_amid_request = client.is_amid_request();
         let taken = {
             let (replica, base, started, now) = (&self.replica, &self.base, self.started, self.now);
@@ -58,9 +66,15 @@ impl<R: Replica> Floor<R> {
                 if !was_amid_request {
                     client.since = self.now;
                 }
+                if client.is_ready() {
+                    self.ready.push(key);
+                }
             }
             Taken::Chunk => {
                 client.since = self.now;
+                if let Some(error) = client.offence.take() {
+                    report_offence(&self.base.log, client, error);
+                }
                 self.submit(key);
             }
         }
@@ -93,6 +107,7 @@ impl<R: Replica> Floor<R> {
                 }
                 Err(Refused::Busy) => self.answer(key, Answer::Failure(Failure::Busy)),
                 Err(Refused::Witness) => self.answer(key, Answer::Failure(Failure::Witness)),
+                Err(Refused::Outsider) => self.answer(key, Answer::Failure(Failure::Outsider)),
                 Err(Refused::TooLarge) => self.answer(key, Answer::Failure(Failure::TooLarge)),
             },
         }
@@ -105,14 +120,17 @@ impl<R: Replica> Floor<R> {
         }
         match self.replica.read() {
             Ok(ticket) => self.desk.on_read_asked(ticket),
-            Err(Refused::Witness) => {
-                for key in self.desk.take_next_reads() {
-                    self.answer(key, Answer::Failure(Failure::Witness));
-                }
-            }
+            Err(Refused::Witness) => self.fail_reads(Failure::Witness),
+            Err(Refused::Outsider) => self.fail_reads(Failure::Outsider),
             Err(Refused::NoLeader | Refused::Busy | Refused::TooLarge) => {
                 self.hold_all(Desk::take_next_reads);
             }
+        }
+    }
+
+    fn fail_reads(&mut self, failure: Failure) {
+        for key in self.desk.take_next_reads() {
+            self.answer(key, Answer::Failure(failure));
         }
     }
 
@@ -212,11 +230,37 @@ impl<R: Replica> Floor<R> {
             self.out = BytesMut::new();
         }
         let is_over = client.unsent_byte_count() > bytes_max;
-        if !is_sent || is_over || (client.session.is_closing && client.is_settled()) {
+        if !is_sent || is_over {
             self.clients.remove(key, self.base.poll.registry());
+        } else if client.session.is_closing && client.is_settled() {
+            self.see_off(key);
         } else if client.is_ready() {
             self.ready.push(key);
         }
+    }
+
+    /// Ends a connection on which everything is said, once the other side has ended it too or sends too
+    /// much.
+    pub(super) fn see_off(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.find(key) else { return };
+        let bytes_max = self.base.limits.skipped_bytes_max;
+        let is_broken = !client.is_parting() && client.part(self.now, bytes_max).is_err();
+        if is_broken || self.intake.drain(client) == Received::End {
+            self.clients.remove(key, self.base.poll.registry());
+        } else if client.can_read() {
+            self.ready.push(key);
+        }
+    }
+}
+
+fn report_offence(log: &Logger, client: &Client, error: ProtocolError) {
+    let address = client.address().map_or_else(|_| "gone".to_owned(), |address| address.to_string());
+    if error == ProtocolError::Http {
+        warn!(log, "closing the connection of a client that speaks HTTP, perhaps sent by a web page";
+            "address" => address);
+    } else {
+        debug!(log, "closing the connection of a client that sent no request"; "address" => address,
+            "reason" => %error);
     }
 }
 

@@ -94,7 +94,8 @@ impl Session {
         *self = Self::new(self.id);
     }
 
-    fn refuse(&mut self, chunk: &mut Chunk, error: &CommandError) {
+    /// Answers a request that was not taken; a transaction with it comes to nothing.
+    pub(super) fn refuse(&mut self, chunk: &mut Chunk, error: &CommandError) {
         if let Some(queued) = &mut self.transaction {
             queued.is_broken = true;
         }

@@ -276,6 +276,62 @@ fn busy_and_too_large_are_told_at_once() {
     }
 }
 
+/// A client that is cut off while it sends finds a broken connection, never the answer that says why,
+/// and tries the same again for ever.
+#[test]
+fn request_over_a_limit_is_refused_and_the_connection_goes_on() {
+    let stage = Stage::new(Limits { value_bytes_max: 1000, key_bytes_max: 10, ..Limits::default() });
+    let mut client = stage.connect();
+    let refusal = "-ERR invalid bulk length, the limit is 1000 bytes; nothing was done\r\n";
+    for size in [1001, 1 << 20, 20 << 20] {
+        let value = "x".repeat(size);
+        say(&mut client, &format!("PING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${size}\r\n{value}\r\nPING\r\n"));
+        expect(&mut client, &format!("+PONG\r\n{refusal}+PONG\r\n"));
+    }
+    say(&mut client, &format!("MULTI\r\n*2\r\n$3\r\nGET\r\n$1001\r\n{}\r\nEXEC\r\n", "x".repeat(1001)));
+    expect(&mut client, &format!("+OK\r\n{refusal}-EXECABORT "));
+    assert!(stage.script.lock().unwrap().proposed.is_empty());
+}
+
+#[test]
+fn client_that_is_cut_off_while_it_sends_hears_why() {
+    let stage = Stage::new(Limits { skipped_bytes_max: 8 << 20, ..Limits::default() });
+    let mut client = stage.connect();
+    say(&mut client, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4000000000\r\n");
+    // Far more than the sockets hold between them.
+    say(&mut client, &"x".repeat(7 << 20));
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "-ERR Protocol error: invalid bulk length, the limit is 1048576 bytes\r\n");
+}
+
+#[test]
+fn connection_that_ends_waits_neither_for_too_much_nor_for_too_long() {
+    let time = Duration::from_millis(100);
+    let stage =
+        Stage::new(Limits { skipped_bytes_max: 1 << 20, parting_time_max: time, ..Limits::default() });
+    let mut silent = stage.connect();
+    say(&mut silent, "QUIT\r\n");
+    expect(&mut silent, "+OK\r\n");
+    let mut talker = stage.connect();
+    say(&mut talker, "QUIT\r\n");
+    let piece = [b'x'; 1 << 16];
+    while talker.write_all(&piece).is_ok() {}
+    while silent.write_all(&piece[..1]).is_ok() {}
+}
+
+#[test]
+fn client_that_speaks_http_is_closed_before_anything_is_carried_out() {
+    let stage = Stage::new(Limits::default());
+    let mut client = stage.connect();
+    say(&mut client, "POST / HTTP/1.1\r\nHost: 127.0.0.1:6379\r\n\r\nSET evil 1\r\n");
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert!(answer.is_empty(), "{answer:?}");
+    assert!(stage.script.lock().unwrap().proposed.is_empty());
+}
+
 #[test]
 fn refused_read_is_asked_again() {
     let stage = Stage::new(Limits::default());

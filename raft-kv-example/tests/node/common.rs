@@ -19,7 +19,7 @@ pub(crate) struct TestCluster {
     pub(crate) peers: String,
     children: Vec<Option<Child>>,
     /// Where the nodes listen for each other.
-    peer_addresses: Vec<String>,
+    pub(crate) peer_addresses: Vec<String>,
 }
 
 impl TestCluster {

@@ -236,6 +236,27 @@ fn other_peers_for_a_node_with_a_past_are_ignored_aloud() {
 }
 
 #[test]
+fn node_that_listens_elsewhere_than_the_others_look_for_it_says_so() {
+    let mut cluster = TestCluster::start(1, &[]);
+    let known = cluster.peer_addresses[0].clone();
+    let port = known.rsplit_once(':').unwrap().1.to_owned();
+    let other = format!("127.0.0.1:{}", raft_kv::free_ports::find(1).unwrap()[0]);
+    for (listen, warnings) in [(format!("0.0.0.0:{port}"), 0), (other, 1)] {
+        cluster.kill(0);
+        cluster.peer_addresses[0] = listen;
+        cluster.start_member(0);
+        cluster.leader();
+        let lines = until("the log", || {
+            let log = std::fs::read_to_string(cluster.log_path(0)).unwrap();
+            let lines = log.lines().filter(|line| line.contains("look for this one elsewhere"));
+            let lines: Vec<_> = lines.map(str::to_owned).collect();
+            (lines.len() == warnings).then_some(lines)
+        });
+        assert!(lines.iter().all(|line| line.contains(&known) && line.contains("--peer-advertise")));
+    }
+}
+
+#[test]
 fn node_that_cannot_join_says_what_to_do() {
     let cluster = TestCluster::start(1, &[]);
     let dir = tempfile::tempdir().unwrap();
@@ -330,4 +351,30 @@ fn learner_stays_one_until_it_is_promoted() {
     assert_eq!(roles(&cluster, new).unwrap()[&2], "learner");
     order(&cluster, &["RAFT.PROMOTE", "2"]);
     wait_for_roles(&cluster, new, &voters(&[1, 2]));
+}
+
+/// Its leader stops sending to it with the entry that removes it, so its own log never says so; that a node
+/// was cut off when it was removed it cannot know at all.
+#[test]
+fn removed_node_says_so_whether_it_ran_or_not() {
+    let mut cluster = TestCluster::start(4, &[]);
+    let leader = cluster.leader();
+    let [one, other] = [(leader + 1) % 4, (leader + 2) % 4];
+    cluster.kill(other);
+    for at in [one, other] {
+        order(&cluster, &["RAFT.REMOVE", &(at + 1).to_string()]);
+    }
+    cluster.start_member(other);
+    for at in [one, other] {
+        until("the node to know", || cluster.number(at, "removed").filter(|removed| *removed == 1));
+        let mut connection = cluster.connect(at);
+        for words in [&["SET", "k", "v"][..], &["GET", "k"], &["RAFT.REMOVE", "1"]] {
+            let result: RedisResult<()> = redis::cmd(words[0]).arg(&words[1..]).query(&mut connection);
+            assert_eq!(result.unwrap_err().code(), Some("NOTMEMBER"), "{words:?}");
+        }
+        let log = std::fs::read_to_string(cluster.log_path(at)).unwrap();
+        assert_eq!(log.matches("the cluster goes on without this node").count(), 1, "{log}");
+        assert!(log.matches("pre-candidate").count() <= 2, "{log}");
+    }
+    assert_eq!(cluster.number(leader, "removed"), Some(0));
 }

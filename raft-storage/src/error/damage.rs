@@ -4,6 +4,7 @@ use std::fmt;
 
 use raft_core::{GroupId, LogIndex, Position, Term};
 
+use crate::format::identity::Identity;
 use crate::format::record::RecordHeaderError;
 
 /// What is wrong with a file, beyond what a crash can have done.
@@ -52,6 +53,13 @@ pub enum Damage {
     },
     /// The file is from another life of the directory, or was put here from elsewhere (F7, F23).
     Foreign,
+    /// The file is another node's, and was put here from elsewhere (F23).
+    OtherNode {
+        /// Whose it is.
+        found: Identity,
+    },
+    /// The file that says whose directory this is cannot be read.
+    IdentityBroken,
     /// The file holds something, but the one that says whose it is is not there (F21).
     IdentityMissing,
     /// The head of the newest segment is broken, but the log had not gone on to it.
@@ -126,7 +134,8 @@ impl Damage {
             Self::Content => "content",
             Self::MissingSegment { .. } => "missing-segment",
             Self::Misnamed { .. } => "misnamed",
-            Self::Foreign => "foreign",
+            Self::Foreign | Self::OtherNode { .. } => "foreign",
+            Self::IdentityBroken => "identity-broken",
             Self::IdentityMissing => "identity-missing",
             Self::Unused { .. } => "unused-segment",
             Self::MarkMissing => "sync-mark-missing",
@@ -153,6 +162,8 @@ impl Damage {
             | Self::MissingSegment { .. }
             | Self::Misnamed { .. }
             | Self::Foreign
+            | Self::OtherNode { .. }
+            | Self::IdentityBroken
             | Self::IdentityMissing
             | Self::Unused { .. }
             | Self::MarkMissing
@@ -170,8 +181,12 @@ impl Damage {
     #[must_use]
     pub fn way_out(&self) -> &'static str {
         match self {
-            Self::Foreign | Self::Misnamed { .. } | Self::OtherSnapshot { .. } => {
+            Self::Foreign | Self::OtherNode { .. } | Self::Misnamed { .. } | Self::OtherSnapshot { .. } => {
                 "put the node's own files back as they were when it was last stopped"
+            }
+            Self::IdentityBroken => {
+                "put this node's own identity file back, or remove this node from the cluster and let it join \
+                 again with an empty directory under a new id"
             }
             Self::IdentityMissing => {
                 "if this directory was a node's, put its own identity file back or let the node join again \
@@ -243,6 +258,10 @@ impl fmt::Display for Damage {
             Self::MissingSegment { seq } => write!(f, "segment {seq:#x} is missing"),
             Self::Misnamed { seq } => write!(f, "the file is segment {seq:#x} by its head"),
             Self::Foreign => f.write_str("the file is from another directory"),
+            Self::OtherNode { found } => write!(f, "the file belongs to {found}"),
+            Self::IdentityBroken => {
+                f.write_str("it says whose directory this is, and does not read as it was written")
+            }
             Self::IdentityMissing => {
                 f.write_str("the file is not empty, but no identity file says whose it is")
             }

@@ -230,11 +230,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Error for Failure {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.source)
-    }
-}
+/// What the system says is part of the text, and for programs in [`Failure::source`].
+impl Error for Failure {}
 
 impl OpenError {
     /// Why a file is refused by its head.
@@ -250,14 +247,14 @@ impl OpenError {
 
     /// Refuses a file that another node, or another life of this directory, has made (F7, F23).
     pub(crate) fn check_owner(path: &Path, ours: &IdentityFile, found: &IdentityFile) -> Result<(), Self> {
-        let path = path.to_owned();
-        if found.identity != ours.identity {
-            return Err(Self::OtherIdentity { path, expected: ours.identity, found: found.identity });
-        }
-        if found.incarnation != ours.incarnation {
-            return Err(Self::Damaged { path, offset: 0, damage: Damage::Foreign });
-        }
-        Ok(())
+        let damage = if found.identity != ours.identity {
+            Damage::OtherNode { found: found.identity }
+        } else if found.incarnation != ours.incarnation {
+            Damage::Foreign
+        } else {
+            return Ok(());
+        };
+        Err(Self::Damaged { path: path.to_owned(), offset: 0, damage })
     }
 }
 
@@ -325,20 +322,7 @@ impl fmt::Display for OpenError {
     }
 }
 
-impl Error for OpenError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Io(failure) => failure.source(),
-            Self::NotInitialised { .. }
-            | Self::AlreadyInitialised { .. }
-            | Self::Locked { .. }
-            | Self::OtherIdentity { .. }
-            | Self::Version { .. }
-            | Self::Damaged { .. }
-            | Self::Options(_) => None,
-        }
-    }
-}
+impl Error for OpenError {}
 
 impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -375,16 +359,4 @@ impl fmt::Display for LogError {
     }
 }
 
-impl Error for LogError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Failed(failure) => failure.source(),
-            Self::Closed
-            | Self::QueueFull { .. }
-            | Self::TooLarge { .. }
-            | Self::BadRequest { .. }
-            | Self::OutOfRange { .. }
-            | Self::Corrupt { .. } => None,
-        }
-    }
-}
+impl Error for LogError {}

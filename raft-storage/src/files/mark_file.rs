@@ -16,7 +16,7 @@ pub(crate) struct MarkFile {
     file: Arc<dyn FsFile>,
     path: PathBuf,
     newest: SyncMark,
-    /// How many of its two slots could not be read at opening.
+    /// How many of its two slots cannot be read.
     unreadable_slots: usize,
 }
 
@@ -60,10 +60,14 @@ impl MarkFile {
         &self.newest
     }
 
-    /// Notes durably that the log is durable up to there; does nothing if it says so already.
+    /// Notes durably that the log is durable up to there; does nothing if it says so already, in a file
+    /// that is whole.
+    ///
+    /// The slot that is written is the one that does not hold the newest mark, so it is the unreadable one
+    /// if there is one.
     pub(crate) fn write(&mut self, seq: u32, seed: u32, offset: u32) -> Result<(), Failure> {
         let mark = SyncMark { count: self.newest.count, seq, seed, offset };
-        if mark == self.newest {
+        if mark == self.newest && self.unreadable_slots == 0 {
             return Ok(());
         }
         let mark = SyncMark { count: self.newest.count + 1, ..mark };
@@ -71,6 +75,7 @@ impl MarkFile {
         write_all_at(&*self.file, &bytes, at).map_err(Failure::of(Operation::Write, &self.path))?;
         self.file.sync_data().map_err(Failure::of(Operation::Sync, &self.path))?;
         self.newest = mark;
+        self.unreadable_slots = self.unreadable_slots.saturating_sub(1);
         Ok(())
     }
 }

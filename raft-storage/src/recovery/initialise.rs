@@ -8,6 +8,7 @@ use crate::files::dir::{DataDir, UNFINISHED_SUFFIX};
 use crate::files::mark_file::MarkFile;
 use crate::files::salts::Salts;
 use crate::files::segment::Segment;
+use crate::format::bytes::HeadError;
 use crate::format::identity::{IDENTITY_BYTES, IdentityFile};
 use crate::format::record::{Link, RecordHeader};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader, parse_segment_name};
@@ -88,11 +89,14 @@ fn read_identity(dir: &DataDir) -> Result<IdentityFile, OpenError> {
     let (file, path) = (dir.open(IDENTITY_NAME)?, dir.path_of(IDENTITY_NAME));
     let mut bytes = [0; IDENTITY_BYTES];
     let count = read_up_to(&*file, &mut bytes, 0).map_err(Failure::of(Operation::Read, &path))?;
-    if count < bytes.len() {
-        let damage = Damage::TooShort { needed_bytes: bytes.len() as u64 };
-        return Err(OpenError::Damaged { path, offset: 0, damage });
+    let decoded = (count == bytes.len()).then(|| IdentityFile::decode(&bytes));
+    match decoded {
+        Some(Ok(owner)) => Ok(owner),
+        Some(Err(error @ HeadError::Version(_))) => Err(OpenError::of_head(&path, error)),
+        Some(Err(HeadError::Magic | HeadError::Checksum { .. })) | None => {
+            Err(OpenError::Damaged { path, offset: 0, damage: Damage::IdentityBroken })
+        }
     }
-    IdentityFile::decode(&bytes).map_err(|error| OpenError::of_head(&path, error))
 }
 
 /// Without an identity file, there may only be what an interrupted initialisation leaves: the first

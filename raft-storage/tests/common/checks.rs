@@ -36,7 +36,9 @@ pub(crate) fn check_goes_on(image: &SimFs, found: &Models, place: &str) {
         let wal = open(image).unwrap();
         let group = GroupId::new(1);
         let model = expected.entry(group).or_default();
-        let new = Persist { hard_state: hard_state(9, 9, model.last().get()), ..request(1) };
+        // Later than any term that a random workload has come to.
+        let term = model.hard_state.term.get() + 1;
+        let new = Persist { hard_state: hard_state(term, 9, model.last().get()), ..request(1) };
         model.apply(&new);
         let mut log = wal.group(group).unwrap();
         log.recover().unwrap();

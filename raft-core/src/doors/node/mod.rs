@@ -85,6 +85,11 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
     /// the store was never written to. The state machine starts empty; it is restored from the
     /// newest snapshot, and committed commands behind that are applied (again).
     ///
+    /// Without founders, a store that was never written to is refused: that is how a node is started that
+    /// has a past, so that it is not mistaken for a new one when its disk is lost. Founders that do not
+    /// hold this node's id found their group without it: it then belongs to none and waits, as after
+    /// [`join`](Self::join).
+    ///
     /// ```
     /// # use raft_core::{mem::*, *};
     /// # struct Sum(u64);

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
-use clap::Parser;
+use clap::{Parser, value_parser};
 use raft_core::sim::{self, Fault, Report, UnknownFault};
 
 use mode::Mode;
@@ -28,7 +28,7 @@ struct Options {
     #[arg(long)]
     full: bool,
     /// How many seeds to run
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = value_parser!(u64).range(1..))]
     seeds: u64,
     /// The first seed; without it, one that was not run before
     #[arg(long, value_name = "SEED")]
@@ -50,7 +50,10 @@ struct Options {
     situations: bool,
     /// Run so many seeds twice and compare what happened; prints a digest of all of it, which is the
     /// same in every build and on every machine
-    #[arg(long, value_name = "SEEDS", conflicts_with_all = ["seed", "seeds", "gate"])]
+    #[arg(
+        long, value_name = "SEEDS", conflicts_with_all = ["seed", "seeds", "gate"],
+        value_parser = value_parser!(u64).range(1..)
+    )]
     prove_determinism: Option<u64>,
     /// Run the bounded part that belongs to `cargo xtask ci`
     #[arg(long, conflicts_with_all = ["seed", "seeds", "from", "full", "PlanOptions"])]
