@@ -74,7 +74,9 @@ fn a_failure_shrinks_to_a_smaller_one_of_the_same_property() {
     let failure = (0..100).find_map(|seed| run(seed, &options).err()).unwrap();
     let shrunk = shrink(failure.clone(), &options, run);
     assert_eq!(shrunk.failure.violation.property, failure.violation.property);
-    assert!(shrunk.failure.step < failure.step, "{shrunk:?}");
+    // Fewer nodes may take more steps.
+    let is_smaller = shrunk.options.nodes_max < options.nodes_max || shrunk.failure.step < failure.step;
+    assert!(is_smaller, "{shrunk:?}");
     // Nothing but a snapshot and whoever needs it is needed.
     assert!(shrunk.options.without.len() > Fault::ALL.len() / 2, "{shrunk:?}");
     assert_eq!(run(shrunk.failure.seed, &shrunk.options).unwrap_err(), shrunk.failure);
