@@ -366,6 +366,7 @@ fn member_overview(member: &Member) -> MemberOverview {
             MemberRole::JoiningWitness => "joining-witness",
         },
         is_outgoing: member.outgoing_voter,
+        domain: member.domain,
         address: addresses.peer,
         client: addresses.client.unwrap_or_default(),
     }

@@ -58,6 +58,13 @@ pub struct ServeArgs {
     /// milliseconds; it waits up to twice as long
     #[arg(long, value_name = "MS", default_value_t = 250)]
     pub election_timeout_ms: u32,
+    /// Breaks exact ties between logs in elections; higher wins. May be negative
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULTS.priority, allow_negative_numbers = true)]
+    pub priority: i64,
+    /// A write is committed only when nodes in so many failure domains have it, beside the majority.
+    /// RAFT.DOMAIN says who is in which. The same at all nodes
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULTS.commit_domains_min)]
+    pub commit_domains_min: u32,
     /// How finely the node counts time, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10)]
     pub tick_ms: u32,
@@ -374,6 +381,8 @@ impl ServeArgs {
         if self.lease_reads {
             config.read_lease_ticks = read_lease_ticks(&config).ok_or(SettingsError::Lease)?;
         }
+        config.priority = self.priority;
+        config.commit_domains_min = self.commit_domains_min;
         config.snapshot_log_bytes = self.snapshot_log_bytes;
         config.snapshot_log_entries = self.snapshot_log_entries;
         config.retained_entries = self.retained_entries;

@@ -189,6 +189,10 @@ where
             member(node.raft(), id)?;
             (id, MembershipChange::new().learner(id))
         }
+        Order::Domain { id, domain } => {
+            let id = NodeId::new(*id);
+            (id, MembershipChange::new().domain(id, *domain))
+        }
         Order::Remove(id) => (NodeId::new(*id), MembershipChange::new().remove(NodeId::new(*id))),
         Order::Transfer(to) => {
             let to = NodeId::new(*to);
@@ -355,6 +359,9 @@ mod tests {
             (Order::Demote(2), Err(AdminError::NothingChanges(two))),
             (Order::Demote(7), Err(AdminError::NotMember(NodeId::new(7)))),
             (Order::Demote(1), Err(AdminError::NoVoters)),
+            (Order::Domain { id: 2, domain: 5 }, Ok(Done::Change)),
+            (Order::Domain { id: 2, domain: 5 }, Err(AdminError::NothingChanges(two))),
+            (Order::Domain { id: 7, domain: 5 }, Err(AdminError::NotMember(NodeId::new(7)))),
             (Order::Remove(1), Err(AdminError::NoVoters)),
             (Order::Transfer(2), Err(AdminError::NotVoter(two))),
             (Order::Transfer(1), Err(AdminError::LeadsAlready(NodeId::new(1)))),

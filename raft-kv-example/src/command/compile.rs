@@ -76,6 +76,7 @@ pub fn compile(
         | Verb::RaftAdd
         | Verb::RaftPromote
         | Verb::RaftDemote
+        | Verb::RaftDomain
         | Verb::RaftRemove
         | Verb::RaftTransfer
         | Verb::RaftSnapshot

@@ -21,6 +21,13 @@ pub enum Order {
     Promote(u64),
     /// Makes a voter a learner.
     Demote(u64),
+    /// Says in which failure domain a member is; zero is none.
+    Domain {
+        /// Its id.
+        id: u64,
+        /// The domain.
+        domain: u64,
+    },
     /// Lets a member go.
     Remove(u64),
     /// Hands leadership over.
@@ -82,6 +89,7 @@ impl Order {
             }
             Verb::RaftPromote => Self::Promote(id()?),
             Verb::RaftDemote => Self::Demote(id()?),
+            Verb::RaftDomain => Self::Domain { id: id()?, domain: number(request.word(2))? },
             Verb::RaftRemove => Self::Remove(id()?),
             Verb::RaftTransfer => Self::Transfer(id()?),
             Verb::RaftSnapshot => Self::Snapshot,
@@ -91,8 +99,12 @@ impl Order {
 }
 
 fn node_id(word: &[u8]) -> Result<u64, CommandError> {
-    let id = std::str::from_utf8(word).ok().and_then(|text| text.parse().ok());
-    id.filter(|id| (1..u64::MAX).contains(id)).ok_or(CommandError::NodeId)
+    number(word).ok().filter(|id| (1..u64::MAX).contains(id)).ok_or(CommandError::NodeId)
+}
+
+fn number(word: &[u8]) -> Result<u64, CommandError> {
+    let number = std::str::from_utf8(word).ok().and_then(|text| text.parse().ok());
+    number.ok_or(CommandError::NotAnInteger)
 }
 
 fn address(word: &[u8]) -> Result<String, CommandError> {
@@ -127,6 +139,7 @@ mod tests {
             ("RAFT.ADD 4 h:7004 h:6379 LEARNER", add(JoinRole::Learner, Some("h:6379"))),
             ("raft.promote 4", Order::Promote(4)),
             ("raft.demote 4", Order::Demote(4)),
+            ("raft.domain 4 2", Order::Domain { id: 4, domain: 2 }),
             ("raft.remove 4", Order::Remove(4)),
             ("raft.transfer 4", Order::Transfer(4)),
             ("raft.snapshot", Order::Snapshot),

@@ -73,6 +73,8 @@ pub struct MemberOverview {
     pub role: &'static str,
     /// Whether it votes in the outgoing configuration of a joint one.
     pub is_outgoing: bool,
+    /// Its failure domain; zero is none.
+    pub domain: u64,
     /// Where other members reach it.
     pub address: String,
     /// Where clients reach it; empty if that is not known.
@@ -247,10 +249,11 @@ pub(super) fn write_status(node: &Overview, facts: &Facts, out: &mut ReplyWriter
     for member in &node.members {
         let peer = node.peers.iter().find(|peer| peer.id == member.id);
         let transfer = peer.and_then(|peer| peer.snapshot);
-        out.map(if peer.is_some() { 11 } else { 5 } + if transfer.is_some() { 3 } else { 0 });
+        out.map(if peer.is_some() { 12 } else { 6 } + if transfer.is_some() { 3 } else { 0 });
         write_number(out, "id", member.id);
         write_text(out, "role", member.role);
         write_number(out, "outgoing", member.is_outgoing.into());
+        write_number(out, "domain", member.domain);
         write_text(out, "address", &member.address);
         write_text(out, "client", &member.client);
         if let Some(peer) = peer {
@@ -307,6 +310,7 @@ mod tests {
             id,
             role: "voter",
             is_outgoing: false,
+            domain: 3,
             address: format!("host:{id}"),
             client: String::new(),
         });

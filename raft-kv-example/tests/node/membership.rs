@@ -378,3 +378,22 @@ fn removed_node_says_so_whether_it_ran_or_not() {
     }
     assert_eq!(cluster.number(leader, "removed"), Some(0));
 }
+
+/// With nodes in one domain alone nothing is acknowledged, although they are a majority.
+#[test]
+fn writes_wait_for_a_second_failure_domain() {
+    let mut cluster = TestCluster::start(3, &["--commit-domains-min", "2", "--answer-ms", "1000"]);
+    let leader = cluster.leader();
+    let far = (leader + 1) % 3;
+    for at in 0..3 {
+        let domain = if at == far { "2" } else { "1" };
+        order(&cluster, &["RAFT.DOMAIN", &(at + 1).to_string(), domain]);
+    }
+    let write = |cluster: &TestCluster| cluster.connect(cluster.leader()).set::<_, _, ()>("key", 1);
+    until("a write in two domains", || write(&cluster).ok());
+    cluster.kill(far);
+    let refusal = write(&cluster).unwrap_err();
+    assert_eq!(refusal.code(), Some("UNKNOWN"), "{refusal}");
+    cluster.start_member(far);
+    until("a write in two domains again", || write(&cluster).ok());
+}
