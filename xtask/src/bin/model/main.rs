@@ -107,14 +107,17 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The bounded part that belongs to the gate: everything that one election leads to, in each case, and
-/// what two of them, a crash and slow disks lead to in a few steps.
+/// The bounded part that belongs to the gate: everything that one election leads to, in each case, and two
+/// of them; and what these, a crash and slow disks lead to in a few steps.
 fn gate() -> Result<()> {
     for case in [Case::Elections, Case::Membership, Case::Snapshot] {
         let mut setup = case.setup();
         setup.bounds.campaigns = 1;
         explore(setup, Limits { depth: usize::MAX, states: usize::MAX, threads: 1 })?;
     }
+    let mut setup = Case::Elections.setup();
+    setup.bounds.proposals = 0;
+    explore(setup, Limits { depth: usize::MAX, states: usize::MAX, threads: 1 })?;
     let mut setup = Case::Elections.setup();
     setup.bounds.crashes = 1;
     setup.has_slow_disks = true;
