@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::ledger::Ledger;
+use super::plan::{APPEND_BYTES_MAX, INFLIGHT_BYTES_MAX, INFLIGHT_MESSAGES_MAX};
 use super::violation::Violation;
 use crate::doors::raft::Raft;
 use crate::mem::MemLog;
@@ -193,6 +194,17 @@ impl Checker {
         let (term, last) = (raft.term(), raft.last().index);
         let applied = self.check_applied(node, LogIndex::ZERO);
         self.seen.insert(node, Seen { term, last, applied, ..Seen::default() });
+    }
+
+    /// No more is on its way to anybody than the settings allow; one append may go over it.
+    pub(super) fn check_windows(&mut self, leader: &Raft) {
+        for peer in leader.status().peers {
+            let is_over = peer.inflight_messages > INFLIGHT_MESSAGES_MAX
+                || peer.inflight_bytes > INFLIGHT_BYTES_MAX + APPEND_BYTES_MAX;
+            if is_over {
+                self.violate("windows are kept", format!("node {} has {peer:?}", leader.id()));
+            }
+        }
     }
 
     /// After every pump: what figure 3 says of leaders, commits and terms. Before it, `before` was the

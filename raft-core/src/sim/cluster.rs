@@ -328,6 +328,9 @@ impl<S: Subject> Cluster<S> {
         }
         world.checker.on_pump(id, before, node.raft(), &world.ledgers);
         let (is_leader, membership) = (node.raft().is_leader(), node.raft().membership());
+        if is_leader && world.now.is_multiple_of(u64::from(STEPS_PER_TICK)) {
+            world.checker.check_windows(node.raft());
+        }
         if is_leader && membership.is_joint() && joining_count(membership) < joining_count(before) {
             world.note("joining voter promoted");
         }

@@ -46,6 +46,12 @@ impl Default for Options {
 /// Steps between two ticks of a node whose clock is right.
 pub const STEPS_PER_TICK: u32 = 8;
 
+/// The most that settings let a leader have on its way to a member, whatever they are just now: what was
+/// sent under wider ones may still be under way.
+pub(super) const INFLIGHT_MESSAGES_MAX: u32 = 8;
+pub(super) const INFLIGHT_BYTES_MAX: u32 = 1000;
+pub(super) const APPEND_BYTES_MAX: u32 = 200;
+
 /// The plan of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -218,9 +224,9 @@ impl Plan {
 
     /// Draws anew what may differ from node to node, and change while a node runs.
     pub(super) fn vary(&self, config: &mut Config, dice: &mut Dice) {
-        config.append_bytes_max = dice.between(1, 200);
-        config.inflight_messages_max = dice.between(1, 8);
-        config.inflight_bytes_max = dice.between(1, 1000);
+        config.append_bytes_max = dice.between(1, APPEND_BYTES_MAX);
+        config.inflight_messages_max = dice.between(1, INFLIGHT_MESSAGES_MAX);
+        config.inflight_bytes_max = dice.between(1, INFLIGHT_BYTES_MAX);
         config.proposals_bytes_max = dice.between(100, 2000);
         config.forward_bytes_max = dice.between(20, 200);
         config.forward_proposals = dice.between(0, 9) > 0;
