@@ -100,10 +100,11 @@ pub struct ServeArgs {
     /// The longest value in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().value_bytes_max)]
     pub value_bytes_max: usize,
-    /// How long a command waits for a leader before it is refused, in milliseconds
+    /// How long a write waits for a leader before it is refused, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 2000)]
     pub hold_ms: u32,
-    /// How long a write waits for its outcome before it is answered as unknown, in milliseconds
+    /// How long a write waits for its outcome before it is answered as unknown, and a read for somebody
+    /// who confirms it, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     pub answer_ms: u32,
     /// What sessions of clients may take

@@ -1,6 +1,6 @@
 //! The node processes of the demo.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,11 +36,11 @@ pub(super) struct ProcessState {
 impl Cluster {
     /// Starts the nodes with their data under the directory.
     pub(super) fn start(dir: &Path) -> io::Result<Self> {
-        let free = free_ports::find(NODES * 2)?;
+        let all = find_ports(dir)?;
         let (mut ports, mut peers) = ([0; NODES], Vec::new());
         for (at, port) in ports.iter_mut().enumerate() {
-            *port = free[at];
-            peers.push(format!("{}=127.0.0.1:{}", at + 1, free[NODES + at]));
+            *port = all[at];
+            peers.push(format!("{}=127.0.0.1:{}", at + 1, all[NODES + at]));
         }
         let mut cluster = Self { dir: dir.to_owned(), ports, peers: peers.join(","), nodes: Vec::new() };
         for at in 0..NODES {
@@ -99,6 +99,30 @@ impl Cluster {
     }
 }
 
+/// The ports for clients, then those between nodes. The nodes remember where the others are, so those of the
+/// first start are used again.
+fn find_ports(dir: &Path) -> io::Result<Vec<u16>> {
+    let path = dir.join(PORTS_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let known: Vec<u16> = text.split_whitespace().map_while(|word| word.parse().ok()).collect();
+            let is_whole = known.len() == NODES * 2;
+            let malformed =
+                || io::Error::other(format!("{} does not name {} ports", path.display(), NODES * 2));
+            is_whole.then_some(known).ok_or_else(malformed)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let free = free_ports::find(NODES * 2)?;
+            let words: Vec<String> = free.iter().map(u16::to_string).collect();
+            fs::write(&path, words.join(" ") + "\n")?;
+            Ok(free)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+const PORTS_FILE: &str = "ports";
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         for node in &mut self.nodes {
@@ -119,3 +143,19 @@ impl Drop for Cluster {
 /// How many nodes there are.
 pub(super) const NODES: usize = 3;
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nodes know each other's addresses from their log, so a demo that goes on must listen where it did.
+    #[test]
+    fn ports_of_a_directory_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = find_ports(dir.path()).unwrap();
+        assert_eq!(first.len(), 2 * NODES);
+        assert_eq!(find_ports(dir.path()).unwrap(), first);
+        fs::write(dir.path().join(PORTS_FILE), "1 2 x").unwrap();
+        assert!(find_ports(dir.path()).unwrap_err().to_string().contains("does not name 6 ports"));
+    }
+}
