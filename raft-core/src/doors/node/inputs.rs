@@ -284,6 +284,28 @@ impl<L: SnapshotStore, T: Transport, S: StateMachine> Node<L, T, S> {
 
     /// Leads on, if this node is handing leadership over; whether it was. See
     /// [`Raft::abort_transfer`](crate::Raft::abort_transfer).
+    ///
+    /// ```
+    /// # use raft_core::{mem::*, *};
+    /// # struct Sum(u64);
+    /// # impl StateMachine for Sum {
+    /// #     type Output = u64;
+    /// #     fn apply(&mut self, entry: &Entry<'_>) -> u64 { self.0 += u64::from(entry.payload[0]); self.0 }
+    /// # }
+    /// # let (ids, network) = ([1, 2].map(NodeId::new), MemNetwork::new());
+    /// # let members = Membership::of_voters(ids)?;
+    /// # let open = |id| Node::open(Config::new(id), Some(members.clone()), MemLog::new(), network.join(id), Sum(0));
+    /// # let mut nodes = ids.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    /// # nodes[0].campaign()?;
+    /// # for _ in 0..10 {
+    /// #     for node in &mut nodes { node.pump()?; }
+    /// # }
+    /// nodes[0].transfer_leadership(ids[1])?; // two nodes; the first one leads
+    /// assert!(nodes[0].propose(&[1]).is_err());
+    /// assert!(nodes[0].abort_transfer());
+    /// nodes[0].propose(&[1])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn abort_transfer(&mut self) -> bool {
         self.raft.abort_transfer()
     }

@@ -378,8 +378,8 @@ impl Raft {
     /// Hands leadership over to another voter (diss. §3.10), if this node leads.
     ///
     /// Until it is done, given up after the shortest election timeout, or
-    /// [called off](Self::abort_transfer), proposals are refused. The target is first brought up to date. [`Notice::TransferEnded`](crate::Notice) says that it came to
-    /// nothing.
+    /// [called off](Self::abort_transfer), proposals are refused. The target is first brought up to
+    /// date. [`Notice::TransferEnded`](crate::Notice) says that it came to nothing.
     ///
     /// ```
     /// # use raft_core::{Action, Config, Membership, NodeId, Raft};
