@@ -16,18 +16,17 @@ use crate::words::membership::Membership;
 impl<S: Subject> Cluster<S> {
     /// Steps until something is committed. It may take long, for a leader may have much to send before,
     /// through a window of a few bytes; but never do five election timeouts pass without a log that
-    /// becomes longer, nor twenty in all.
+    /// becomes longer, nor twenty in all, unless a leader has committed all that it was asked for.
     pub(super) fn serve(&mut self) -> Result<(), Violation> {
         let timeout_steps = self.world.borrow().plan.election_timeout_steps();
         let (mut advanced_at, mut durable) = (0, self.durable_sum());
         for step in 0..20 * timeout_steps {
             if step % u64::from(STEPS_PER_TICK) == 0 {
-                // Clients may have nothing to ask for just now.
                 if let Some(leader) = self.latest_leader().map(|node| node.raft().id()) {
                     self.propose(leader);
                 }
                 let now = self.durable_sum();
-                if now > durable {
+                if now > durable || self.has_idle_leader() {
                     (advanced_at, durable) = (step, now);
                 } else if step - advanced_at > 5 * timeout_steps {
                     break;
@@ -47,6 +46,12 @@ impl<S: Subject> Cluster<S> {
         let states: Vec<_> = self.seats.values().map(|seat| seat.node.as_ref().map(Node::status)).collect();
         let details = format!("a timeout has {timeout_steps} steps, {states:?}");
         Err(Violation::new("a core without faults serves", details))
+    }
+
+    /// Whether clients ask for nothing just now: they may wait for answers that were lost.
+    fn has_idle_leader(&self) -> bool {
+        let leader = self.latest_leader().map(Node::raft);
+        leader.is_some_and(|leader| leader.commit() == leader.last().index)
     }
 
     /// How much is durable, at all nodes together.
