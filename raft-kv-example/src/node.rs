@@ -74,11 +74,7 @@ pub fn explain(error: &dyn error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let reason = error.to_string();
-        // Some say their cause themselves.
-        if !text.ends_with(&reason) {
-            text = format!("{text}: {reason}");
-        }
+        text = format!("{text}: {error}");
         cause = error.source();
     }
     text

@@ -365,6 +365,9 @@ impl ServeArgs {
         if self.tick_ms == 0 {
             return Err(SettingsError::Zero("--tick-ms"));
         }
+        if self.commit_domains_min == 0 {
+            return Err(SettingsError::Zero("--commit-domains-min"));
+        }
         if self.heartbeat_ms < self.tick_ms {
             return Err(SettingsError::Heartbeat);
         }
@@ -589,6 +592,15 @@ mod tests {
     }
 
     /// N18: whatever the timeout, no lease outlasts the others' patience on a clock that is a quarter faster.
+    #[test]
+    fn settings_of_elections_and_commits_reach_the_core() {
+        let given = "--peers 1=a:1 --priority -3 --commit-domains-min 2";
+        let config = check(given).unwrap().config;
+        assert_eq!((config.priority, config.commit_domains_min), (-3, 2));
+        let refused = check("--peers 1=a:1 --commit-domains-min 0");
+        assert_eq!(refused.unwrap_err(), SettingsError::Zero("--commit-domains-min"));
+    }
+
     #[test]
     fn lease_leaves_room_for_clocks_that_drift_apart_by_a_quarter() {
         assert_eq!(check("--peers 1=a:1").unwrap().config.read_lease_ticks, 0);

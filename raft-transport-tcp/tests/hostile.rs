@@ -189,6 +189,7 @@ fn longest_message_passes_and_one_byte_more_does_not() {
     let mut settings = options(1);
     settings.limits.frame_bytes_max = 1000;
     let mut node = Node::new(settings);
+    assert_eq!(node.group.message_bytes_max(), 1000, "which a node's settings are held to");
     let (me, peer) = (node.id, NodeId::new(2));
     let frame = |bytes| message_frame(Message { from: peer, to: me, term: Term::new(1), body: blob(bytes) });
     let overhead = frame(900).len() - FRAME_HEADER_BYTES - 900;

@@ -15,8 +15,8 @@ use crate::words::membership::Membership;
 
 impl<S: Subject> Cluster<S> {
     /// Steps until something is committed. It may take long, for a leader may have much to send before,
-    /// through a window of a few bytes; but never do five election timeouts pass without a log that
-    /// becomes longer, nor twenty in all, unless a leader has committed all that it was asked for.
+    /// through a window of a few bytes; but never twenty election timeouts, nor five in a row in which no
+    /// log becomes longer although a leader is missing or has something to commit.
     pub(super) fn serve(&mut self) -> Result<(), Violation> {
         let timeout_steps = self.world.borrow().plan.election_timeout_steps();
         let (mut advanced_at, mut durable) = (0, self.durable_sum());

@@ -10,28 +10,6 @@ use crate::words::membership::{MemberRole, Membership};
 use crate::words::message::{Append, AppendReply, Body, InstallSnapshot, VoteReply, VoteRequest};
 use crate::words::notice::{Notice, StepDown};
 
-/// What kind of message this is. The page knows the same names.
-pub(super) fn kind(body: &Body) -> &'static str {
-    match body {
-        Body::PreVote(_) => "pre-vote",
-        Body::PreVoteReply(_) => "pre-vote reply",
-        Body::Vote(_) => "vote",
-        Body::VoteReply(_) => "vote reply",
-        Body::Append(_) => "append",
-        Body::AppendReply(_) => "append reply",
-        Body::Heartbeat(_) => "heartbeat",
-        Body::HeartbeatReply(_) => "heartbeat reply",
-        Body::InstallSnapshot(_) => "snapshot",
-        Body::InstallSnapshotReply(_) => "snapshot reply",
-        Body::SnapshotRequest { .. } => "snapshot request",
-        Body::TimeoutNow => "timeout now",
-        Body::Read { .. } => "read",
-        Body::ReadReply { .. } => "read reply",
-        Body::Propose { .. } => "propose",
-        Body::ProposeReply { .. } => "propose reply",
-    }
-}
-
 /// What a message says.
 pub(super) fn caption(body: &Body) -> String {
     match body {

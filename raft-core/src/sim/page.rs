@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::caption::{caption, kind, members, payload};
+use super::caption::{caption, members, payload};
 use super::json::Json;
 use super::recorder::{End, Flight, Glimpse, Mark, MarkKind, Origin, Request, State};
 use super::recording::Recording;
@@ -75,7 +75,7 @@ fn write_flight(json: &mut Json, flight: &Flight) {
         json.number(flight.message.from.get());
         json.number(flight.message.to.get());
         json.number(flight.message.term.get());
-        json.text(kind(&flight.message.body));
+        json.text(flight.message.body.name());
         json.text(match flight.origin {
             Origin::Node => "",
             Origin::Duplicate => "duplicate",

@@ -105,6 +105,35 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// What kind of message it is, in a word or two, for people.
+    ///
+    /// ```
+    /// assert_eq!(raft_core::Body::TimeoutNow.name(), "timeout now");
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::PreVote(_) => "pre-vote",
+            Self::PreVoteReply(_) => "pre-vote reply",
+            Self::Vote(_) => "vote",
+            Self::VoteReply(_) => "vote reply",
+            Self::Append(_) => "append",
+            Self::AppendReply(_) => "append reply",
+            Self::Heartbeat(_) => "heartbeat",
+            Self::HeartbeatReply(_) => "heartbeat reply",
+            Self::InstallSnapshot(_) => "install snapshot",
+            Self::InstallSnapshotReply(_) => "install snapshot reply",
+            Self::SnapshotRequest { .. } => "snapshot request",
+            Self::TimeoutNow => "timeout now",
+            Self::Read { .. } => "read",
+            Self::ReadReply { .. } => "read reply",
+            Self::Propose { .. } => "propose",
+            Self::ProposeReply { .. } => "propose reply",
+        }
+    }
+}
+
 /// A candidate's case: [`Body::PreVote`] and [`Body::Vote`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VoteRequest {

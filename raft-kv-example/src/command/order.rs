@@ -154,6 +154,9 @@ mod tests {
         {
             assert_eq!(parsed(line), Err(CommandError::NodeId), "{line}");
         }
+        for line in ["raft.domain 4 x", "raft.domain 4 -1", "raft.domain 4 18446744073709551616"] {
+            assert_eq!(parsed(line), Err(CommandError::NotAnInteger), "{line}");
+        }
         for line in [
             "raft.add 4 host",
             "raft.add 4 h:99999",

@@ -168,7 +168,7 @@ impl Maker {
         }
     }
 
-    /// What the thread has made, if it makes anything. There may be room by now that it did not have.
+    /// What the thread has made, if it makes anything.
     fn wait_for_background(&mut self) -> Result<Option<Arc<Segment>>, Failure> {
         let Some(background) = self.background.as_mut().filter(|background| background.waiting) else {
             return Ok(None);

@@ -59,8 +59,8 @@ impl Request {
         record_bytes(bytes as u64)
     }
 
-    /// Appends the body to `out`; tells the parts for the header.
-    pub(crate) fn encode_body(&self, out: &mut Vec<u8>) -> u8 {
+    /// Appends the body to `out`; tells the parts and the number of batches for the header.
+    pub(crate) fn encode_body(&self, out: &mut Vec<u8>) -> (u8, u16) {
         let mut parts = 0;
         if let Some(new) = &self.mark {
             parts |= PART_MARK | if new.keeps_entries { PART_MARK_KEEPS_ENTRIES } else { 0 };
@@ -81,6 +81,7 @@ impl Request {
             out.extend_from_slice(&state.vote.unwrap_or(NodeId::ZERO).get().to_le_bytes());
             out.extend_from_slice(&state.commit.get().to_le_bytes());
         }
+        let mut batch_count = 0u16;
         if let Some(first) = self.entries.first() {
             parts |= PART_ENTRIES;
             out.extend_from_slice(&first.get().to_le_bytes());
@@ -92,12 +93,13 @@ impl Request {
                 let length = u32::try_from(row.byte_count).expect("a request's size is checked when queued");
                 out.extend_from_slice(&length.to_le_bytes());
                 out.push(encode_kind(row.kind));
+                batch_count += 1;
             }
             for batch in self.entries.iter() {
                 out.extend_from_slice(batch.payloads());
             }
         }
-        parts
+        (parts, batch_count)
     }
 
     /// Where the batches are in a body of so many bytes: at its end.

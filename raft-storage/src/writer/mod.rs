@@ -191,13 +191,12 @@ impl Writer {
 
     fn append(&mut self, kind: RecordKind, group: u64, request: &Request) {
         let start = self.begin_record();
-        let parts = request.encode_body(&mut self.buffer);
+        let (parts, batch_count) = request.encode_body(&mut self.buffer);
         let body = &self.buffer[start + RecordHeader::BYTES as usize..];
         let at = BodyPlace { segment: self.segment.seq, offset: self.offset + RecordHeader::BYTES };
         let batches = request.batch_places(body.len());
         let crc = extent::cut(body, at, None, batches, &mut self.extents);
         let body_crc = crc.expect("a batch has the entries that it counts");
-        let batch_count = u16::try_from(request.rows().count()).expect("checked when queued");
         self.finish_record(start, Kind { kind, group, parts, batch_count, body_crc });
     }
 

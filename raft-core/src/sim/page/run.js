@@ -4,7 +4,7 @@ const GROUPS = {
   votes: ["pre-vote", "pre-vote reply", "vote", "vote reply"],
   entries: ["append", "append reply"],
   heartbeats: ["heartbeat", "heartbeat reply"],
-  snapshots: ["snapshot", "snapshot reply", "snapshot request"],
+  snapshots: ["install snapshot", "install snapshot reply", "snapshot request"],
   requests: ["propose", "propose reply", "read", "read reply"],
   handover: ["timeout now"],
 };

@@ -205,22 +205,5 @@ pub(crate) fn ends_at(batches: &Batches) -> u64 {
 
 /// The name of a message's body, for choosing messages out of the bag.
 pub(crate) fn kind(message: &Message) -> &'static str {
-    match &message.body {
-        Body::PreVote(_) => "pre-vote",
-        Body::PreVoteReply(_) => "pre-vote reply",
-        Body::Vote(_) => "vote",
-        Body::VoteReply(_) => "vote reply",
-        Body::Append(_) => "append",
-        Body::AppendReply(_) => "append reply",
-        Body::Heartbeat(_) => "heartbeat",
-        Body::HeartbeatReply(_) => "heartbeat reply",
-        Body::InstallSnapshot(_) => "install snapshot",
-        Body::InstallSnapshotReply(_) => "install snapshot reply",
-        Body::SnapshotRequest { .. } => "snapshot request",
-        Body::TimeoutNow => "timeout now",
-        Body::Read { .. } => "read",
-        Body::ReadReply { .. } => "read reply",
-        Body::Propose { .. } => "propose",
-        Body::ProposeReply { .. } => "propose reply",
-    }
+    message.body.name()
 }
