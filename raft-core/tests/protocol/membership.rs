@@ -1,6 +1,8 @@
 //! Changes of membership when nothing goes wrong, and what is refused (Raft §6, diss. §4).
 
-use raft_core::{ChangeError, EntryKind, Member, MemberRole, MembershipChange, MembershipError, Notice};
+use raft_core::{
+    ChangeError, EntryKind, Member, MemberRole, Membership, MembershipChange, MembershipError, Notice,
+};
 
 use crate::support::{
     Cluster, Peer, append, append_reply, at, config, index, joint, node, term, with_learner,
@@ -263,6 +265,7 @@ fn only_the_leader_changes_the_membership() {
 fn changes_that_cannot_be_are_refused_and_append_nothing() {
     let no_voters = ChangeError::Membership(MembershipError::NoVoters { outgoing: false });
     let invalid = |id| ChangeError::Membership(MembershipError::InvalidId(node(id)));
+    let too_large = ChangeError::Membership(MembershipError::TooLarge);
     let cases = [
         (change(), ChangeError::NothingChanges),
         (change().voter(node(2)), ChangeError::NothingChanges),
@@ -277,6 +280,7 @@ fn changes_that_cannot_be_are_refused_and_append_nothing() {
         (change().voter(node(0)), invalid(0)),
         (change().voter(node(u64::MAX)), invalid(u64::MAX)),
         (change().learner(node(u64::MAX)), invalid(u64::MAX)),
+        (change().context(node(2), vec![b'x'; Membership::BYTES_MAX]), too_large),
     ];
     for (wanted, error) in cases {
         let mut leader = leader(2);

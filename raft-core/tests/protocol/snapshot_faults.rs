@@ -2,7 +2,7 @@
 //! restarts, stores that are slow or fail.
 
 use raft_core::bytes::Bytes;
-use raft_core::{Body, InstallSnapshot, Message, Notice, Offence, PeerMode};
+use raft_core::{Body, InstallSnapshot, Message, Notice, Offence, PeerMode, RoleName};
 
 use crate::support::{
     Cluster, Dice, Peer, append, at, chunk, heartbeat_reply, index, kind, message, node, refused, small,
@@ -186,6 +186,24 @@ fn a_snapshot_that_the_log_leads_up_to_commits() {
     follower.hear(3, 2, chunk(&snapshot_meta(at(1, 2), b"12345678"), 0, b"1234"));
     assert_eq!((follower.raft.commit(), follower.raft.last()), (index(2), at(1, 3)));
     assert_eq!(follower.received_bytes(), 0);
+}
+
+/// S41: entries overtake a snapshot that is still being written. When it is durable it brings nothing but that
+/// its end is committed; the log stays, and so does a campaign, whose votes were given to this very log.
+#[test]
+fn a_snapshot_that_entries_have_overtaken_commits_and_ends_no_campaign() {
+    let mut follower = Peer::found(small(1), voters(3));
+    follower.is_snapshot_slow = true;
+    follower.hear(2, 1, chunk(&snapshot_meta(at(1, 3), b"1234"), 0, b"1234"));
+    follower.hear(2, 1, append(at(0, 0), 0, &[1, 1, 1, 1]));
+    assert_eq!((follower.raft.commit(), follower.raft.last()), (index(0), at(1, 4)));
+    follower.tick(20);
+    assert_eq!(follower.role(), RoleName::PreCandidate);
+    follower.sync_snapshot();
+    follower.drain();
+    assert_eq!((follower.raft.commit(), follower.raft.last()), (index(3), at(1, 4)));
+    assert_eq!(follower.raft.counters().snapshots_installed, 0);
+    assert_eq!(follower.role(), RoleName::PreCandidate);
 }
 
 /// S45: two snapshots right after each other, both not yet durable.
