@@ -4,6 +4,7 @@ use std::fmt;
 
 use raft_core::{Entry, InvalidSnapshot, SnapshotPiece, SnapshotSource, StateMachine};
 
+use super::ahead::Ahead;
 use super::apply;
 use super::operation::Operations;
 use super::reply::{Replies, ReplySink};
@@ -70,7 +71,8 @@ impl Machine {
 
     /// Answers a batch of reads. Operations that write are skipped without an answer.
     pub fn read_batch(&self, batch: &[u8], answers: &mut impl ReplySink) {
-        for operation in Operations::decode(batch).flatten() {
+        let mut ahead = Ahead::new(batch);
+        while let Some(operation) = ahead.next(&self.store) {
             apply::read(&self.store, operation, answers);
         }
     }
@@ -100,7 +102,8 @@ impl Machine {
             return Replies::default();
         }
         let mut replies = Replies::with_capacity(REPLIES_GUESS);
-        for operation in Operations::decode(batch).flatten() {
+        let mut ahead = Ahead::new(batch);
+        while let Some(operation) = ahead.next(&self.store) {
             apply::apply(&mut self.store, operation, &mut replies);
             self.applied_operations += 1;
         }

@@ -1,6 +1,7 @@
 //! The replicated state: operations, their encoding in the log, and the machine that applies them.
 //! Knows neither Redis's protocol nor sockets nor time.
 
+mod ahead;
 mod apply;
 mod batch;
 mod bytes;

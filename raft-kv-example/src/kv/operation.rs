@@ -80,6 +80,31 @@ pub enum Operation<'a> {
     Match(&'a [u8]),
 }
 
+impl<'a> Operation<'a> {
+    /// The key that it is about, if it is about one alone.
+    pub(super) fn key(&self) -> Option<&'a [u8]> {
+        match *self {
+            Self::Set { key, .. }
+            | Self::Take(key)
+            | Self::Add { key, .. }
+            | Self::Append { key, .. }
+            | Self::CompareAndSet { key, .. }
+            | Self::Get(key)
+            | Self::Length(key)
+            | Self::Type(key) => Some(key),
+            Self::SetMany(_)
+            | Self::SetManyIfAbsent(_)
+            | Self::Delete(_)
+            | Self::Clear
+            | Self::GetMany(_)
+            | Self::Exists(_)
+            | Self::Count
+            | Self::Scan { .. }
+            | Self::Match(_) => None,
+        }
+    }
+}
+
 /// When [`Operation::Set`] stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SetCondition {

@@ -7,6 +7,7 @@
 //! exactly once, even if it goes on at another node. And a picture of the whole store shares the
 //! shards; what is written while it is looked at copies the shards that are written to, no more.
 
+use std::hint;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -75,6 +76,31 @@ impl Store {
     #[must_use]
     pub fn contains(&self, key: &[u8]) -> bool {
         self.value(key).is_some()
+    }
+
+    /// Reads what finding these keys will read, and the beginning of their values, so that it is in the
+    /// processor's cache then. Each step is done for all keys before the next one, so that no read waits
+    /// for that of another key. Only the first [`FETCHED_MAX`] keys count; a single one gains nothing.
+    pub(super) fn fetch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        let mut hashes = [0; FETCHED_MAX];
+        let mut count = 0;
+        for (hash, key) in hashes.iter_mut().zip(keys) {
+            *hash = self.hash(key);
+            count += 1;
+        }
+        if count < 2 {
+            return;
+        }
+        let table_of = |hash: u64| self.shards[shard_of(hash)].table();
+        let hashes = &hashes[..count];
+        hint::black_box(hashes.iter().map(|hash| table_of(*hash).capacity()).fold(0, usize::wrapping_add));
+        let mut records = [&[][..]; FETCHED_MAX];
+        for (record, &hash) in records.iter_mut().zip(hashes) {
+            // Keys with the same hash are so rare that it need not be the right one.
+            *record = table_of(hash).find(hash, |slot| slot.hash == hash).map_or(&[], |slot| &slot.record);
+        }
+        let lines = records.iter().flat_map(|record| record.chunks(CACHE_LINE).take(LINES_FETCHED));
+        hint::black_box(lines.map(|line| line[0]).fold(0, u8::wrapping_add));
     }
 
     /// How many keys there are.
@@ -190,6 +216,13 @@ const PLACES: u64 = 1 << 48;
 const PLACE_BITS_IN_SHARD: u32 = 36;
 /// A value that is replaced keeps its memory, unless that is this many times what it needs.
 const WASTE_MAX: usize = 4;
+/// So many keys are fetched together: enough to hide the waiting, few enough that nothing has left the
+/// cache before its turn comes.
+pub(super) const FETCHED_MAX: usize = 64;
+/// Bytes that processors fetch at once.
+const CACHE_LINE: usize = 64;
+/// How much of a record is fetched ahead; for the rest of long ones the processor looks ahead itself.
+const LINES_FETCHED: usize = 8;
 /// A shard that is filled to less than one part in this many gives memory back.
 const SHRINK_BELOW: usize = 8;
 
