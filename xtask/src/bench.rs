@@ -19,6 +19,8 @@ pub(crate) enum Target {
     Core(CoreOptions),
     /// Durable appends, opening and reads of raft-storage beside bare writes and fdatasync
     Log(LogOptions),
+    /// Three nodes of raft-kv on this machine under load, and how long a killed leader is missed
+    Node(NodeOptions),
 }
 
 /// How `cargo xtask bench core` was called.
@@ -49,6 +51,17 @@ pub(crate) struct LogOptions {
     arguments: Vec<String>,
 }
 
+/// How `cargo xtask bench node` was called.
+#[derive(clap::Args)]
+pub(crate) struct NodeOptions {
+    /// Let one Redis server that syncs every write take turns with the cluster
+    #[arg(long)]
+    peers: bool,
+    /// Passed on to the benchmark; `--help` lists what it knows
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
 /// Proposals before outputs are drained.
 const BATCHES: [u32; 3] = [1, 16, 256];
 
@@ -60,6 +73,7 @@ pub(crate) fn run(target: &Target) -> Result<()> {
     match target {
         Target::Core(options) => core(options),
         Target::Log(options) => log(options),
+        Target::Node(options) => node(options),
     }
 }
 
@@ -96,8 +110,22 @@ fn log(options: &LogOptions) -> Result<()> {
             command.args(["--package", "raft-storage", "--example", "bench_log"]);
         }
     }
-    let status = command.arg("--").args(&options.arguments).status().context("cannot start cargo")?;
-    ensure!(status.success(), "the benchmark ended with {status}");
+    succeed(command.arg("--").args(&options.arguments))
+}
+
+fn node(options: &NodeOptions) -> Result<()> {
+    let package = ["--release", "--package", "raft-kv-example"];
+    succeed(workspace::cargo().arg("build").args(package))?;
+    let mut command = workspace::cargo();
+    command.args(["run", "--quiet"]).args(package).args(["--example", "bench_node", "--", "--binary"]);
+    command.arg(workspace::target_dir().join("release/raft-kv"));
+    command.args(options.peers.then_some("--peers"));
+    succeed(command.args(&options.arguments))
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let status = command.status().context("cannot start cargo")?;
+    ensure!(status.success(), "{status}");
     Ok(())
 }
 
