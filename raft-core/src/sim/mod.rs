@@ -36,6 +36,7 @@ mod linearizable;
 mod load;
 mod loss;
 mod machine;
+mod marks;
 mod model;
 mod network;
 mod page;
