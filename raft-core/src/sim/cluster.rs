@@ -174,6 +174,8 @@ impl<S: Subject> Cluster<S> {
         self.settle(options.calm_steps)?;
         self.disturb()?;
         self.settle(options.calm_steps)?;
+        self.hand_over()?;
+        self.settle(options.calm_steps)?;
         self.lose_full_voter(options.calm_steps)?;
         self.check_end()
     }

@@ -30,6 +30,7 @@ mod digests;
 mod ends;
 mod fault;
 mod faults;
+mod handover;
 mod json;
 mod ledger;
 mod linearizable;
