@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::ledger::Ledger;
 use super::marks::Marks;
 use super::plan::{APPEND_BYTES_MAX, INFLIGHT_BYTES_MAX, INFLIGHT_MESSAGES_MAX};
+use super::reigns::Reigns;
 use super::violation::Violation;
 use crate::doors::raft::Raft;
 use crate::mem::MemLog;
@@ -43,6 +44,8 @@ pub(super) struct Checker {
     changes: Vec<Position>,
     /// What marks and snapshots say of the membership.
     pub(super) marks: Marks,
+    /// How long leaders have led.
+    pub(super) reigns: Reigns,
     /// How many commits took a witness to make a quorum.
     pub(super) witnessed: u64,
     violation: Option<Violation>,
@@ -252,7 +255,10 @@ impl Checker {
             self.check_commit((node, before), raft, seen.commit, ledgers);
         }
         if let Err(details) = self.marks.check() {
-            self.violate("marks and snapshots name the membership in force", format!("node {node}: {details}"));
+            self.violate(
+                "marks and snapshots name the membership in force",
+                format!("node {node}: {details}"),
+            );
         }
         self.check_changes(node, raft, ledgers);
         if term != seen.term || commit != seen.commit || last != seen.last {

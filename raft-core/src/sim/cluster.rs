@@ -286,6 +286,8 @@ impl<S: Subject> Cluster<S> {
         let ticks = core::mem::take(&mut seat.missed_ticks) + u32::from(is_due);
         if let Some(node) = seat.node.as_mut() {
             node.tick_many(ticks);
+            let durable = world.ledger(id).last();
+            world.checker.reigns.on_tick(node.raft(), ticks, durable);
         }
     }
 
@@ -335,9 +337,17 @@ impl<S: Subject> Cluster<S> {
         }
         if is_leader && membership.is_joint() && joining_count(membership) < joining_count(before) {
             world.note("joining voter promoted");
+            if let Err(violation) = world.checker.reigns.check_promoted(node.raft(), before, &world.ledgers) {
+                world.checker.report(violation);
+            }
         }
         if world.plan.change == 0 && self.lost.is_empty() {
             world.checker.check_electable(&world.plan.founders(), &world.ledgers);
+            if is_leader
+                && let Err(violation) = world.checker.reigns.check_witnesses(node.raft(), &world.ledgers)
+            {
+                world.checker.report(violation);
+            }
         }
     }
 

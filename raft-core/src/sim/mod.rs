@@ -44,6 +44,7 @@ mod page;
 mod plan;
 mod recorder;
 mod recording;
+mod reigns;
 mod report;
 mod requests;
 mod shrink;
