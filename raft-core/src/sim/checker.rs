@@ -79,7 +79,7 @@ struct Seen {
 impl Checker {
     /// Nothing was seen yet of a group that begins like this.
     pub(super) fn new(founders: &Membership) -> Self {
-        Self { marks: Marks::new(founders), ..Self::default() }
+        Self { marks: Marks::new(membership_digest(founders)), ..Self::default() }
     }
 
     /// The first violation, if any.
@@ -254,7 +254,7 @@ impl Checker {
         if commit > seen.commit {
             self.check_commit((node, before), raft, seen.commit, ledgers);
         }
-        if let Err(details) = self.marks.check() {
+        if let Err(details) = self.marks.check(membership_digest) {
             self.violate(
                 "marks and snapshots name the membership in force",
                 format!("node {node}: {details}"),
@@ -464,6 +464,10 @@ impl Content {
 /// The digest of all commands up to one, from that of those before it.
 pub(super) fn command_digest(before: u64, term: Term, content: u64) -> u64 {
     (before.rotate_left(5) ^ content ^ term.get()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn membership_digest(membership: &Membership) -> u64 {
+    digest(EntryKind::Membership, &membership.encode())
 }
 
 /// FNV-1a of an entry's content.

@@ -8,8 +8,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::checker::digest;
-use crate::words::entries::EntryKind;
 use crate::words::ids::LogIndex;
 use crate::words::membership::Membership;
 
@@ -23,10 +21,9 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// A group begins.
-    pub(super) fn new(founders: &Membership) -> Self {
-        let committed = BTreeMap::from([(LogIndex::ZERO, digest_of(founders))]);
-        Self { committed, said: Vec::new() }
+    /// A group begins, with a membership of this digest.
+    pub(super) fn new(founders: u64) -> Self {
+        Self { committed: BTreeMap::from([(LogIndex::ZERO, founders)]), said: Vec::new() }
     }
 
     /// A membership with this digest is committed.
@@ -40,7 +37,7 @@ impl Marks {
     }
 
     /// Compares what was said with what is committed, once whoever said it has told its commits too.
-    pub(super) fn check(&mut self) -> Result<(), String> {
+    pub(super) fn check(&mut self, digest_of: impl Fn(&Membership) -> u64) -> Result<(), String> {
         for (last, membership) in core::mem::take(&mut self.said) {
             // A newcomer does not know who founded the group before it comes to an entry that tells.
             if membership.members().is_empty() {
@@ -53,8 +50,4 @@ impl Marks {
         }
         Ok(())
     }
-}
-
-fn digest_of(membership: &Membership) -> u64 {
-    digest(EntryKind::Membership, &membership.encode())
 }
