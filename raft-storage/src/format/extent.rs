@@ -96,7 +96,7 @@ impl Extent {
 
 /// An extent has at most so many bytes, or one entry: what is read beside the entries that are wanted,
 /// against the memory that an extent takes.
-const EXTENT_BYTES_MAX: usize = 4 << 10;
+const EXTENT_BYTES_MAX: usize = 2 << 10;
 
 #[cfg(test)]
 mod tests {

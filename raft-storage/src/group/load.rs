@@ -51,12 +51,9 @@ impl<'a> Loader<'a> {
             {
                 (last, at) = (*next, at + 1);
             }
-            let entries = span.entries(first, &last)?;
             // What was truncated later is still in the record.
             let end = index.extent(at + 1).map_or(index.last().next(), |next| next.first);
-            if let Some(entries) = entries.prefix_before(end) {
-                self.take(&entries);
-            }
+            self.add(span.entries(first, &last, self.next, end.min(self.end))?);
             if self.is_full {
                 break;
             }
@@ -71,20 +68,28 @@ impl<'a> Loader<'a> {
             return;
         }
         let wanted = entries.suffix_from(self.next).and_then(|entries| entries.prefix_before(self.end));
-        let Some(wanted) = wanted else { return };
-        let taken = wanted.prefix_within(self.bytes_left);
-        if taken.byte_count() > self.bytes_left && !self.found.is_empty() {
-            self.is_full = true;
-            return;
+        if let Some(wanted) = wanted {
+            self.add(wanted);
         }
-        self.is_full = taken.count() < wanted.count() || taken.byte_count() >= self.bytes_left;
-        self.bytes_left = self.bytes_left.saturating_sub(taken.byte_count());
-        self.next = taken.last().next();
-        self.found.push(taken);
     }
 
     pub(crate) fn finish(self) -> Vec<Entries> {
         self.found
+    }
+
+    /// Takes entries that are wanted, as far as the budget goes.
+    fn add(&mut self, wanted: Entries) {
+        let count = wanted.count();
+        let is_within = wanted.byte_count() <= self.bytes_left;
+        let taken = if is_within { wanted } else { wanted.prefix_within(self.bytes_left) };
+        if taken.byte_count() > self.bytes_left && !self.found.is_empty() {
+            self.is_full = true;
+            return;
+        }
+        self.is_full = taken.count() < count || taken.byte_count() >= self.bytes_left;
+        self.bytes_left = self.bytes_left.saturating_sub(taken.byte_count());
+        self.next = taken.last().next();
+        self.found.push(taken);
     }
 
     /// Reads an extent, and with it those behind it that will be wanted next.
@@ -115,21 +120,39 @@ impl Span {
             && (extent.end() - self.offset) as usize <= self.bytes.len()
     }
 
-    /// Takes out what is from one extent to another that follows on it, if the checksum fits.
-    fn entries(&self, first: &Extent, last: &Extent) -> Result<Entries, LogError> {
+    /// Takes out entries, from the one at `next` or the first up to `end`, which are in one extent and
+    /// others that follow on it up to `last`, if the checksum of all of those fits.
+    fn entries(
+        &self,
+        first: &Extent,
+        last: &Extent,
+        next: LogIndex,
+        end: LogIndex,
+    ) -> Result<Entries, LogError> {
         if !self.holds(first) {
             return Err(self.corrupt(first, Damage::TooShort { needed_bytes: u64::from(first.end()) }));
         }
-        let (start, end) = (first.offset - self.offset, last.end() - self.offset);
-        let bytes = self.bytes.slice(start as usize..end as usize);
-        let (expected, found) = (crc32c::crc32c_append(first.crc_before, &bytes), last.crc_behind);
+        let (start, behind) = (first.offset - self.offset, last.end() - self.offset);
+        let bytes = &self.bytes[start as usize..behind as usize];
+        let (expected, found) = (crc32c::crc32c_append(first.crc_before, bytes), last.crc_behind);
         if expected != found {
             return Err(self.corrupt(first, Damage::Checksum { expected, found }));
         }
-        Entries::parse(first.first, first.term, first.kind, bytes)
+        let next = next.max(first.first);
+        let bytes = self.place_of(first, next)..self.place_of(last, end);
+        Entries::parse(next, first.term, first.kind, self.bytes.slice(bytes))
             .ok()
-            .filter(|entries| entries.last() >= last.first)
+            .filter(|entries| entries.last().next() == end)
             .ok_or_else(|| self.corrupt(first, Damage::Content))
+    }
+
+    /// Where an entry of a checked extent begins, or the first one behind it.
+    fn place_of(&self, extent: &Extent, index: LogIndex) -> usize {
+        let (start, end) = (extent.offset - self.offset, extent.end() - self.offset);
+        let count = index.get() - extent.first.get();
+        let entries = Entries::pieces(&self.bytes[start as usize..end as usize], 0);
+        let before = entries.take(usize::try_from(count).unwrap_or(usize::MAX));
+        start as usize + before.map(|(_, bytes)| bytes.len()).sum::<usize>()
     }
 
     fn corrupt(&self, extent: &Extent, damage: Damage) -> LogError {
