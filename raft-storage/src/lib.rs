@@ -27,7 +27,7 @@ mod sync;
 mod wal;
 mod writer;
 
-pub use error::{Damage, Failure, LogError, OpenError, Operation, OptionsError, RequestRule};
+pub use error::{Damage, Failure, LogError, LostEntries, OpenError, Operation, OptionsError, RequestRule};
 pub use format::bytes::FORMAT_VERSION;
 pub use format::identity::Identity;
 pub use group::log::GroupLog;

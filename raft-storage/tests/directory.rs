@@ -14,20 +14,74 @@ use common::{
 };
 use raft_core::{GroupId, LogIndex, LogStore, NodeId, Persist};
 use raft_storage::fs::SimFs;
+use raft_storage::inspect::Inspector;
 use raft_storage::{Damage, GroupLog, Identity, OpenError, Start, Wal};
 
+/// The first, one in the middle, the last: the file that is gone is named, and the entries it had.
 #[test]
-fn a_missing_segment_is_refused_f15() {
-    let (fs, _) = closed_with_segments();
-    let segments: Vec<PathBuf> =
-        fs.paths().into_iter().filter(|path| path.to_string_lossy().ends_with(".wal")).collect();
-    assert!(segments.len() >= 3);
-    for path in &segments {
+fn a_missing_segment_is_refused_by_name_with_the_entries_it_had_f15() {
+    let (fs, models) = closed_with_segments();
+    let last = (1..).take_while(|seq| fs.content(segment(*seq)).is_some()).last().unwrap();
+    assert!(last >= 3);
+    // The last entry up to the end of each segment.
+    let ends: Vec<u64> = (1..=last)
+        .map(|end| {
+            let image = fs.after_process_death();
+            (end + 1..=last).for_each(|seq| image.delete(segment(seq)));
+            let found = Inspector::new(DIR).fs(Arc::new(image)).inspect().unwrap();
+            found.groups[0].last().get()
+        })
+        .collect();
+    assert_eq!(ends.last(), Some(&models[&GROUP].last().get()));
+    for seq in 1..=last {
         let image = fs.after_process_death();
-        image.delete(path);
-        let (_, _, found) = damage(&refused(&image));
-        assert!(matches!(found, Damage::MissingSegment { .. }), "{}: {found}", path.display());
+        image.delete(segment(seq));
+        let error = refused(&image);
+        let (path, _, found) = damage(&error);
+        let Damage::MissingSegment { seq: named, lost } = found else { panic!("{seq}: {found}") };
+        assert_eq!((path, named), (segment(seq), seq));
+        let before = if seq == 1 { 0 } else { ends[seq as usize - 2] };
+        let behind = (seq < last).then(|| LogIndex::new(ends[seq as usize - 1] + 1));
+        let lost = lost.unwrap();
+        assert_eq!((lost.group, lost.other_groups), (GROUP, 0));
+        assert_eq!((lost.last_before.get(), lost.first_behind), (before, behind), "{error}");
+        let what = match behind {
+            Some(first) if before == 0 => format!("group 1 lacks the entries before {first}"),
+            Some(first) => format!("group 1 lacks entries {} to {}", before + 1, first.prev()),
+            None => format!("the log of group 1 ends with entry {before}"),
+        };
+        let text = format!(
+            "{} is missing: without segment {seq:08x}, {what}; acknowledged data is lost here, so",
+            segment(seq).display()
+        );
+        assert!(error.to_string().starts_with(&text), "{error}");
     }
+}
+
+/// Two in a row are one gap; a group that lacks nothing is not spoken of, one that does is counted.
+#[test]
+fn missing_segments_are_told_with_how_many_groups_they_concern_f15() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    let mut others = [2, 3].map(|id| wal.group(GroupId::new(id)).unwrap());
+    // Two of these fill a segment: group 3 writes in the first alone, group 2 in all of them.
+    for id in 1..=8 {
+        append(&mut log, id, (id - 1) * 10 + 1, 10, 1200);
+        let count = if id == 1 { 2 } else { 1 };
+        others.iter_mut().take(count).for_each(|other| append(other, id, id, 1, 10));
+    }
+    drop((log, others));
+    wal.close().unwrap();
+    fs.delete(segment(2));
+    fs.delete(segment(3));
+    let error = refused(&fs);
+    let (path, _, found) = damage(&error);
+    let Damage::MissingSegment { seq: 2, lost: Some(lost) } = found else { panic!("{found}") };
+    assert_eq!((path, lost.group, lost.other_groups), (segment(2), GROUP, 1), "{error}");
+    assert!(error.to_string().contains(" (one of 2 groups that lack some); "), "{error}");
+    let found = Inspector::new(DIR).fs(Arc::new(fs)).inspect().unwrap();
+    let paths: Vec<_> = found.damages.iter().map(|damage| damage.path.clone()).collect();
+    assert_eq!(paths, [segment(2), segment(3)]);
 }
 
 #[test]
@@ -84,8 +138,14 @@ fn a_directory_that_is_only_half_made_is_not_a_nodes_f21_f24() {
 fn a_log_without_its_identity_is_refused_not_made_anew_f21_f24() {
     let (fs, _) = closed_with_segments();
     fs.delete(format!("{DIR}/identity"));
-    let (_, _, found) = damage(&refused(&fs));
-    assert_eq!(found, Damage::IdentityMissing);
+    let error = refused(&fs);
+    let identity = PathBuf::from(format!("{DIR}/identity"));
+    assert_eq!(damage(&error), (identity, 0, Damage::IdentityMissing));
+    for said in
+        ["/identity is missing: ", "whose directory", "put this node's own identity file back", "or remove"]
+    {
+        assert!(error.to_string().contains(said), "{said}: {error}");
+    }
     let again = Wal::open(&options(&fs, Start::InitialiseIfMissing), || ());
     assert!(matches!(again, Err(OpenError::Damaged { damage: Damage::IdentityMissing, .. })));
     let (fs, _) = killed_after(1, 10);
@@ -126,12 +186,8 @@ fn what_no_initialisation_leaves_behind_is_never_founded_over_f21() {
         for start in [Start::Existing, Start::InitialiseIfMissing, Start::Initialise] {
             let error = Wal::open(&options(&fs, start), || ()).unwrap_err();
             let (found, _, damage) = damage(&error);
-            assert_eq!((&found, damage), (path, Damage::IdentityMissing));
-            let text = error.to_string();
-            assert!(
-                text.contains(&*path.to_string_lossy()) && text.contains("move this file away"),
-                "{text}"
-            );
+            assert_eq!((found, damage), (PathBuf::from(format!("{DIR}/identity")), Damage::IdentityMissing));
+            assert!(error.to_string().ends_with("snap files and sync-mark away"), "{error}");
         }
         assert_eq!(fs.content(path).unwrap(), bytes);
     }
@@ -184,7 +240,7 @@ fn the_directory_of_another_node_cluster_or_life_is_refused_f7_f23_s69() {
     let error = refused(&image);
     let (path, _, found) = damage(&error);
     assert_eq!((path, found), (segment(1), Damage::OtherNode { found: others[0] }));
-    assert!(error.to_string().contains("belongs to node 2 of cluster 0xc1; put the node's own"), "{error}");
+    assert!(error.to_string().contains("belongs to node 2 of cluster 193; put the node's own"), "{error}");
     // Same node, but a segment from a directory that was initialised another time.
     let (other, _) = closed_with_segments();
     fs.put(segment(2), &other.content(segment(2)).unwrap());

@@ -22,7 +22,7 @@ fn a_missing_sync_mark_is_refused_by_name_with_a_way_out_f27() {
     let (path, _, found) = damage(&error);
     assert_eq!((path, found), (mark(), Damage::MarkMissing));
     let text = error.to_string();
-    for said in ["/sync-mark is damaged", "how far the log was durable", "under a new id", "empty file"] {
+    for said in ["/sync-mark is missing: ", "how far the log was durable", "under a new id", "empty file"] {
         assert!(text.contains(said), "{said}: {text}");
     }
     // What the message says about an empty file is so.

@@ -6,6 +6,7 @@
 mod common;
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use common::faulty::{GROUP, append, damage, new_log, refused};
 use common::snapshots::{Snapshot, recovered, with_two_snapshots};
@@ -222,7 +223,8 @@ fn a_snapshot_without_an_identity_beside_it_is_never_founded_over_f21() {
     fs.put(newer.path(), &other.content(newer.path()).unwrap());
     fs.delete(format!("{DIR}/identity"));
     let error = common::initialise(&fs).unwrap_err();
-    assert_eq!(damage(&error), (newer.path(), 0, Damage::IdentityMissing));
+    assert_eq!(damage(&error), (PathBuf::from(format!("{DIR}/identity")), 0, Damage::IdentityMissing));
+    assert!(error.to_string().contains("/identity is missing: "), "{error}");
 }
 
 /// Each call that writing one makes fails once: the log goes on, nothing is left behind, and the same

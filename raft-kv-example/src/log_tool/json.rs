@@ -33,7 +33,7 @@ pub(super) fn inspection(found: &Inspection, exit_code: u8) -> Value {
         "in_use_by": found.in_use_by,
         "steady": found.is_steady,
         "identity": found.identity.map(|identity| json!({
-            "cluster": hex(identity.cluster),
+            "cluster": identity.cluster.to_string(),
             "node": identity.node.get(),
             "incarnation": found.incarnation.map(hex),
         })),

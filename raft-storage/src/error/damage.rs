@@ -1,6 +1,7 @@
 //! What can be wrong with bytes on the medium.
 
 use std::fmt;
+use std::path::Path;
 
 use raft_core::{GroupId, LogIndex, Position, Term};
 
@@ -45,6 +46,8 @@ pub enum Damage {
     MissingSegment {
         /// Its number.
         seq: u32,
+        /// What the segments beside it say of what was in it, if anything.
+        lost: Option<LostEntries>,
     },
     /// The file's name says another number than its head (F16).
     Misnamed {
@@ -60,7 +63,7 @@ pub enum Damage {
     },
     /// The file that says whose directory this is cannot be read.
     IdentityBroken,
-    /// The file holds something, but the one that says whose it is is not there (F21).
+    /// The file that says whose directory this is is not there, but others are (F21).
     IdentityMissing,
     /// The head of the newest segment is broken, but the log had not gone on to it.
     Unused {
@@ -118,6 +121,19 @@ pub enum Damage {
         /// Its last entry.
         last: LogIndex,
     },
+}
+
+/// What a missing segment leaves open between the segments beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostEntries {
+    /// The first group of those that lack entries.
+    pub group: GroupId,
+    /// Its last entry before them; zero if none is known.
+    pub last_before: LogIndex,
+    /// Its first entry behind them; `None` if nothing follows on the missing segment.
+    pub first_behind: Option<LogIndex>,
+    /// How many other groups lack entries, or may do so if nothing follows.
+    pub other_groups: usize,
 }
 
 impl Damage {
@@ -189,8 +205,9 @@ impl Damage {
                  again with an empty directory under a new id"
             }
             Self::IdentityMissing => {
-                "if this directory was a node's, put its own identity file back or let the node join again \
-                 with an empty directory under a new id; if it never was one, move this file away"
+                "put this node's own identity file back, or remove this node from the cluster and let it join \
+                 again with an empty directory under a new id; if the directory never was a node's, name \
+                 another one, or move its .wal and .snap files and sync-mark away"
             }
             Self::MarkMissing => {
                 "put this node's own file back; if that cannot be done, remove this node from the cluster and \
@@ -229,6 +246,46 @@ impl Damage {
     }
 }
 
+impl Damage {
+    /// Says it of a file, with the way out.
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, path: &Path, offset: u64) -> fmt::Result {
+        let (path, way_out) = (path.display(), self.way_out());
+        if self.is_absence() {
+            write!(f, "{path} is missing: {self}; {way_out}")
+        } else {
+            write!(f, "{path} is damaged at byte {offset}: {self}; {way_out}")
+        }
+    }
+
+    /// Whether it is the file itself that is not there.
+    fn is_absence(&self) -> bool {
+        match self {
+            Self::MissingSegment { .. }
+            | Self::IdentityMissing
+            | Self::MarkMissing
+            | Self::SnapshotMissing { .. } => true,
+            Self::Magic
+            | Self::TooShort { .. }
+            | Self::Checksum { .. }
+            | Self::Missing
+            | Self::Length { .. }
+            | Self::Chain { .. }
+            | Self::Content
+            | Self::Misnamed { .. }
+            | Self::Foreign
+            | Self::OtherNode { .. }
+            | Self::IdentityBroken
+            | Self::Unused { .. }
+            | Self::EndsBeforeMark { .. }
+            | Self::NotWhole
+            | Self::OtherSnapshot { .. }
+            | Self::Gap { .. }
+            | Self::StaleTerm { .. }
+            | Self::CommitPastEnd { .. } => false,
+        }
+    }
+}
+
 impl From<RecordHeaderError> for Damage {
     fn from(error: RecordHeaderError) -> Self {
         match error {
@@ -255,15 +312,18 @@ impl fmt::Display for Damage {
                 write!(f, "a record follows {found:#010x}, but behind {expected:#010x} it stands")
             }
             Self::Content => f.write_str("a record is intact but makes no sense"),
-            Self::MissingSegment { seq } => write!(f, "segment {seq:#x} is missing"),
-            Self::Misnamed { seq } => write!(f, "the file is segment {seq:#x} by its head"),
+            Self::MissingSegment { seq, lost: None } => write!(f, "the log needs segment {seq:08x}"),
+            Self::MissingSegment { seq, lost: Some(lost) } => {
+                write!(f, "without segment {seq:08x}, {lost}")
+            }
+            Self::Misnamed { seq } => write!(f, "the file is segment {seq:08x} by its head"),
             Self::Foreign => f.write_str("the file is from another directory"),
             Self::OtherNode { found } => write!(f, "the file belongs to {found}"),
             Self::IdentityBroken => {
                 f.write_str("it says whose directory this is, and does not read as it was written")
             }
             Self::IdentityMissing => {
-                f.write_str("the file is not empty, but no identity file says whose it is")
+                f.write_str("it says whose directory this is, and the directory is not empty")
             }
             Self::Unused { is_certain: true } => {
                 f.write_str("the head of a segment that was made ahead of need and holds no record is broken")
@@ -271,9 +331,7 @@ impl fmt::Display for Damage {
             Self::Unused { is_certain: false } => {
                 f.write_str("the file is cut off; it was probably a segment made ahead of need")
             }
-            Self::MarkMissing => {
-                f.write_str("the sync mark is missing, which says how far the log was durable")
-            }
+            Self::MarkMissing => f.write_str("this file, the sync mark, says how far the log was durable"),
             Self::EndsBeforeMark { durable } => {
                 write!(f, "the log ends here, but was durable up to byte {durable}")
             }
@@ -296,6 +354,27 @@ impl fmt::Display for Damage {
             Self::CommitPastEnd { group, commit, last } => {
                 write!(f, "group {group} has committed {commit} but its last entry is {last}")
             }
+        }
+    }
+}
+
+impl fmt::Display for LostEntries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, last_before, first_behind, other_groups } = *self;
+        match first_behind {
+            None => write!(f, "the log of group {group} ends with entry {last_before}")?,
+            Some(first) if last_before == LogIndex::ZERO => {
+                write!(f, "group {group} lacks the entries before {first}")?;
+            }
+            Some(first) => {
+                write!(f, "group {group} lacks entries {} to {}", last_before.next(), first.prev())?
+            }
+        }
+        let groups = other_groups + 1;
+        match (other_groups, first_behind) {
+            (0, _) => Ok(()),
+            (_, Some(_)) => write!(f, " (one of {groups} groups that lack some)"),
+            (_, None) => write!(f, " (one of {groups} groups that may end too early)"),
         }
     }
 }

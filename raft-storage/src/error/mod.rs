@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use raft_core::{GroupId, LogIndex};
 
-pub use damage::Damage;
+pub use damage::{Damage, LostEntries};
 
 use crate::format::bytes::{FORMAT_VERSION, HeadError};
 use crate::format::identity::{Identity, IdentityFile};
@@ -313,9 +313,7 @@ impl fmt::Display for OpenError {
                     path.display()
                 )
             }
-            Self::Damaged { path, offset, damage } => {
-                write!(f, "{} is damaged at byte {offset}: {damage}; {}", path.display(), damage.way_out())
-            }
+            Self::Damaged { path, offset, damage } => damage.write(f, path, *offset),
             Self::Options(error) => error.fmt(f),
             Self::Io(failure) => failure.fmt(f),
         }
@@ -352,9 +350,7 @@ impl fmt::Display for LogError {
             Self::OutOfRange { first, end, have_first, have_last } => {
                 write!(f, "entries {first} to {end} are not within {have_first} to {have_last}")
             }
-            Self::Corrupt { path, offset, damage } => {
-                write!(f, "{} is damaged at byte {offset}: {damage}; {}", path.display(), damage.way_out())
-            }
+            Self::Corrupt { path, offset, damage } => damage.write(f, path, *offset),
         }
     }
 }

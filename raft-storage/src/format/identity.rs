@@ -18,7 +18,7 @@ pub struct Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node {} of cluster {:#x}", self.node, self.cluster)
+        write!(f, "node {} of cluster {}", self.node, self.cluster)
     }
 }
 

@@ -63,12 +63,12 @@ impl Survey {
         let mut survey = Self::default();
         let opened = survey.open(dir, &names, owner);
         let mut window = Window::default();
-        match Found::salvage(names, opened, &mut window) {
+        match Found::salvage(dir, names, opened, &mut window) {
             Ok(found) => survey.found = found,
             Err(error) => survey.wrong.add(error),
         }
         let Some(found) = survey.found.take() else { return survey };
-        survey.note_missing(dir, &found);
+        survey.note_missing(&found, &mut window);
         let mut builder = Builder { replay: Replay::new(found.first_live() > 1), whole: None };
         for ((segment, next), expected) in in_log(&found).zip(found.first_live()..) {
             // Once a segment is missing the numbers no longer meet.
@@ -132,12 +132,11 @@ impl Survey {
         opened
     }
 
-    fn note_missing(&mut self, dir: &DataDir, found: &Found) {
+    fn note_missing(&mut self, found: &Found, window: &mut Window) {
         let highest = found.all().map(|segment| segment.seq).max().unwrap_or(0);
         for seq in found.first_live()..=highest.max(found.last().seq) {
-            let name = segment_name(seq);
             if !found.names.segments.contains(&seq) {
-                self.wrong.note(dir.path_of(&name), 0, Damage::MissingSegment { seq });
+                self.wrong.add(found.missing(seq, window));
             }
         }
     }

@@ -7,7 +7,7 @@ use super::initialise::{IDENTITY_NAME, LOCK_NAME};
 use super::reader::Reading;
 use super::scan::Scanned;
 use super::window::Window;
-use super::{damaged, prepared, scan};
+use super::{damaged, missing, prepared, scan};
 use crate::error::{Damage, Failure, OpenError, Operation};
 use crate::files::dir::{DataDir, UNFINISHED_SUFFIX};
 use crate::files::mark_file::MarkFile;
@@ -32,6 +32,7 @@ pub(crate) struct Names {
 /// The segments of a directory.
 #[derive(Debug)]
 pub(crate) struct Found {
+    dir: DataDir,
     segments: BTreeMap<SegmentSeq, Arc<Segment>>,
     /// The links of those that are part of the log, without a gap.
     links: BTreeMap<SegmentSeq, Link>,
@@ -68,21 +69,25 @@ pub(crate) fn read(
             Err(error) => return Err(error),
         }
     }
-    let nothing = |seq| OpenError::Damaged {
-        path: dir.path_of(&segment_name(seq)),
-        offset: 0,
-        damage: Damage::MissingSegment { seq },
-    };
     let linked = newest_linked(&segments, window)?;
     let first_live = linked.as_ref().map_or(0, |(_, link)| link.first_live);
     // A segment that the log has left behind may decay.
     if let Some((_, error)) = unreadable.split_off(&first_live).pop_first() {
         return Err(error);
     }
-    let (last, newest) = linked.ok_or_else(|| nothing(1))?;
+    let Some((last, newest)) = linked else {
+        return Err(match segments.first_key_value() {
+            Some((_, first)) => {
+                damaged(first, scan::read_link(first, window)?.err().unwrap_or(Damage::Missing))
+            }
+            None => missing::explain(dir, &segments, first_live, marked.max(1), window),
+        });
+    };
     let mut links = BTreeMap::new();
     for seq in newest.first_live..=last.seq {
-        let segment = segments.get(&seq).ok_or_else(|| nothing(seq))?;
+        let Some(segment) = segments.get(&seq) else {
+            return Err(missing::explain(dir, &segments, first_live, seq, window));
+        };
         let link = scan::read_link(segment, window)?.map_err(|damage| damaged(segment, damage))?;
         if link.previous_seq.checked_add(1) != Some(seq) {
             return Err(damaged(segment, Damage::Content));
@@ -91,14 +96,14 @@ pub(crate) fn read(
     }
     let highest = segments.keys().next_back().copied().unwrap_or(last.seq);
     if let Some(gap) = (last.seq..=highest).find(|seq| !segments.contains_key(seq)) {
-        return Err(nothing(gap));
+        return Err(missing::explain(dir, &segments, first_live, gap, window));
     }
     if links.is_empty() {
         // The last segment itself is always among those that matter.
         return Err(damaged(&last, Damage::Content));
     }
     let unreadable = unreadable.into_keys().collect();
-    Ok(Found { segments, links, last, last_link: newest, unreadable, names })
+    Ok(Found { dir: dir.clone(), segments, links, last, last_link: newest, unreadable, names })
 }
 
 /// Removes files.
@@ -135,6 +140,7 @@ impl Found {
     /// What can be made of the segments that could be opened, if any of them is part of the log:
     /// links may be missing, and no promise is made about the rest.
     pub(crate) fn salvage(
+        dir: &DataDir,
         names: Names,
         segments: BTreeMap<SegmentSeq, Arc<Segment>>,
         window: &mut Window,
@@ -146,7 +152,8 @@ impl Found {
                 links.insert(*seq, link);
             }
         }
-        Ok(Some(Self { segments, links, last, last_link, unreadable: Vec::new(), names }))
+        let (dir, unreadable) = (dir.clone(), Vec::new());
+        Ok(Some(Self { dir, segments, links, last, last_link, unreadable, names }))
     }
 
     /// The link with which a segment begins that is part of the log.
@@ -169,6 +176,11 @@ impl Found {
 
     pub(crate) fn find(&self, seq: SegmentSeq) -> Option<&Arc<Segment>> {
         self.segments.get(&seq)
+    }
+
+    /// Names a segment that should be among these.
+    pub(crate) fn missing(&self, seq: SegmentSeq, window: &mut Window) -> OpenError {
+        missing::explain(&self.dir, &self.segments, self.first_live(), seq, window)
     }
 
     pub(crate) fn last_link(&self) -> &Link {

@@ -103,23 +103,26 @@ fn read_identity(dir: &DataDir) -> Result<IdentityFile, OpenError> {
 /// segment with nothing in it, and a mark of nothing. Anything else was a node's, or is none of ours;
 /// either way it is not ours to overwrite (F21).
 fn refuse_orphans(dir: &DataDir, names: &[String]) -> Result<(), OpenError> {
+    let missing = || {
+        let path = dir.path_of(IDENTITY_NAME);
+        OpenError::Damaged { path, offset: 0, damage: Damage::IdentityMissing }
+    };
     for name in names {
-        let path = dir.path_of(name);
         if parse_snapshot_name(name).is_some() {
-            return Err(OpenError::Damaged { path, offset: 0, damage: Damage::IdentityMissing });
+            return Err(missing());
         }
         let seq = parse_segment_name(name);
         if seq.is_none() && name != MarkFile::NAME {
             continue;
         }
-        let file = dir.open(name)?;
+        let (file, path) = (dir.open(name)?, dir.path_of(name));
         let is_half_made = match seq {
             Some(1) => is_half_made(&*file).map_err(Failure::of(Operation::Read, &path))?,
             Some(_) => false,
             None => is_zero_from(&*file, 0).map_err(Failure::of(Operation::Read, &path))?,
         };
         if !is_half_made {
-            return Err(OpenError::Damaged { path, offset: 0, damage: Damage::IdentityMissing });
+            return Err(missing());
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ pub(crate) mod carry;
 pub(crate) mod directory;
 mod evidence;
 pub(crate) mod initialise;
+pub(crate) mod missing;
 mod prepared;
 mod reader;
 pub(crate) mod replay;
@@ -176,7 +177,7 @@ impl LastSegment {
             return Err(OpenError::Damaged { path: segment.path().clone(), offset: size, damage });
         }
         let Read { scanned, records, behind } = read;
-        let marked = Self::marked(found, mark, &segment)?;
+        let marked = Self::marked(found, mark, &segment, window)?;
         let noted = records.iter().map(|record| record.header.durable).max().unwrap_or(0);
         let link = *found.last_link();
         let proven = noted.max(marked).max(behind.durable).max(link.born_end);
@@ -201,13 +202,18 @@ impl LastSegment {
     }
 
     /// What the sync mark says about this segment.
-    fn marked(found: &Found, mark: &MarkFile, segment: &Segment) -> Result<u32, OpenError> {
+    fn marked(
+        found: &Found,
+        mark: &MarkFile,
+        segment: &Segment,
+        window: &mut Window,
+    ) -> Result<u32, OpenError> {
         let newest = mark.newest();
         if newest.seq > segment.seq {
             // It says that records in a later segment were durable, but none is readable there.
             return Err(match found.find(newest.seq) {
                 Some(later) => damaged(later, Damage::EndsBeforeMark { durable: u64::from(newest.offset) }),
-                None => damaged(segment, Damage::MissingSegment { seq: newest.seq }),
+                None => found.missing(newest.seq, window),
             });
         }
         if let Some(marked) = found.find(newest.seq).filter(|marked| marked.seed != newest.seed) {
@@ -219,9 +225,7 @@ impl LastSegment {
     /// The next segment was there before this one was sealed, and nothing in it was durable.
     fn check_successor(&self, found: &Found, window: &mut Window) -> Result<(), OpenError> {
         let seq = self.segment.seq + 1;
-        let Some(next) = found.find(seq) else {
-            return Err(self.damaged(Damage::MissingSegment { seq }));
-        };
+        let Some(next) = found.find(seq) else { return Err(found.missing(seq, window)) };
         if evidence::behind(next, Link::OFFSET, window)?.durable <= Link::OFFSET {
             return Ok(());
         }
