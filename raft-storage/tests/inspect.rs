@@ -8,18 +8,21 @@ mod common;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::faulty::{GROUP, append, closed_with_segments, killed_after, last_byte, new_log};
 use common::glass::Glass;
 use common::images::cut_at_every_call;
+use common::lives::{GROUPS, with_former_lives};
 use common::snapshots::{Snapshot, with_two_snapshots};
 use common::{DIR, Steps, compact, entries, hard_state, open, request, segment, workload};
 use raft_core::{Entry, EntryKind, LogIndex, LogStore, Persist, SnapshotStore};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault};
-use raft_storage::inspect::{Inspection, Inspector, Outcome, RecordContent, Refusal, SegmentRole};
+use raft_storage::inspect::{
+    Inspection, Inspector, Outcome, RecordContent, Refusal, SegmentReport, SegmentRole,
+};
 use raft_storage::{Damage, LogError, OpenError};
 
 fn inspector(fs: &SimFs) -> Inspector {
@@ -315,4 +318,90 @@ fn the_end_of_a_torn_log_is_told_with_its_place_w7_w8() {
     assert_eq!(found.segments[0].end_offset, tail.offset);
     assert_eq!(found.groups[0].last().get(), models[&GROUP].last().get() - 2);
     assert!(!found.segments[0].is_whole);
+}
+
+/// Where the bytes of a segment end that are its own: its records, and the zeros behind them.
+fn own_end(segment: &SegmentReport) -> usize {
+    let records = segment.end_offset as usize;
+    (records + 32).next_multiple_of(4096).min(segment.byte_count as usize)
+}
+
+/// What a segment holds of its former lives is neither damage nor read.
+#[test]
+fn leftovers_of_former_lives_are_no_damage_whatever_becomes_of_them_w7() {
+    let fs = with_former_lives();
+    assert_eq!(agree(&fs, "untouched"), Some(Outcome::Whole));
+    let whole = inspect(&fs);
+    assert_eq!((whole.groups.len() as u64, whole.damages.len()), (GROUPS, 0));
+    let of = |role: SegmentRole| whole.segments.iter().filter(move |segment| segment.role == role);
+    assert!(of(SegmentRole::Full).count() > 0 && of(SegmentRole::Prepared).count() > 0);
+    let mut flips = 0;
+    for segment in of(SegmentRole::Last).chain(of(SegmentRole::Prepared)) {
+        let bytes = fs.content(&segment.path).unwrap();
+        let left: Vec<usize> = (own_end(segment)..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+        assert!(left.len() > 4000, "{:?} has {} bytes of a former life", segment.role, left.len());
+        for at in left.into_iter().step_by(197) {
+            let image = fs.after_process_death();
+            image.edit(&segment.path, |bytes| bytes[at] ^= 0x10);
+            let place = format!("{:?} byte {at}", segment.role);
+            assert_eq!(agree(&image, &place), Some(Outcome::Whole), "{place}");
+            flips += 1;
+        }
+    }
+    println!("{flips} flips");
+    assert!(flips > 100);
+}
+
+/// Identity, head, every record of every group, each chunk of every snapshot: the file is named.
+#[test]
+fn a_flipped_bit_in_any_live_part_is_found_among_former_lives_w7() {
+    let fs = with_former_lives();
+    let whole = inspect(&fs);
+    let mut places: Vec<(PathBuf, usize)> = Vec::new();
+    places.extend((0..40).map(|at| (PathBuf::from(format!("{DIR}/identity")), at)));
+    for segment in whole.segments.iter().filter(|segment| segment.role != SegmentRole::LeftBehind) {
+        places.extend((0..60).step_by(7).map(|at| (segment.path.clone(), at)));
+    }
+    let (mut groups, mut segments, mut records) = (BTreeSet::new(), BTreeSet::new(), 0);
+    inspector(&fs)
+        .for_each_record(|record| {
+            let (offset, bytes) = (record.offset as usize, record.byte_count as usize);
+            // The head, and of the body all but what may be padding.
+            let own = (offset..offset + 32).chain(offset + 32..offset + bytes.saturating_sub(7).max(32));
+            places.extend(own.step_by(bytes / 3 + 1).map(|at| (segment(record.segment), at)));
+            segments.insert(record.segment);
+            records += 1;
+            if let RecordContent::Request { group, .. } = &record.content {
+                groups.insert(*group);
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(groups.len() as u64, GROUPS);
+    assert!(segments.len() > 1, "records of {segments:?}");
+    assert_eq!(records, whole.segments.iter().map(|segment| segment.records).sum::<u64>());
+    for snapshot in &whole.snapshots {
+        let bytes = snapshot.byte_count as usize;
+        places.extend([3, 63, 64, 1000, bytes - 20, bytes - 1].map(|at| (snapshot.path.clone(), at)));
+    }
+    let outcomes: Vec<Outcome> = places
+        .iter()
+        .map(|(path, at)| {
+            let image = fs.after_process_death();
+            image.edit(path, |bytes| bytes[*at] ^= 4);
+            let found = inspect(&image);
+            let is_named = found.damages.iter().any(|damage| damage.path == *path)
+                || found
+                    .refusals
+                    .iter()
+                    .any(|refusal| refusal.to_string().contains(&*path.to_string_lossy()));
+            assert!(is_named, "{} byte {at}: {:?}", path.display(), found.damages);
+            found.outcome()
+        })
+        .collect();
+    let warned = outcomes.iter().filter(|outcome| **outcome == Outcome::Warnings).count();
+    println!("{} places, {warned} of them only warned of", outcomes.len());
+    // The older of two snapshots is not needed yet.
+    assert!(outcomes.iter().all(|outcome| *outcome != Outcome::Whole) && outcomes.len() > 300);
+    assert_eq!(warned, 6 * whole.snapshots.len() / 2);
 }

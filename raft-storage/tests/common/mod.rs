@@ -9,6 +9,7 @@ pub(crate) mod decayed;
 pub(crate) mod faulty;
 pub(crate) mod glass;
 pub(crate) mod images;
+pub(crate) mod lives;
 pub(crate) mod random;
 pub(crate) mod snapshots;
 
