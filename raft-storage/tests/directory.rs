@@ -93,7 +93,8 @@ fn a_copied_segment_is_refused_and_a_foreign_file_left_alone_f16() {
     assert_eq!((path, found), (segment(9), Damage::Misnamed { seq: 1 }));
     let replaced = fs.after_process_death();
     replaced.put(segment(2), &fs.content(segment(1)).unwrap());
-    damage(&refused(&replaced));
+    let (path, _, found) = damage(&refused(&replaced));
+    assert_eq!((path, found), (segment(2), Damage::Misnamed { seq: 1 }));
     let names = ["0000000A.wal", "00000001.wal.bak", "1.wal", "notes.txt"];
     for name in names {
         fs.put(format!("{DIR}/{name}"), b"not ours");

@@ -76,12 +76,12 @@ pub(crate) fn read(
         return Err(error);
     }
     let Some((last, newest)) = linked else {
-        return Err(match segments.first_key_value() {
-            Some((_, first)) => {
-                damaged(first, scan::read_link(first, window)?.err().unwrap_or(Damage::Missing))
-            }
-            None => missing::explain(dir, &segments, first_live, marked.max(1), window),
-        });
+        let Some((_, first)) = segments.first_key_value() else {
+            return Err(missing::explain(dir, &segments, first_live, marked.max(1), window));
+        };
+        let damage = scan::read_link(first, window)?.err().unwrap_or(Damage::Missing);
+        let offset = first.byte_count()?.min(u64::from(Link::OFFSET));
+        return Err(OpenError::Damaged { path: first.path().clone(), offset, damage });
     };
     let mut links = BTreeMap::new();
     for seq in newest.first_live..=last.seq {

@@ -1,0 +1,126 @@
+//! Records whose checksums all fit, but which say what no request may say: recovery refuses each of them
+//! for what it says (F7, F17).
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use common::faulty::{GROUP, append, damage, new_log, refused};
+use common::{DIR, hard_state, open, request, segment};
+use raft_core::{LogIndex, LogStore, Persist, Term};
+use raft_storage::fs::SimFs;
+use raft_storage::inspect::Inspector;
+use raft_storage::{Damage, LogError};
+
+/// Where a header has the checksum of the body, the body's length, and the parts.
+const BODY_CRC: usize = 4;
+const LENGTH: usize = 8;
+const PARTS: usize = 21;
+const BODY: usize = 32;
+
+/// A closed log whose last record, either three entries with a hard state or, behind them, a hard state
+/// alone, was changed and given checksums that fit; and where that record is.
+fn forged(hard_state_alone: bool, forge: impl Fn(&mut [u8])) -> (SimFs, Range<usize>) {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    append(&mut log, 1, 1, 2, 100);
+    append(&mut log, 2, 3, 3, 100);
+    if hard_state_alone {
+        log.persist(Persist { hard_state: hard_state(2, 1, 4), ..request(3) }).unwrap();
+    }
+    drop(log);
+    wal.close().unwrap();
+    let mut last = 0..0;
+    Inspector::new(DIR)
+        .fs(Arc::new(fs.clone()))
+        .for_each_record(|record| {
+            let start = record.offset as usize;
+            last = start..start + record.byte_count as usize;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let change = |forge: &dyn Fn(&mut [u8])| {
+        fs.edit(segment(1), |bytes| {
+            let seed = u32::from_le_bytes(bytes[56..60].try_into().unwrap());
+            forge(&mut bytes[last.clone()]);
+            let record = &mut bytes[last.clone()];
+            let length = u32::from_le_bytes(record[LENGTH..LENGTH + 4].try_into().unwrap()) as usize;
+            if let Some(body) = record.get(BODY..BODY + length) {
+                let crc = crc32c::crc32c(body);
+                record[BODY_CRC..LENGTH].copy_from_slice(&crc.to_le_bytes());
+            }
+            let start = u32::try_from(last.start).unwrap();
+            let crc = crc32c::crc32c_append(seed ^ start, &record[4..BODY]);
+            record[..4].copy_from_slice(&crc.to_le_bytes());
+        });
+    };
+    // Not changed, it is as it was written.
+    let before = fs.content(segment(1)).unwrap();
+    change(&|_| {});
+    assert_eq!(fs.content(segment(1)).unwrap(), before);
+    drop(open(&fs.after_process_death()).unwrap());
+    change(&forge);
+    (fs, last)
+}
+
+/// What such a log is refused for.
+fn refused_for(hard_state_alone: bool, forge: impl Fn(&mut [u8])) -> Damage {
+    let (fs, last) = forged(hard_state_alone, forge);
+    let (path, offset, found) = damage(&refused(&fs));
+    assert_eq!(path, segment(1));
+    assert!(offset as usize == last.start || offset as usize == last.end, "{found} at {offset}, {last:?}");
+    found
+}
+
+fn put(record: &mut [u8], at: usize, number: u64) {
+    record[at..at + 8].copy_from_slice(&number.to_le_bytes());
+}
+
+#[test]
+fn a_hard_state_of_an_earlier_term_is_refused_f17() {
+    let found = refused_for(true, |record| put(record, BODY, 0));
+    assert_eq!(found, Damage::StaleTerm { group: GROUP, hard_state: Term::new(0), last: Term::new(1) });
+}
+
+#[test]
+fn a_commit_index_beyond_the_log_is_refused_f17() {
+    let found = refused_for(true, |record| put(record, BODY + 16, 6));
+    let (commit, last) = (LogIndex::new(6), LogIndex::new(5));
+    assert_eq!(found, Damage::CommitPastEnd { group: GROUP, commit, last });
+}
+
+/// The hard state is of term 1, the entries behind it of term 9.
+#[test]
+fn an_entry_of_a_later_term_than_the_hard_state_is_refused_f17() {
+    let found = refused_for(false, |record| put(record, BODY + 24 + 8, 9));
+    assert_eq!(found, Damage::StaleTerm { group: GROUP, hard_state: Term::new(1), last: Term::new(9) });
+}
+
+#[test]
+fn entries_that_leave_a_gap_are_refused_f17() {
+    let found = refused_for(false, |record| put(record, BODY + 24, 4));
+    let (expected, found_first) = (LogIndex::new(3), LogIndex::new(4));
+    assert_eq!(found, Damage::Gap { group: GROUP, expected, found: found_first });
+}
+
+#[test]
+fn parts_that_nobody_knows_and_lengths_past_the_file_are_refused_f7() {
+    assert_eq!(refused_for(true, |record| record[PARTS] |= 1 << 6), Damage::Content);
+    let found = refused_for(true, |record| record[LENGTH + 3] = 0x7f);
+    assert!(matches!(found, Damage::Length { .. }), "{found}");
+}
+
+/// The last entries of a batch are counted when they are read.
+#[test]
+fn a_batch_that_counts_more_than_it_has_is_never_returned_f13() {
+    let (fs, _) = forged(false, |record| record[BODY + 24 + 8 + 8] += 1);
+    let wal = open(&fs).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    let last = log.recover().unwrap().last().index;
+    assert_eq!(last, LogIndex::new(6));
+    let error = log.load(LogIndex::new(3), last.next(), usize::MAX).unwrap_err();
+    assert!(matches!(error, LogError::Corrupt { damage: Damage::Content, .. }), "{error}");
+}
