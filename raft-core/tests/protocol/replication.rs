@@ -424,6 +424,31 @@ fn a_follower_that_forgot_is_stopped_loudly() {
     assert_eq!(cluster.peer(2).raft.last(), at(0, 0));
 }
 
+/// F14, F23: an older copy of a follower's directory was put back. The leader to which it acknowledged
+/// more notices. A later one cannot know: it sends what is missing.
+#[test]
+fn a_follower_whose_log_is_an_older_copy_is_stopped_by_the_leader_that_knows_better() {
+    let mut cluster = Cluster::led(3);
+    cluster.with(1, |peer| peer.propose(b"x"));
+    cluster.tick(2);
+    let (config, copy) = (cluster.peer(2).raft.config().clone(), cluster.peer(2).durable.clone());
+    for payload in [b"y", b"z"] {
+        cluster.with(1, |peer| peer.propose(payload));
+        cluster.tick(2);
+    }
+    *cluster.peer(2) = Peer::reopen(config, copy);
+    cluster.tick(5);
+    let regressed =
+        Notice::PeerRegressed { peer: crate::support::node(2), acknowledged: index(4), reported: index(2) };
+    assert!(cluster.peer(1).has_noticed(|notice| *notice == regressed));
+    assert_eq!(cluster.peer(1).progress(2).mode, PeerMode::Stopped);
+    assert_eq!(cluster.peer(2).raft.last().index, index(2));
+    cluster.elect(3);
+    cluster.tick(5);
+    assert_eq!(cluster.peer(2).raft.last(), cluster.peer(3).raft.last());
+    assert!(!cluster.peer(3).has_noticed(|notice| matches!(notice, Notice::PeerRegressed { .. })));
+}
+
 /// N9: an append of an earlier term is answered with the term, and changes nothing.
 #[test]
 fn leaders_of_earlier_terms_learn_that_they_are_over() {

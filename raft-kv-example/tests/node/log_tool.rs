@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::common::{TestCluster, refusal_of};
+use raft_core::{
+    Batches, Entries, EntryKind, GroupId, HardState, LogIndex, LogStore, Membership, NewMark, NodeId,
+    Persist, PersistId, Position, SnapshotMark, SnapshotMeta, SnapshotStore, Term,
+};
+use raft_storage::{Flushing, Identity, Start, Wal, WalOptions};
 use redis::Commands;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -197,4 +202,93 @@ fn what_is_no_nodes_directory_or_cannot_be_read_has_an_exit_code_of_its_own_w7()
     let output = log(&["verify"], &dir);
     assert_eq!(code(&output), 3, "{}", text(&output));
     assert!(text(&output).contains(&format!("could not read {segment}")), "{}", text(&output));
+}
+
+/// A directory of three groups whose segments were filled several times, with one made ahead of need.
+fn refilled_log() -> (tempfile::TempDir, PathBuf) {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    let identity = Identity { cluster: 77, node: NodeId::new(5) };
+    let options = WalOptions::new(&dir, identity)
+        .flushing(Flushing::OnPersist)
+        .segment_bytes(WalOptions::SEGMENT_BYTES_MIN);
+    let wal = Wal::open(&options.clone().start(Start::Initialise), || ()).unwrap();
+    let mut groups = [1, 2, 3].map(|id| wal.group(GroupId::new(id)).unwrap());
+    let membership = Membership::of_voters([NodeId::new(5)]).unwrap();
+    for index in 1..=40 {
+        for log in &mut groups {
+            let (position, id) =
+                (Position::new(Term::new(1), LogIndex::new(index)), PersistId::new(2 * index));
+            let entries = Entries::single(position, EntryKind::Command, &[7; 3000]).unwrap().into();
+            let hard_state = Some(HardState { term: Term::new(1), ..HardState::default() });
+            log.persist(Persist { id, mark: None, truncate_from: None, entries, hard_state }).unwrap();
+            if index > 2 {
+                let last = Position::new(Term::new(1), LogIndex::new(index - 2));
+                let meta = SnapshotMeta {
+                    last,
+                    membership: membership.clone(),
+                    size: 0,
+                    crc32c: 0,
+                    is_hollow: false,
+                };
+                log.begin_snapshot(last);
+                log.finish_snapshot(meta);
+                log.flush_now().unwrap();
+                assert!(log.poll_snapshot().unwrap().is_ok());
+                let mark = SnapshotMark { last, membership: membership.clone() };
+                let mark = Some(NewMark { mark, keeps_entries: true });
+                let (id, entries) = (PersistId::new(2 * index + 1), Batches::new());
+                log.persist(Persist { id, mark, truncate_from: None, entries, hard_state: None }).unwrap();
+            }
+        }
+    }
+    drop(groups);
+    wal.close().unwrap();
+    let ahead = options.reserved_bytes(u64::from(WalOptions::SEGMENT_BYTES_MIN));
+    Wal::open(&ahead, || ()).unwrap().close().unwrap();
+    (parent, dir)
+}
+
+#[test]
+fn leftovers_in_segments_are_no_damage_and_a_flipped_bit_beside_them_is_w7() {
+    let (_parent, dir) = refilled_log();
+    let whole = json("verify", &dir);
+    assert_eq!(
+        (&whole["outcome"], &whole["identity"]["cluster"]),
+        (&"whole".into(), &"77".into()),
+        "{whole}"
+    );
+    assert!(text(&log(&["verify"], &dir)).contains("node 5 of cluster 77, "));
+    assert_eq!(whole["groups"].as_array().unwrap().len(), 3);
+    let role = |name: &str| {
+        let segments = whole["segments"].as_array().unwrap();
+        segments.iter().find(|segment| segment["role"] == name).unwrap_or_else(|| panic!("{name}: {whole}"))
+    };
+    for segment in [role("last"), role("prepared")] {
+        let bytes = fs::read(segment["path"].as_str().unwrap()).unwrap();
+        let behind = segment["end_offset"].as_u64().unwrap() as usize + 8192;
+        assert!(bytes[behind..].iter().any(|byte| *byte != 0), "nothing of a former life: {segment}");
+    }
+    assert!(text(&log(&["stat"], &dir)).contains("prepared"));
+    for group in ["1", "2", "3"] {
+        let entries = text(&log(&["dump", "--group", group], &dir));
+        assert_eq!(entries.lines().count(), 2, "39 and 40: {entries}");
+    }
+    let records = log(&["dump", "--records", "--json"], &dir);
+    let shown = String::from_utf8_lossy(&records.stdout).lines().count() as u64;
+    let counted =
+        whole["segments"].as_array().unwrap().iter().map(|segment| segment["records"].as_u64().unwrap());
+    assert_eq!((code(&records), shown), (0, counted.sum()));
+    for (name, at) in [("full", 5000), ("last", 4100), ("prepared", 20)] {
+        let path = role(name)["path"].as_str().unwrap();
+        edit(path, |bytes| bytes[at] ^= 1);
+        let found = json("verify", &dir);
+        assert_eq!(
+            (&found["outcome"], &found["damages"][0]["path"]),
+            (&"damaged".into(), &path.into()),
+            "{name}"
+        );
+        edit(path, |bytes| bytes[at] ^= 1);
+    }
+    assert_eq!(json("verify", &dir), whole);
 }
