@@ -46,7 +46,10 @@ pub(crate) struct LogOptions {
     /// Let other logs take part; building them takes minutes
     #[arg(long)]
     peers: bool,
-    /// Passed on to the benchmark; `--help` lists what it knows
+    /// Let RocksDB take part too; needs a C++ compiler and libclang, and building it takes much longer
+    #[arg(long, requires = "peers")]
+    rocksdb: bool,
+    /// Passed on to the benchmark: --dir DIR, --rounds N, --millis N, --entries N
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -98,19 +101,31 @@ fn core(options: &CoreOptions) -> Result<()> {
 }
 
 fn log(options: &LogOptions) -> Result<()> {
-    let mut command = workspace::cargo();
-    command.args(["run", "--quiet", "--release"]);
-    match options.peers {
-        // A workspace of its own, so that nobody builds the peers by accident.
-        true => {
-            command.args(["--locked", "--manifest-path", "raft-storage/peers/Cargo.toml", "--target-dir"]);
-            command.arg(workspace::target_dir().join("peers"));
+    let cargo = |what: &str| {
+        let mut command = workspace::cargo();
+        command.args([what, "--quiet", "--release"]);
+        match options.peers {
+            // A workspace of its own, so that nobody builds the peers by accident.
+            true => {
+                command.args(["--locked", "--manifest-path", "raft-storage/peers/Cargo.toml"]);
+                command.arg("--target-dir").arg(workspace::target_dir().join("peers"));
+            }
+            false => {
+                command.args(["--package", "raft-storage", "--example", "bench_log"]);
+            }
         }
-        false => {
-            command.args(["--package", "raft-storage", "--example", "bench_log"]);
+        if options.rocksdb {
+            command.args(["--features", "rocksdb"]);
         }
+        command
+    };
+    if options.rocksdb {
+        succeed(&mut cargo("build")).context(
+            "the peers could not be built; RocksDB needs a C++ compiler and libclang (g++ and libclang-dev \
+             of Debian, or LIBCLANG_PATH), and without --rocksdb the others run alone",
+        )?;
     }
-    succeed(command.arg("--").args(&options.arguments))
+    succeed(cargo("run").arg("--").args(&options.arguments))
 }
 
 fn node(options: &NodeOptions) -> Result<()> {

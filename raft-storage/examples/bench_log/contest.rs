@@ -78,13 +78,13 @@ impl Settings {
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name} wants a value"))?;
+            let mut value = || arguments.next().ok_or_else(|| format!("{name} wants a value"));
             match name.as_str() {
-                "--dir" => settings.dir = value.into(),
-                "--rounds" => settings.rounds = value.parse()?,
-                "--millis" => settings.slice = Duration::from_millis(value.parse()?),
-                "--entries" => settings.entries = value.parse()?,
-                _ => return Err(format!("unknown argument {name}").into()),
+                "--dir" => settings.dir = value()?.into(),
+                "--rounds" => settings.rounds = value()?.parse()?,
+                "--millis" => settings.slice = Duration::from_millis(value()?.parse()?),
+                "--entries" => settings.entries = value()?.parse()?,
+                _ => return Err(format!("{name} is none of --dir, --rounds, --millis and --entries").into()),
             }
         }
         Ok(settings)
@@ -228,7 +228,8 @@ fn print(entrants: &[Entrant], rows: &[Row]) {
             true => " – |".to_owned(),
             false => format!(" {:.0} |", median(&row.callers)),
         };
-        println!("{line} {:.0} | {:.1} M |", median(&row.open_ms), median(&row.reads) / 1e6);
+        let (reads, ratio) = (median(&row.reads) / 1e6, ratio(&row.reads, &rows[0].reads));
+        println!("{line} {:.0} | {reads:.1} M ({ratio:.2}) |", median(&row.open_ms));
     }
 }
 

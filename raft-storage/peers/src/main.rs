@@ -14,6 +14,8 @@ mod raft_log;
 #[path = "../../examples/bench_log/raw.rs"]
 mod raw;
 mod redb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 
 fn main() -> contest::Outcome<()> {
     contest::run(&[
@@ -24,6 +26,8 @@ fn main() -> contest::Outcome<()> {
         okaywal::ENTRANT,
         fjall::ENTRANT,
         redb::ENTRANT,
+        #[cfg(feature = "rocksdb")]
+        rocksdb::ENTRANT,
         raft_log::ENTRANT,
     ])
 }

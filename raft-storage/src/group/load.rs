@@ -46,9 +46,10 @@ impl<'a> Loader<'a> {
                 span = self.read_span(index, at)?;
             }
             let mut last = *first;
-            while let Some(next) =
-                index.extent(at + 1).filter(|next| last.goes_on_in(next) && span.holds(next))
-            {
+            while let Some(next) = index.extent(at + 1) {
+                if next.first >= self.end || !last.goes_on_in(next) || !span.holds(next) {
+                    break;
+                }
                 (last, at) = (*next, at + 1);
             }
             // What was truncated later is still in the record.

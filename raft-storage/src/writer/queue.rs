@@ -42,8 +42,8 @@ pub(crate) enum Refused {
     Closed,
 }
 
-/// How one thread waits, time and again: awake for a moment if the last wait was over within one. Waking
-/// a thread takes both sides longer than that, and a log that is quiet is not watched.
+/// How one thread waits, time and again: awake for a moment if the last wait was over within one. That
+/// spares both sides the waking of a thread, and a log that is quiet is not watched.
 #[derive(Debug, Default)]
 pub(crate) struct Waiter {
     stays_awake: bool,
