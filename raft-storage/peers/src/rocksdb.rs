@@ -29,7 +29,7 @@ impl Log for Peer {
         }
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
-        Ok(self.database.write_opt(&batch, &synced)?)
+        Ok(self.database.write_opt(batch, &synced)?)
     }
 
     fn last(&mut self) -> Outcome<u64> {
