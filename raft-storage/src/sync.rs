@@ -21,7 +21,7 @@ pub(crate) use shuttle::{hint, thread};
 mod real {
     use std::time::{Duration, Instant};
 
-    /// A time so short that sleeping through it saves little: waking up takes a third of it.
+    /// A time so short that sleeping through it saves nothing: about what a sync takes.
     #[derive(Debug)]
     pub(crate) struct Moment(Instant);
 
@@ -35,7 +35,7 @@ mod real {
         }
     }
 
-    const MOMENT: Duration = Duration::from_micros(30);
+    const MOMENT: Duration = Duration::from_micros(50);
 }
 
 /// What parking_lot has, of what shuttle has.

@@ -367,7 +367,7 @@ impl fmt::Display for LostEntries {
                 write!(f, "group {group} lacks the entries before {first}")?;
             }
             Some(first) => {
-                write!(f, "group {group} lacks entries {} to {}", last_before.next(), first.prev())?
+                write!(f, "group {group} lacks entries {} to {}", last_before.next(), first.prev())?;
             }
         }
         let groups = other_groups + 1;
