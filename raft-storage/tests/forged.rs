@@ -71,7 +71,8 @@ fn refused_for(hard_state_alone: bool, forge: impl Fn(&mut [u8])) -> Damage {
     let (fs, last) = forged(hard_state_alone, forge);
     let (path, offset, found) = damage(&refused(&fs));
     assert_eq!(path, segment(1));
-    assert!(offset as usize == last.start || offset as usize == last.end, "{found} at {offset}, {last:?}");
+    let offset = usize::try_from(offset).unwrap();
+    assert!(offset == last.start || offset == last.end, "{found} at {offset}, {last:?}");
     found
 }
 

@@ -323,7 +323,7 @@ fn the_end_of_a_torn_log_is_told_with_its_place_w7_w8() {
 /// Where the bytes of a segment end that are its own: its records, and the zeros behind them.
 fn own_end(segment: &SegmentReport) -> usize {
     let records = segment.end_offset as usize;
-    (records + 32).next_multiple_of(4096).min(segment.byte_count as usize)
+    (records + 32).next_multiple_of(4096).min(usize::try_from(segment.byte_count).unwrap())
 }
 
 /// What a segment holds of its former lives is neither damage nor read.
@@ -381,7 +381,7 @@ fn a_flipped_bit_in_any_live_part_is_found_among_former_lives_w7() {
     assert!(segments.len() > 1, "records of {segments:?}");
     assert_eq!(records, whole.segments.iter().map(|segment| segment.records).sum::<u64>());
     for snapshot in &whole.snapshots {
-        let bytes = snapshot.byte_count as usize;
+        let bytes = usize::try_from(snapshot.byte_count).unwrap();
         places.extend([3, 63, 64, 1000, bytes - 20, bytes - 1].map(|at| (snapshot.path.clone(), at)));
     }
     let outcomes: Vec<Outcome> = places

@@ -66,9 +66,9 @@ fn a_log_of_which_some_files_are_older_ones_is_refused_or_whole_f14_f23() {
                     None => image.delete(path),
                 }
             }
-            let opened = open(&image).and_then(|wal| {
+            let opened = open(&image).map(|wal| {
                 let mut log = wal.group(GROUP).unwrap();
-                Ok(log.recover_snapshot().ok().map(|meta| (meta, wal)))
+                log.recover_snapshot().ok().map(|meta| (meta, wal))
             });
             let Ok(Some((meta, wal))) = opened else {
                 refused += 1;

@@ -266,7 +266,7 @@ fn leftovers_in_segments_are_no_damage_and_a_flipped_bit_beside_them_is_w7() {
     };
     for segment in [role("last"), role("prepared")] {
         let bytes = fs::read(segment["path"].as_str().unwrap()).unwrap();
-        let behind = segment["end_offset"].as_u64().unwrap() as usize + 8192;
+        let behind = usize::try_from(segment["end_offset"].as_u64().unwrap()).unwrap() + 8192;
         assert!(bytes[behind..].iter().any(|byte| *byte != 0), "nothing of a former life: {segment}");
     }
     assert!(text(&log(&["stat"], &dir)).contains("prepared"));
