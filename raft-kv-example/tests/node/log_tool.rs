@@ -283,11 +283,8 @@ fn leftovers_in_segments_are_no_damage_and_a_flipped_bit_beside_them_is_w7() {
         let path = role(name)["path"].as_str().unwrap();
         edit(path, |bytes| bytes[at] ^= 1);
         let found = json("verify", &dir);
-        assert_eq!(
-            (&found["outcome"], &found["damages"][0]["path"]),
-            (&"damaged".into(), &path.into()),
-            "{name}"
-        );
+        let is_named = found["damages"].as_array().unwrap().iter().any(|damage| damage["path"] == path);
+        assert!(found["outcome"] == "damaged" && is_named, "{name}: {found}");
         edit(path, |bytes| bytes[at] ^= 1);
     }
     assert_eq!(json("verify", &dir), whole);
