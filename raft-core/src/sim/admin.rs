@@ -40,6 +40,10 @@ impl<S: Subject> Cluster<S> {
             }
             return;
         }
+        // What a core can do without is settled before it has to.
+        if !self.away.is_empty() {
+            return;
+        }
         if let Some(lost) = self.lost.iter().find(|lost| membership.member(**lost).is_some()) {
             // Nothing else is changed meanwhile: the group could not afford to miss another one.
             let newcomer = self.ids.iter().find(|other| membership.member(**other).is_none());

@@ -10,6 +10,7 @@ use core::cell::RefCell;
 use super::dice::Dice;
 use super::ends::{SimTransport, WatchedStore};
 use super::machine::Watched;
+use super::panics::caught;
 use super::plan::{Options, Plan, STEPS_PER_TICK, joining_count};
 use super::recorder::MarkKind;
 use super::recording::Recording;
@@ -48,7 +49,8 @@ use crate::words::trace::TraceEvent;
 ///
 /// # Errors
 ///
-/// The first property that did not hold. The same seed, options and subject fail in the same way.
+/// The first property that did not hold. The same seed, options and subject fail in the same way. A panic
+/// of a node, or of what the subject brings, is such a failure as well (with feature `std`).
 pub fn run<S: Subject>(seed: u64, options: &Options, subject: S) -> Result<Report, Failure> {
     Cluster::new(seed, options, subject).finish(seed, options)
 }
@@ -108,6 +110,8 @@ pub(super) struct Cluster<S: Subject> {
     pub(super) lost: Vec<NodeId>,
     /// Whose disk is spoilt, and nobody has found out yet.
     pub(super) damaged: Option<NodeId>,
+    /// Who is down or cut off while the others have to serve without faults.
+    pub(super) away: Vec<NodeId>,
     /// What all nodes did, if it is to be told.
     #[cfg(feature = "trace")]
     pub(super) events: Option<Vec<TraceEvent>>,
@@ -130,7 +134,7 @@ impl<S: Subject> Cluster<S> {
             let tick_steps = if world.plan.has_right_clocks { STEPS_PER_TICK } else { tick_steps };
             seats.insert(id, Seat::new(medium, u64::from(tick_steps)));
         }
-        let (requests, lost) = Default::default();
+        let (requests, lost, away) = Default::default();
         Self {
             world: Rc::new(RefCell::new(world)),
             ids,
@@ -139,6 +143,7 @@ impl<S: Subject> Cluster<S> {
             subject,
             lost,
             damaged: None,
+            away,
             #[cfg(feature = "trace")]
             events: None,
         }
@@ -146,7 +151,7 @@ impl<S: Subject> Cluster<S> {
 
     /// Runs to the end and sums up.
     pub(super) fn finish(&mut self, seed: u64, options: &Options) -> Result<Report, Failure> {
-        let result = self.run(options);
+        let result = caught(|| self.run(options));
         let world = self.world.borrow();
         match result {
             Ok(()) => {
@@ -170,6 +175,9 @@ impl<S: Subject> Cluster<S> {
             return Ok(());
         }
         self.calm_down(options.calm_steps / 10);
+        if self.serve_by_core()? {
+            self.calm_down(options.calm_steps / 10);
+        }
         self.serve()?;
         self.settle(options.calm_steps)?;
         self.disturb()?;

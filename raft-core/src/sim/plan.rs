@@ -87,6 +87,8 @@ pub(super) struct Plan {
     /// A disk is spoilt while its node is down.
     pub(super) damage: Chance,
     pub(super) ambush: Chance,
+    /// When faults end, some nodes stay away for a while.
+    pub(super) absence: Chance,
     pub(super) settings: Chance,
     /// Of all nodes alike; zero in half of the runs.
     pub(super) read_lease_ticks: u32,
@@ -142,6 +144,7 @@ impl Plan {
             damage: dice.swarm(30000),
             settings: dice.swarm(500),
             ambush: dice.swarm(300),
+            absence: ALWAYS / 2,
             read_lease_ticks: [0, 0, 0, 0, 1, 6, 20, 20][dice.between(0, 7) as usize],
             has_calm_disks: false,
             has_right_clocks: false,
@@ -172,6 +175,7 @@ impl Plan {
             Fault::Delay => self.delay = 0,
             Fault::Loss => self.loss = 0,
             Fault::Crash => self.crash = 0,
+            Fault::Absence => self.absence = 0,
         }
     }
 
@@ -247,7 +251,10 @@ impl Plan {
 
 /// Whether somebody joins, who will be a voter without being asked again.
 pub(super) fn joining_count(membership: &Membership) -> usize {
-    let is_joining =
-        |member: &&Member| matches!(member.role, MemberRole::Joining | MemberRole::JoiningWitness);
-    membership.members().iter().filter(is_joining).count()
+    membership.members().iter().filter(|member| is_joining(member)).count()
+}
+
+/// Whether it will be a voter without being asked again.
+pub(super) fn is_joining(member: &Member) -> bool {
+    matches!(member.role, MemberRole::Joining | MemberRole::JoiningWitness)
 }

@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together, whatever is simulated.
-const EXPECTED: [&str; 40] = [
+const EXPECTED: [&str; 42] = [
     "acknowledged",
     "ambush",
     "campaign against a live leader",
@@ -64,6 +64,8 @@ const EXPECTED: [&str; 40] = [
     "read served",
     "read served by lease",
     "restarted from a snapshot",
+    "served by a core while others were cut off",
+    "served by a core while others were down",
     "settings changed",
     "snapshot installed",
     "snapshot requested",
