@@ -88,7 +88,7 @@ pub use words::message::{
 };
 pub use words::notice::{Notice, Offence, StepDown};
 pub use words::persist::{HardState, NewMark, Persist, Recovered, Run, SnapshotMark};
-pub use words::status::{CommitStatus, PeerMode, PeerStatus, RoleName, SnapshotProgress, Status};
+pub use words::status::{Backlog, CommitStatus, PeerMode, PeerStatus, RoleName, SnapshotProgress, Status};
 #[cfg(feature = "trace")]
 pub use words::trace::{TraceConf, TraceEvent, TraceKind, TraceMessage, TraceMessageKind, TraceState};
 

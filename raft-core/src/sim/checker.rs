@@ -5,8 +5,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::bounds::Bounds;
 use super::ledger::Ledger;
-use super::plan::{APPEND_BYTES_MAX, INFLIGHT_BYTES_MAX, INFLIGHT_MESSAGES_MAX};
 use super::violation::Violation;
 use crate::doors::raft::Raft;
 use crate::mem::MemLog;
@@ -40,6 +40,7 @@ pub(super) struct Checker {
     pub(super) acknowledged: LogIndex,
     /// Changes of membership that were appended since the last pump.
     changes: Vec<Position>,
+    bounds: Bounds,
     /// How many commits took a witness to make a quorum.
     pub(super) witnessed: u64,
     violation: Option<Violation>,
@@ -191,20 +192,10 @@ impl Checker {
 
     /// A node starts, with nothing applied but what its snapshot holds.
     pub(super) fn on_start(&mut self, node: NodeId, raft: &Raft) {
+        self.bounds.forget(node);
         let (term, last) = (raft.term(), raft.last().index);
         let applied = self.check_applied(node, LogIndex::ZERO);
         self.seen.insert(node, Seen { term, last, applied, ..Seen::default() });
-    }
-
-    /// No more is on its way to anybody than the settings allow; one append may go over it.
-    pub(super) fn check_windows(&mut self, leader: &Raft) {
-        for peer in leader.status().peers {
-            let is_over = peer.inflight_messages > INFLIGHT_MESSAGES_MAX
-                || peer.inflight_bytes > INFLIGHT_BYTES_MAX + APPEND_BYTES_MAX;
-            if is_over {
-                self.violate("windows are kept", format!("node {} has {peer:?}", leader.id()));
-            }
-        }
     }
 
     /// After every pump: what figure 3 says of leaders, commits and terms. Before it, `before` was the
@@ -244,6 +235,9 @@ impl Checker {
             self.check_commit((node, before), raft, seen.commit, ledgers);
         }
         self.check_changes(node, raft, ledgers);
+        if let Err(violation) = self.bounds.check(raft) {
+            self.report(violation);
+        }
         if term != seen.term || commit != seen.commit || last != seen.last {
             self.check_order(node, raft);
         }

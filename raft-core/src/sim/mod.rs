@@ -20,6 +20,7 @@
 
 mod admin;
 mod ambush;
+mod bounds;
 mod calm;
 mod caption;
 mod checker;

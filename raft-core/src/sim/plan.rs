@@ -46,11 +46,10 @@ impl Default for Options {
 /// Steps between two ticks of a node whose clock is right.
 pub const STEPS_PER_TICK: u32 = 8;
 
-/// The most that settings let a leader have on its way to a member, whatever they are just now: what was
-/// sent under wider ones may still be under way.
-pub(super) const INFLIGHT_MESSAGES_MAX: u32 = 8;
-pub(super) const INFLIGHT_BYTES_MAX: u32 = 1000;
+/// The widest that a node's settings are for what it makes one message of, and for one command with its
+/// length.
 pub(super) const APPEND_BYTES_MAX: u32 = 200;
+pub(super) const ENTRY_BYTES_MAX: u32 = 65;
 
 /// The plan of one run.
 #[derive(Clone, Debug)]
@@ -218,7 +217,7 @@ impl Plan {
     pub(super) fn config(&self, id: NodeId, dice: &mut Dice) -> Config {
         let mut config = Config::new(id);
         config.seed = dice.next();
-        config.entry_bytes_max = 64;
+        config.entry_bytes_max = ENTRY_BYTES_MAX - 1;
         config.read_lease_ticks = self.read_lease_ticks;
         (config.election_timeout_ticks_min, config.election_timeout_ticks_max) =
             self.election_timeout_ticks();
@@ -229,8 +228,8 @@ impl Plan {
     /// Draws anew what may differ from node to node, and change while a node runs.
     pub(super) fn vary(&self, config: &mut Config, dice: &mut Dice) {
         config.append_bytes_max = dice.between(1, APPEND_BYTES_MAX);
-        config.inflight_messages_max = dice.between(1, INFLIGHT_MESSAGES_MAX);
-        config.inflight_bytes_max = dice.between(1, INFLIGHT_BYTES_MAX);
+        config.inflight_messages_max = dice.between(1, 8);
+        config.inflight_bytes_max = dice.between(1, 1000);
         config.proposals_bytes_max = dice.between(100, 2000);
         config.forward_bytes_max = dice.between(20, 200);
         config.forward_proposals = dice.between(0, 9) > 0;
