@@ -46,10 +46,9 @@ impl Default for Options {
 /// Steps between two ticks of a node whose clock is right.
 pub const STEPS_PER_TICK: u32 = 8;
 
-/// The widest that a node's settings are for what it makes one message of, and for one command with its
-/// length.
+/// The widest that a node's settings are for what it makes one message of, and for one command.
 pub(super) const APPEND_BYTES_MAX: u32 = 200;
-pub(super) const ENTRY_BYTES_MAX: u32 = 65;
+pub(super) const ENTRY_BYTES_MAX: u32 = 64;
 
 /// The plan of one run.
 #[derive(Clone, Debug)]
@@ -217,7 +216,7 @@ impl Plan {
     pub(super) fn config(&self, id: NodeId, dice: &mut Dice) -> Config {
         let mut config = Config::new(id);
         config.seed = dice.next();
-        config.entry_bytes_max = ENTRY_BYTES_MAX - 1;
+        config.entry_bytes_max = ENTRY_BYTES_MAX;
         config.read_lease_ticks = self.read_lease_ticks;
         (config.election_timeout_ticks_min, config.election_timeout_ticks_max) =
             self.election_timeout_ticks();
