@@ -26,6 +26,7 @@ impl<S: Subject> Cluster<S> {
         if world.is_hostile && world.dice.happens(world.plan.settings) {
             let result = node.update_config(|config| world.plan.vary(config, &mut world.dice));
             result.expect("what a node may start with it may change to");
+            world.checker.bounds.on_settings(node.raft());
             world.note("settings changed");
             world.tell(MarkKind::Order, Some(id), format_args!("settings of node {id} change"));
         }

@@ -19,15 +19,20 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// A node starts, and nothing waits in it.
-    pub(super) fn forget(&mut self, node: NodeId) {
-        self.widest.remove(&node);
+    pub(super) fn on_start(&mut self, raft: &Raft) {
+        self.widest.insert(raft.id(), raft.config().clone());
     }
 
-    /// Whether a node keeps to its settings; called whenever they may have changed.
-    pub(super) fn check(&mut self, raft: &Raft) -> Result<(), Violation> {
-        let now = raft.config();
-        let limits = self.widest.entry(raft.id()).or_insert_with(|| now.clone());
-        widen(limits, now);
+    /// A node's settings have changed.
+    pub(super) fn on_settings(&mut self, raft: &Raft) {
+        if let Some(widest) = self.widest.get_mut(&raft.id()) {
+            widen(widest, raft.config());
+        }
+    }
+
+    /// Whether a node keeps to its settings.
+    pub(super) fn check(&self, raft: &Raft) -> Result<(), Violation> {
+        let limits = self.widest.get(&raft.id()).unwrap_or_else(|| raft.config());
         let waits = raft.backlog();
         // What is larger than the limit is taken if nothing else waits, and the length of the last one
         // is not asked for.

@@ -40,7 +40,7 @@ pub(super) struct Checker {
     pub(super) acknowledged: LogIndex,
     /// Changes of membership that were appended since the last pump.
     changes: Vec<Position>,
-    bounds: Bounds,
+    pub(super) bounds: Bounds,
     /// How many commits took a witness to make a quorum.
     pub(super) witnessed: u64,
     violation: Option<Violation>,
@@ -192,7 +192,7 @@ impl Checker {
 
     /// A node starts, with nothing applied but what its snapshot holds.
     pub(super) fn on_start(&mut self, node: NodeId, raft: &Raft) {
-        self.bounds.forget(node);
+        self.bounds.on_start(raft);
         let (term, last) = (raft.term(), raft.last().index);
         let applied = self.check_applied(node, LogIndex::ZERO);
         self.seen.insert(node, Seen { term, last, applied, ..Seen::default() });
