@@ -79,19 +79,24 @@ impl<S: Subject> Cluster<S> {
     /// membership, and of each that one of its nodes goes by, for any of these may win with it.
     ///
     /// Whoever joins must be among them, for it may just have been seen to keep up: then it becomes a
-    /// voter, and counts. Witnesses have no copies: a stale full voter loses against a witness that has
-    /// heard more, so with witnesses somebody must be able to win, which else follows from the quorum.
+    /// voter, and counts. Witnesses have no copies: they are sent nothing without a full voter of each
+    /// configuration, and a stale one loses against a witness that has heard more. So with witnesses
+    /// somebody must be able to win, which else follows from the quorum.
     fn is_enough(&self, core: &[NodeId]) -> bool {
+        let is_in_core = |id: &NodeId| core.contains(id);
         let is_served = |membership: &Membership| {
-            let answer = |id: NodeId| core.contains(&id).then_some(true);
-            let joining = membership.members().iter().filter(|member| is_joining(member));
-            let (incoming, outgoing) = (membership.voters(), membership.outgoing_voters());
-            let tally = quorum::tally(incoming.map(answer)).and(quorum::tally(outgoing.map(answer)));
-            tally == Tally::Won && joining.clone().all(|member| core.contains(&member.id))
+            let halves = [membership.voters().collect(), membership.outgoing_voters().collect()];
+            let has_quorum = |voters: &Vec<NodeId>| {
+                let is_copy = |id: &NodeId| is_in_core(id) && !membership.is_witness(*id);
+                let answers = voters.iter().map(|id| is_in_core(id).then_some(true));
+                let has_copy = voters.is_empty() || voters.iter().any(is_copy);
+                has_copy && quorum::tally(answers) == Tally::Won
+            };
+            let mut joining = membership.members().iter().filter(|member| is_joining(member));
+            halves.iter().all(has_quorum) && joining.all(|member| is_in_core(&member.id))
         };
         let newest = self.running().map(Node::raft).max_by_key(|raft| raft.commit());
-        let is_in_core = |raft: &&Raft| core.contains(&raft.id());
-        let in_core = || self.running().map(Node::raft).filter(is_in_core);
+        let in_core = || self.running().map(Node::raft).filter(|raft| is_in_core(&raft.id()));
         let mut memberships = in_core().chain(newest).map(Raft::membership);
         let has_witnesses = self.world.borrow().plan.has_witnesses();
         memberships.all(is_served) && (!has_witnesses || in_core().any(|raft| wins(raft, in_core())))
