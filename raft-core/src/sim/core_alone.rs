@@ -95,9 +95,13 @@ impl<S: Subject> Cluster<S> {
             let mut joining = membership.members().iter().filter(|member| is_joining(member));
             halves.iter().all(has_quorum) && joining.all(|member| is_in_core(&member.id))
         };
+        // Perhaps nobody runs but who has heard nothing yet.
         let newest = self.running().map(Node::raft).max_by_key(|raft| raft.commit());
+        let Some(newest) = newest.filter(|raft| raft.membership().voters().next().is_some()) else {
+            return false;
+        };
         let in_core = || self.running().map(Node::raft).filter(|raft| is_in_core(&raft.id()));
-        let mut memberships = in_core().chain(newest).map(Raft::membership);
+        let mut memberships = in_core().chain([newest]).map(Raft::membership);
         let has_witnesses = self.world.borrow().plan.has_witnesses();
         memberships.all(is_served) && (!has_witnesses || in_core().any(|raft| wins(raft, in_core())))
     }
