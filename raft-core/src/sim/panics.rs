@@ -17,8 +17,8 @@ mod with_std {
     use alloc::boxed::Box;
     use alloc::string::{String, ToString};
     use core::cell::RefCell;
+    use core::sync::atomic::{AtomicBool, Ordering};
     use std::panic::{self, AssertUnwindSafe};
-    use std::sync::Once;
 
     use crate::sim::violation::Violation;
 
@@ -31,8 +31,11 @@ mod with_std {
     ///
     /// Meanwhile this thread's panics are not printed; those of all others are, as they were before.
     pub(in crate::sim) fn caught<T>(run: impl FnOnce() -> Result<T, Violation>) -> Result<T, Violation> {
-        static LISTENING: Once = Once::new();
-        LISTENING.call_once(listen);
+        // Whoever overtakes the first one here may see a panic printed that it does not learn of.
+        static IS_LISTENING: AtomicBool = AtomicBool::new(false);
+        if !IS_LISTENING.swap(true, Ordering::Relaxed) {
+            listen();
+        }
         let outer = SAID.replace(Some(String::new()));
         // Whatever the panic left half done is only looked at, if somebody watches, and dropped.
         let result = panic::catch_unwind(AssertUnwindSafe(run));
