@@ -80,8 +80,10 @@ impl<S: Subject> Cluster<S> {
     ///
     /// Whoever joins must be among them, for it may just have been seen to keep up: then it becomes a
     /// voter, and counts. Witnesses have no copies: they are sent nothing without a full voter of each
-    /// configuration, and a stale one loses against a witness that has heard more. So with witnesses
-    /// somebody must be able to win, which else follows from the quorum.
+    /// configuration, and a stale one loses against a witness that has heard more. And while a change is
+    /// under way, a voter of the new configuration may have an entry of a later leader that did not know
+    /// of it: it refuses whoever needs its vote, and takes itself for a learner. So in both cases somebody
+    /// must be able to win, which else follows from the quorum.
     fn is_enough(&self, core: &[NodeId]) -> bool {
         let is_in_core = |id: &NodeId| core.contains(id);
         let is_served = |membership: &Membership| {
@@ -102,8 +104,9 @@ impl<S: Subject> Cluster<S> {
         };
         let in_core = || self.running().map(Node::raft).filter(|raft| is_in_core(&raft.id()));
         let mut memberships = in_core().chain([newest]).map(Raft::membership);
-        let has_witnesses = self.world.borrow().plan.has_witnesses();
-        memberships.all(is_served) && (!has_witnesses || in_core().any(|raft| wins(raft, in_core())))
+        let is_agreed = in_core().all(|raft| raft.membership() == newest.membership());
+        let is_sure = is_agreed && !self.world.borrow().plan.has_witnesses();
+        memberships.all(is_served) && (is_sure || in_core().any(|raft| wins(raft, in_core())))
     }
 
     /// The nodes that run.
