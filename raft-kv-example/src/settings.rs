@@ -84,6 +84,9 @@ pub struct ServeArgs {
     /// need not be sent all of it
     #[arg(long, value_name = "NUMBER", default_value_t = DEFAULTS.retained_entries)]
     pub retained_entries: u64,
+    /// … but no more than this many bytes of them, roughly
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULTS.retained_bytes)]
+    pub retained_bytes: u64,
     /// How many bytes of snapshots a leader sends in a second, to all nodes together; 0 for as many
     /// as it can
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
@@ -390,6 +393,7 @@ impl ServeArgs {
         config.snapshot_log_bytes = self.snapshot_log_bytes;
         config.snapshot_log_entries = self.snapshot_log_entries;
         config.retained_entries = self.retained_entries;
+        config.retained_bytes = self.retained_bytes;
         config.snapshot_bytes_per_tick = self.snapshot_bytes_per_tick();
         config.proposal_timeout_ticks = ticks(self.answer_ms);
         // Nodes that were started alike must not stand for election together, again and again.
@@ -582,13 +586,11 @@ mod tests {
             let config = check(&format!("--peers 1=a:1 {line}")).unwrap().config;
             assert_eq!(config.snapshot_bytes_per_tick, per_tick, "{line}");
         }
-        let config =
-            check("--peers 1=a:1 --snapshot-log-bytes 1 --snapshot-log-entries 2 --retained-entries 3");
-        let config = config.unwrap().config;
-        assert_eq!(
-            (config.snapshot_log_bytes, config.snapshot_log_entries, config.retained_entries),
-            (1, 2, 3)
-        );
+        let given = "--peers 1=a:1 --snapshot-log-bytes 1 --snapshot-log-entries 2 --retained-entries 3 \
+                     --retained-bytes 4";
+        let config = check(given).unwrap().config;
+        assert_eq!((config.snapshot_log_bytes, config.snapshot_log_entries), (1, 2));
+        assert_eq!((config.retained_entries, config.retained_bytes), (3, 4));
     }
 
     /// N18: whatever the timeout, no lease outlasts the others' patience on a clock that is a quarter faster.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use common::faulty::{GROUP, append, damage, new_log, refused};
 use common::{compact, entries, hard_state, open, options, read_all, request, segment};
-use raft_core::{LogStore, Persist};
+use raft_core::{GroupId, LogStore, Membership, NewMark, Persist, Position, SnapshotMark};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Kept};
 use raft_storage::{Damage, GroupLog, Start, Wal, WalOptions};
@@ -82,6 +82,28 @@ fn a_steady_log_makes_and_removes_no_file_and_writes_and_syncs_once_per_flush() 
     assert!(quiet >= 25, "{quiet} flushes without a roll");
     assert_eq!(count(&FILE_CALLS), files);
     assert!(count(&[Call::Rename]) >= renames + 2 * 25, "segments were filled again");
+}
+
+/// The segments that were there when the log was opened are long gone by then, and no link may call for one.
+#[test]
+fn a_group_that_begins_late_calls_for_no_segment_from_before_it() {
+    let fs = SimFs::new();
+    let (wal, mut log) = begun(&fs);
+    fill(&mut log, 3..40);
+    assert!(!segments(&fs).contains(&1), "the first segment is dead");
+    let mut late = wal.group(GroupId::new(77)).unwrap();
+    late.recover().unwrap();
+    let start = SnapshotMark { last: Position::ZERO, membership: Membership::default() };
+    let mark = Some(NewMark { mark: start, keeps_entries: false });
+    late.persist(Persist { mark, hard_state: hard_state(1, 1, 0), ..request(1) }).unwrap();
+    late.flush_now().unwrap();
+    assert!(late.poll_persisted().unwrap().is_some());
+    fill(&mut log, 40..44);
+    drop((log, late));
+    fs.stop_after(0);
+    drop(wal);
+    let dead = fs.after_process_death();
+    assert!(open(&dead).is_ok(), "{:?}", open(&dead));
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(crate) mod memberships;
 pub(crate) mod origins;
 pub(crate) mod outbox;
 pub(crate) mod progress;
+pub(crate) mod reach;
 pub(crate) mod reads;
 pub(crate) mod role;
 pub(crate) mod snapshots;

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use crate::books::reach::Reach;
 use crate::words::ids::{LogIndex, Position, Term};
 use crate::words::message::SnapshotMeta;
 
@@ -20,6 +21,8 @@ pub(crate) struct Snapshots {
     /// Payload bytes and entries handed out for applying since the last one was begun.
     bytes_since: u64,
     entries_since: u64,
+    /// Where the newest bytes begin that stay in the log.
+    pub(crate) reach: Reach,
 }
 
 /// A snapshot on its way from the leader. It survives a change of leaders: the same snapshot goes on

@@ -118,6 +118,9 @@ pub struct Config {
     /// Entries that stay in the log behind a snapshot, so that a member that is a little behind need
     /// not be sent a whole snapshot. Default 10,000; with zero, none stays.
     pub retained_entries: u64,
+    /// … but only those among the last payload bytes of this number, to an eighth and to what is handed
+    /// out for applying at once; counted from the start of the node on. Default 256 MiB.
+    pub retained_bytes: u64,
     /// A snapshot is sent in chunks of at most this size. Default 256 KiB.
     pub snapshot_chunk_bytes: u32,
     /// Chunks on their way to one member. Default 4.
@@ -234,6 +237,7 @@ impl Config {
             snapshot_log_bytes: 64 << 20,
             snapshot_log_entries: 0,
             retained_entries: 10_000,
+            retained_bytes: 256 << 20,
             snapshot_chunk_bytes: 256 << 10,
             snapshot_chunks_max: 4,
             snapshot_bytes_per_tick: 0,

@@ -64,6 +64,8 @@ pub(crate) fn check_loaded(books: &Books, load: Load, batches: &[Entries]) -> Re
 fn hand_out(books: &mut Books, batches: Batches) -> Action {
     let last = batches.last().expect("a slice is never empty");
     books.applying.hand_out(last, batches.byte_count());
-    books.snapshots.note_handed_out(batches.entry_count(), batches.byte_count() as u64);
+    let bytes = batches.byte_count() as u64;
+    books.snapshots.note_handed_out(batches.entry_count(), bytes);
+    books.snapshots.reach.note(last, bytes, books.config.retained_bytes);
     Action::Apply(batches)
 }

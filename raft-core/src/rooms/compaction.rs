@@ -46,12 +46,13 @@ pub(crate) fn poll_take(books: &mut Books) -> Option<Action> {
     Some(Action::TakeSnapshot(SnapshotMark { last, membership: books.memberships.at(index).clone() }))
 }
 
-/// Lets the log begin later, if the newest snapshot allows: a number of entries stays behind it for
-/// members that are a little behind, and everything that follows a snapshot on its way to one, which
-/// would else arrive there only to be useless (S43).
+/// Lets the log begin later, if the newest snapshot allows: a number of entries stays before its end, for
+/// members that are a little behind, but not too many bytes of them (S102); and everything that follows a
+/// snapshot on its way to one, which would else arrive there only to be useless (S43).
 pub(crate) fn compact(books: &mut Books, leader: Option<&Leader>) {
-    let covered = books.snapshots.last().index.get();
-    let kept = LogIndex::new(covered.saturating_sub(books.config.retained_entries));
+    let covered = books.snapshots.last().index;
+    let kept = LogIndex::new(covered.get().saturating_sub(books.config.retained_entries));
+    let kept = books.snapshots.reach.begin().map_or(kept, |begin| begin.clamp(kept, covered));
     // A leader's snapshot can reach further than what is applied and durable here.
     let kept = kept.min(books.applying.handed).min(books.disk.durable());
     let members = leader.iter().flat_map(|leader| leader.progress.iter());

@@ -3,23 +3,40 @@
 use alloc::vec::Vec;
 
 use super::cluster::Cluster;
+use super::plan::STEPS_PER_TICK;
 use super::subject::Subject;
 use crate::words::ids::NodeId;
 
+/// How long the leader is stopped at most: long enough for somebody else to be elected and to commit.
+const STOPPED_STEPS_MAX: u32 = 40 * STEPS_PER_TICK;
+
 impl<S: Subject> Cluster<S> {
     /// A leader hears nobody and is heard by nobody from now on. Of the others some restart, so that
-    /// they forget whom they heard, and one campaigns at once, if it is free to.
+    /// they forget whom they heard, and one campaigns at once, if it is free to. Whoever joins with a
+    /// joint configuration stays with the leader, which may have a majority of that half (S53).
+    ///
+    /// Or the leader is stopped, and what was on its way to it comes just after it goes on and was asked
+    /// something: old answers, which confirm nothing that is new (S48, S49).
     ///
     /// Chance alone brings all of that together too seldom, within the few ticks of a lease.
     pub(super) fn ambush(&mut self, leader: NodeId) {
         let leads = self.node(leader).is_some_and(|node| node.raft().is_leader());
-        let others: Vec<NodeId> = self.ids.iter().copied().filter(|id| *id != leader).collect();
+        let membership = self.node(leader).map(|node| node.raft().membership().clone()).unwrap_or_default();
+        let outgoing: Vec<NodeId> = membership.outgoing_voters().collect();
+        let joins = |id: &NodeId| membership.is_joint() && !outgoing.contains(id) && membership.is_voter(*id);
+        let others: Vec<NodeId> = self.ids.iter().copied().filter(|id| *id != leader && !joins(id)).collect();
         let restarts: Vec<bool> = {
             let world = &mut *self.world.borrow_mut();
             if !leads || !world.dice.happens(world.plan.ambush) {
                 return;
             }
             world.note("ambush");
+            if world.dice.between(0, 1) == 0 {
+                world.note("answers held back");
+                let goes_on = world.now + u64::from(world.dice.between(1, STOPPED_STEPS_MAX));
+                world.network.hold_back(leader, goes_on + 2);
+                self.seats.get_mut(&leader).expect("every node has a seat").paused_until = goes_on;
+            }
             world.network.deafen(leader, others.iter());
             world.network.mute(leader, others.iter());
             world.tell_of_cuts("a leader is ambushed");

@@ -104,8 +104,7 @@ impl<S: Subject> Cluster<S> {
         if self.latest_leader().is_some_and(|node| node.status().transferee.is_some()) {
             return Ok(());
         }
-        // A node that does not ask first, and was removed without knowing, disturbs as it likes.
-        if !self.running().all(|node| node.raft().config().pre_vote) {
+        if !self.is_undisturbed() {
             return Ok(());
         }
         let mut members = self.members_of(&membership).map(Node::raft);
@@ -126,8 +125,15 @@ impl<S: Subject> Cluster<S> {
         Ok(())
     }
 
+    /// Whether everybody asks first. A node that does not, and was removed without knowing, disturbs as it
+    /// likes.
+    pub(super) fn is_undisturbed(&self) -> bool {
+        let mut nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
+        nodes.all(|node| node.raft().config().pre_vote)
+    }
+
     /// Whom all members follow, if they do, and in which term.
-    fn common_leader(&self) -> Option<(NodeId, Term)> {
+    pub(super) fn common_leader(&self) -> Option<(NodeId, Term)> {
         let leader = self.latest_leader()?.raft();
         let common = (leader.id(), leader.term());
         let is_followed = self.members_of(leader.membership()).all(|node| {
@@ -148,7 +154,7 @@ impl<S: Subject> Cluster<S> {
     }
 
     /// The running members of a membership.
-    fn members_of(&self, membership: &Membership) -> impl Iterator<Item = &SimNode<S>> {
+    pub(super) fn members_of(&self, membership: &Membership) -> impl Iterator<Item = &SimNode<S>> {
         self.running().filter(|node| membership.member(node.raft().id()).is_some())
     }
 

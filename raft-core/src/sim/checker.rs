@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 
 use super::bounds::Bounds;
 use super::ledger::Ledger;
+use super::marks::Marks;
+use super::reigns::Reigns;
 use super::violation::Violation;
 use crate::doors::raft::Raft;
 use crate::mem::MemLog;
@@ -41,6 +43,10 @@ pub(super) struct Checker {
     /// Changes of membership that were appended since the last pump.
     changes: Vec<Position>,
     pub(super) bounds: Bounds,
+    /// What marks and snapshots say of the membership.
+    pub(super) marks: Marks,
+    /// How long leaders have led.
+    pub(super) reigns: Reigns,
     /// How many commits took a witness to make a quorum.
     pub(super) witnessed: u64,
     violation: Option<Violation>,
@@ -50,7 +56,7 @@ pub(super) struct Checker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Content {
     digest: u64,
-    is_command: bool,
+    kind: EntryKind,
 }
 
 /// What happened to a state machine.
@@ -72,6 +78,11 @@ struct Seen {
 }
 
 impl Checker {
+    /// Nothing was seen yet of a group that begins like this.
+    pub(super) fn new(founders: &Membership) -> Self {
+        Self { marks: Marks::new(membership_digest(founders)), ..Self::default() }
+    }
+
     /// The first violation, if any.
     pub(super) fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
@@ -234,6 +245,12 @@ impl Checker {
         if commit > seen.commit {
             self.check_commit((node, before), raft, seen.commit, ledgers);
         }
+        if let Err(details) = self.marks.check(membership_digest) {
+            self.violate(
+                "marks and snapshots name the membership in force",
+                format!("node {node}: {details}"),
+            );
+        }
         self.check_changes(node, raft, ledgers);
         if let Err(violation) = self.bounds.check(raft) {
             self.report(violation);
@@ -270,6 +287,9 @@ impl Checker {
         let status = raft.status();
         let snapshot = status.snapshot.unwrap_or(Position::ZERO).index;
         let (mark, applied, commit) = (status.mark.index, status.applied, status.commit);
+        if applied > snapshot.max(status.durable) {
+            self.violate("nothing is applied before it is durable here", format!("node {node}: {status:?}"));
+        }
         let is_known = snapshot.get() <= self.committed.len() as u64;
         let is_ordered = mark <= snapshot.min(commit) && applied <= commit && commit <= status.last.index;
         if !is_known || !is_ordered {
@@ -283,7 +303,7 @@ impl Checker {
         for step in core::mem::take(&mut self.applied) {
             let (index, is_right) = match step {
                 Applied::Command(index, term, digest) => {
-                    let content = Content { digest, is_command: true };
+                    let content = Content { digest, kind: EntryKind::Command };
                     (index, index > applied && self.committed_at(index) == Some((term, content)))
                 }
                 Applied::Snapshot(index, digest) => {
@@ -370,7 +390,7 @@ impl Checker {
                             .violate("committed entries exist", format!("{position} was never written"));
                     };
                     let earlier = self.commands.last().copied().unwrap_or_default();
-                    let after = if content.is_command {
+                    let after = if content.kind == EntryKind::Command {
                         command_digest(earlier, term, content.digest)
                     } else {
                         earlier
@@ -378,6 +398,9 @@ impl Checker {
                     self.commands.push(after);
                     self.committed.push((term, content));
                     self.committed_in.push(raft.term());
+                    if content.kind == EntryKind::Membership {
+                        self.marks.on_commit(index, content.digest);
+                    }
                     self.check_quorum(before, raft, position, ledgers);
                 }
             }
@@ -428,13 +451,17 @@ impl Checker {
 
 impl Content {
     fn new(kind: EntryKind, payload: &[u8]) -> Self {
-        Self { digest: digest(kind, payload), is_command: kind == EntryKind::Command }
+        Self { digest: digest(kind, payload), kind }
     }
 }
 
 /// The digest of all commands up to one, from that of those before it.
 pub(super) fn command_digest(before: u64, term: Term, content: u64) -> u64 {
     (before.rotate_left(5) ^ content ^ term.get()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn membership_digest(membership: &Membership) -> u64 {
+    digest(EntryKind::Membership, &membership.encode())
 }
 
 /// FNV-1a of an entry's content.

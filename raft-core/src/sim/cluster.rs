@@ -184,6 +184,8 @@ impl<S: Subject> Cluster<S> {
         self.settle(options.calm_steps)?;
         self.disturb()?;
         self.settle(options.calm_steps)?;
+        self.hand_over()?;
+        self.settle(options.calm_steps)?;
         self.lose_full_voter(options.calm_steps)?;
         self.check_end()
     }
@@ -295,6 +297,8 @@ impl<S: Subject> Cluster<S> {
         if let Some(node) = seat.node.as_mut() {
             node.tick_many(ticks);
             seat.ticks += u64::from(ticks);
+            let durable = world.ledger(id).last();
+            world.checker.reigns.on_tick(node.raft(), ticks, durable);
         }
     }
 
@@ -355,9 +359,17 @@ impl<S: Subject> Cluster<S> {
         let (is_leader, membership) = (node.raft().is_leader(), node.raft().membership());
         if is_leader && membership.is_joint() && joining_count(membership) < joining_count(before) {
             world.note("joining voter promoted");
+            if let Err(violation) = world.checker.reigns.check_promoted(node.raft(), before, &world.ledgers) {
+                world.checker.report(violation);
+            }
         }
         if world.plan.change == 0 && self.lost.is_empty() {
             world.checker.check_electable(&world.plan.founders(), &world.ledgers);
+            if is_leader
+                && let Err(violation) = world.checker.reigns.check_witnesses(node.raft(), &world.ledgers)
+            {
+                world.checker.report(violation);
+            }
         }
     }
 

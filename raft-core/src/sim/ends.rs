@@ -79,7 +79,7 @@ impl<L: SnapshotStore> SnapshotStore for WatchedStore<L> {
     }
 
     fn finish_snapshot(&mut self, meta: SnapshotMeta) {
-        self.world.borrow_mut().ledger(self.id).on_snapshot_finished(&meta);
+        self.world.borrow_mut().snapshot_finished(self.id, &meta);
         self.store.finish_snapshot(meta);
     }
 

@@ -13,6 +13,8 @@ use crate::words::message::Message;
 pub(super) struct Network {
     /// By the step at which they arrive, then by the order in which they were sent.
     flying: BTreeMap<(u64, u64), Message>,
+    /// Numbers of those that were held back: they arrive at last, whatever links are cut by then.
+    held_back: BTreeSet<u64>,
     sent: u64,
     /// What has arrived, messages with their number.
     inboxes: BTreeMap<NodeId, VecDeque<(u64, Arrival)>>,
@@ -50,6 +52,22 @@ impl Network {
         self.cut.extend(nodes.filter(|to| **to != node).map(|to| (node, *to)));
     }
 
+    /// What is on its way to a node, or has arrived and was not taken in, arrives later, although the link
+    /// may be cut by then.
+    pub(super) fn hold_back(&mut self, node: NodeId, arrival: u64) {
+        let flying = self.flying.extract_if(.., |_, message| message.to == node);
+        let mut held: Vec<_> = flying.map(|((_, number), message)| (number, message)).collect();
+        for (number, arrived) in self.inboxes.remove(&node).unwrap_or_default() {
+            if let Arrival::Message(message) = arrived {
+                held.push((number, message));
+            }
+        }
+        for (number, message) in held {
+            self.held_back.insert(number);
+            self.flying.insert((arrival, number), message);
+        }
+    }
+
     /// Cuts one link, in one direction.
     pub(super) fn cut_link(&mut self, from: NodeId, to: NodeId) {
         self.cut.insert((from, to));
@@ -68,7 +86,8 @@ impl Network {
     pub(super) fn deliver(&mut self, now: u64, mut on_cut: impl FnMut(u64)) {
         while let Some(flight) = self.flying.first_entry().filter(|flight| flight.key().0 <= now) {
             let ((_, number), message) = flight.remove_entry();
-            if self.cut.contains(&(message.from, message.to)) {
+            let was_held_back = self.held_back.remove(&number);
+            if self.cut.contains(&(message.from, message.to)) && !was_held_back {
                 on_cut(number);
             } else {
                 let inbox = self.inboxes.entry(message.to).or_default();

@@ -237,6 +237,7 @@ impl Plan {
         config.snapshot_log_entries = u64::from(dice.between(0, 3) * dice.between(3, 60));
         config.snapshot_log_bytes = u64::from(dice.between(0, 1) * dice.between(50, 3000));
         config.retained_entries = u64::from(dice.between(0, 2) * dice.between(0, 30));
+        config.retained_bytes = u64::from(dice.between(0, 1) * dice.between(0, 2000)).wrapping_sub(1);
         config.snapshot_chunk_bytes = dice.between(8, 300);
         config.snapshot_chunks_max = dice.between(1, 4);
         config.snapshot_bytes_per_tick = dice.between(0, 1) * dice.between(10, 200);

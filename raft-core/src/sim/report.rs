@@ -32,9 +32,10 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together, whatever is simulated.
-const EXPECTED: [&str; 42] = [
+const EXPECTED: [&str; 45] = [
     "acknowledged",
     "ambush",
+    "answers held back",
     "campaign against a live leader",
     "committed",
     "compacted",
@@ -47,6 +48,7 @@ const EXPECTED: [&str; 42] = [
     "joint configuration",
     "leader elected",
     "leader removed",
+    "leadership handed over in calm times",
     "load",
     "joining voter",
     "joining voter promoted",
@@ -74,6 +76,7 @@ const EXPECTED: [&str; 42] = [
     "stepped down: disk stalled",
     "stepped down: quorum lost",
     "transfer",
+    "transfer called off",
     "witness counted for a commit",
 ];
 

@@ -52,6 +52,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(dice: Dice, plan: Plan) -> Self {
+        let checker = Checker::new(&plan.founders());
         Self {
             now: 0,
             dice,
@@ -59,7 +60,7 @@ impl World {
             is_hostile: true,
             network: Network::default(),
             ledgers: BTreeMap::new(),
-            checker: Checker::default(),
+            checker,
             situations: Situations::default(),
             trace: Digest::new(),
             recorder: None,
@@ -155,6 +156,9 @@ impl World {
     /// A node asks its store to make something durable.
     pub(super) fn persist(&mut self, node: NodeId, request: &Persist) {
         self.record(|recorder, _| recorder.on_persist(request));
+        if let Some(new) = &request.mark {
+            self.checker.marks.say(new.mark.last.index, &new.mark.membership);
+        }
         let ledger = self.ledgers.get_mut(&node).expect("every node has an account");
         ledger.on_persist(request);
         self.checker.on_persist(node, self.plan.is_witness(node), request, ledger.written());
@@ -165,6 +169,12 @@ impl World {
     pub(super) fn persisted(&mut self, node: NodeId, id: PersistId) {
         self.ledger(node).on_persisted(id);
         self.trace.number(node.get() ^ id.get() << 8 ^ self.now << 32);
+    }
+
+    /// A node has written a snapshot to its end.
+    pub(super) fn snapshot_finished(&mut self, node: NodeId, meta: &SnapshotMeta) {
+        self.checker.marks.say(meta.last.index, &meta.membership);
+        self.ledger(node).on_snapshot_finished(meta);
     }
 
     /// A node's store tells what it holds.

@@ -68,6 +68,22 @@ fn retained_entries_stay_behind_the_snapshot() {
     assert_eq!((snapshot_of(&leader), leader.status().mark), (at(1, 10), at(1, 6)));
 }
 
+/// S102: large entries do not stay in such numbers.
+#[test]
+fn no_more_bytes_stay_than_allowed() {
+    let mut settings = small(1);
+    (settings.retained_entries, settings.retained_bytes) = (1000, 80);
+    let mut leader = Peer::found(settings, voters(1));
+    leader.win(&[]);
+    leader.propose_times(20, b"123456789"); // ten bytes with its length
+    leader.take_snapshot();
+    assert_eq!((snapshot_of(&leader), leader.status().mark), (at(1, 21), at(1, 14)));
+    leader.raft.update_config(|config| config.retained_bytes = 0).expect("within bounds");
+    leader.propose(b"123456789");
+    leader.take_snapshot();
+    assert_eq!(leader.status().mark, at(1, 22), "none stays");
+}
+
 /// S44: the same goes for the beginning of the log, which lies before the end of the snapshot.
 #[test]
 fn the_mark_has_the_membership_of_its_index() {

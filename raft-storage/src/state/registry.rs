@@ -64,8 +64,10 @@ impl GroupLink {
         self.live_from.load(Ordering::Acquire)
     }
 
+    /// The group needs nothing before `seq`. A group that begins may say so of a segment that went before
+    /// its first record came; that raises nothing, for no link may call for such a segment.
     pub(crate) fn set_live_from(&self, seq: SegmentSeq) {
-        self.live_from.store(seq, Ordering::Release);
+        self.live_from.fetch_max(seq, Ordering::AcqRel);
     }
 }
 

@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
+use super::neighbour::Neighbour;
 use raft_core::sim::{Chance, Dice, Fate, Medium, Situations, Violation};
-use raft_core::{GroupId, NodeId};
+use raft_core::{GroupId, LogIndex, NodeId};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault, Kept};
 use raft_storage::{Flushing, GroupLog, Identity, LogError, OpenError, Start, Wal, WalOptions};
@@ -18,6 +19,9 @@ pub(crate) struct WalMedium {
     fs: SimFs,
     node: NodeId,
     wal: Option<Wal>,
+    neighbour: Option<Neighbour>,
+    /// Up to where the neighbour's entries are durable.
+    neighbour_durable: LogIndex,
     dice: Dice,
     situations: Situations,
     faults: Faults,
@@ -44,6 +48,7 @@ struct Faults {
     full: Chance,
     in_recovery: Chance,
     power_cut: Chance,
+    neighbour: Chance,
 }
 
 impl WalMedium {
@@ -56,11 +61,14 @@ impl WalMedium {
             full: dice.swarm(60),
             in_recovery: dice.swarm(20000),
             power_cut: dice.between(0, 65536),
+            neighbour: dice.swarm(10000),
         };
         Self {
             fs: SimFs::new(),
             node,
             wal: None,
+            neighbour: None,
+            neighbour_durable: LogIndex::ZERO,
             dice,
             situations: situations.clone(),
             faults,
@@ -74,7 +82,7 @@ impl WalMedium {
         }
     }
 
-    fn try_open(&mut self) -> Result<GroupLog, OpenError> {
+    fn try_open(&mut self) -> Result<(GroupLog, GroupLog), OpenError> {
         let start = if self.is_initialised { Start::Existing } else { Start::InitialiseIfMissing };
         let options = WalOptions::new("/log", Identity { cluster: 1, node: self.node })
             .start(start)
@@ -83,9 +91,10 @@ impl WalMedium {
             .seed(self.dice.next())
             .fs(Arc::new(self.fs.clone()));
         let wal = Wal::open(&options, || ())?;
-        let log = wal.group(GroupId::new(1)).expect("a log that was just opened works");
+        let [log, other] =
+            [1, 2].map(|id| wal.group(GroupId::new(id)).expect("a log that was just opened works"));
         self.wal = Some(wal);
-        Ok(log)
+        Ok((log, other))
     }
 
     /// A fault for the calls to come.
@@ -109,6 +118,9 @@ impl WalMedium {
         // How it went, the store tells the node.
         let _ = wal.flush_now();
         self.is_marked &= self.fs.changes() == before;
+        if let Some(neighbour) = &mut self.neighbour {
+            self.neighbour_durable = neighbour.durable();
+        }
     }
 }
 
@@ -132,8 +144,10 @@ impl Medium for WalMedium {
         }
         let opened = self.try_open();
         match opened {
-            Ok(log) => {
+            Ok((log, other)) => {
                 self.is_initialised = true;
+                let neighbour = Neighbour::open(other, self.neighbour_durable).map_err(Fate::Violation)?;
+                self.neighbour = Some(neighbour);
                 Ok(log)
             }
             Err(OpenError::Io(_)) if self.is_faulty => Err(Fate::Restart),
@@ -155,6 +169,12 @@ impl Medium for WalMedium {
                 self.situations.note("disk stall");
                 self.next_flush = now + u64::from(self.dice.between(10, 600));
                 return;
+            }
+            if let Some(neighbour) = &mut self.neighbour
+                && self.dice.happens(self.faults.neighbour)
+            {
+                self.situations.note("neighbour appends");
+                neighbour.append(&mut self.dice);
             }
             if self.dice.happens(self.faults.failed_call) {
                 self.strike();
@@ -193,7 +213,7 @@ impl Medium for WalMedium {
         };
         // Whatever the log does while it is dropped has no effect.
         self.fs.stop_after(0);
-        self.wal = None;
+        (self.neighbour, self.wal) = (None, None);
         self.fs = left;
         if self.dice.between(0, 1) == 0 {
             self.full_until = 0;
@@ -220,10 +240,15 @@ impl Medium for WalMedium {
         let foreign = self.fs.content(&other).unwrap_or_default();
         let dice = &mut self.dice;
         self.fs.edit(&path, |bytes| {
-            // Most of a segment holds nothing yet.
-            let range = if dice.between(0, 3) == 0 { bytes.len() } else { bytes.len().min(4096) };
+            // Most of a segment holds nothing yet, and most of its first page.
+            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            let (begin, range) = match dice.between(0, 3) {
+                0 => (0, bytes.len()),
+                1 => (0, used),
+                _ => (used.min(PAGE_BYTES), used),
+            };
             let Some(last) = u32::try_from(range).ok().and_then(|range| range.checked_sub(1)) else { return };
-            let at = dice.between(0, last) as usize;
+            let at = dice.between(u32::try_from(begin).unwrap_or(last).min(last), last) as usize;
             let sector =
                 at / SECTOR_BYTES * SECTOR_BYTES..bytes.len().min((at / SECTOR_BYTES + 1) * SECTOR_BYTES);
             match dice.between(0, 2) {
@@ -250,6 +275,9 @@ impl Medium for WalMedium {
 }
 
 const SECTOR_BYTES: usize = 512;
+
+/// Where the records of a segment begin.
+const PAGE_BYTES: usize = 4096;
 
 /// Keeps of what was not synced nothing, everything, or here and there a part.
 fn power_cut(fs: &SimFs, dice: &mut Dice) -> SimFs {

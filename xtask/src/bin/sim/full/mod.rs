@@ -4,6 +4,7 @@
 mod clients;
 mod disk;
 mod machine;
+mod neighbour;
 
 use raft_core::NodeId;
 use raft_core::sessions::{SessionLimits, Sessions};
@@ -14,7 +15,7 @@ use disk::WalMedium;
 use machine::KvMachine;
 
 /// Situations that a few hundred seeds must reach together in this mode, beside those of every mode.
-pub(crate) const EXPECTED: [&str; 21] = [
+pub(crate) const EXPECTED: [&str; 22] = [
     "crash in a flush",
     "crash in recovery",
     "damage found",
@@ -26,6 +27,7 @@ pub(crate) const EXPECTED: [&str; 21] = [
     "failed write",
     "increment",
     "linearizable key",
+    "neighbour appends",
     "power cut",
     "power cut with unsynced changes",
     "process killed",
