@@ -34,7 +34,7 @@
 //!
 //! # Features
 //!
-//! - `std` (default): passed on to raft-proto, where it makes checksums faster.
+//! - `std` (default): passed on to raft-proto, where it makes checksums faster; and [`sim`] catches panics.
 //! - `sim`: the cluster simulator and the conformance suite for log stores.
 //! - `trace`: records what a node did, to be checked against a TLA+ specification: `Raft::start_trace`.
 //!
@@ -44,7 +44,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, all(feature = "sim", feature = "std")))]
 extern crate std;
 
 mod books;
@@ -88,7 +88,7 @@ pub use words::message::{
 };
 pub use words::notice::{Notice, Offence, StepDown};
 pub use words::persist::{HardState, NewMark, Persist, Recovered, Run, SnapshotMark};
-pub use words::status::{CommitStatus, PeerMode, PeerStatus, RoleName, SnapshotProgress, Status};
+pub use words::status::{Backlog, CommitStatus, PeerMode, PeerStatus, RoleName, SnapshotProgress, Status};
 #[cfg(feature = "trace")]
 pub use words::trace::{TraceConf, TraceEvent, TraceKind, TraceMessage, TraceMessageKind, TraceState};
 

@@ -86,6 +86,22 @@ fn a_failure_shrinks_to_a_smaller_one_of_the_same_property() {
 }
 
 #[test]
+fn a_panic_is_a_failure_with_its_seed_and_its_place() {
+    let run = |seed, options: &Options| run(seed, options, Fragile);
+    let options = Options::default();
+    let failure = (0..100).find_map(|seed| run(seed, &options).err()).unwrap();
+    assert_eq!(failure.violation.property, "nothing panics");
+    assert!(failure.step > 0, "{failure}");
+    let details = &failure.violation.details;
+    assert!(details.contains("20 commands are enough") && details.contains("simulation.rs:"), "{details}");
+    let shrunk = shrink(failure, &options, run);
+    assert_eq!(shrunk.failure.violation.property, "nothing panics");
+    let recording = record(shrunk.failure.seed, &shrunk.options, Fragile);
+    assert_eq!(recording.failure(), Some(&shrunk.failure));
+    assert!(recording.page("").contains("20 commands are enough"));
+}
+
+#[test]
 fn a_failure_is_kept_if_nothing_smaller_fails() {
     let violation = Violation::new("a property", "details");
     let failure = Failure { seed: 1, step: 3, violation };
@@ -153,5 +169,51 @@ impl Subject for Sums {
 
     fn digest(sum: &mut Sum) -> Option<u64> {
         Some(sum.0)
+    }
+}
+
+/// Counts what is proposed. The bug: it does not count far.
+#[derive(Debug, Default)]
+struct Count(u64);
+
+impl StateMachine for Count {
+    type Output = ();
+
+    fn apply(&mut self, _entry: &Entry<'_>) {
+        self.0 += 1;
+        assert!(self.0 < 20, "20 commands are enough");
+    }
+}
+
+/// Clients that propose.
+struct Fragile;
+
+impl Subject for Fragile {
+    type Machine = Count;
+    type Medium = ModelMedium;
+
+    fn machine(&mut self) -> Count {
+        Count::default()
+    }
+
+    fn medium(&mut self, _node: NodeId, dice: Dice, situations: &Situations) -> ModelMedium {
+        ModelMedium::new(dice, situations)
+    }
+
+    fn propose(&mut self, _request: RequestId, _now: u64, _dice: &mut Dice) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+
+    fn read(&mut self, _request: RequestId, _now: u64, _dice: &mut Dice) -> bool {
+        false
+    }
+
+    fn on_answer(
+        &mut self,
+        _request: RequestId,
+        _now: u64,
+        _answer: Answer<'_, Count>,
+    ) -> Result<(), Violation> {
+        Ok(())
     }
 }

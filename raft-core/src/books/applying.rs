@@ -38,6 +38,11 @@ impl Applying {
         self.bytes_out < bytes_max as usize && self.loading.is_none() && self.has_state()
     }
 
+    /// Bytes that were handed out and are not applied.
+    pub(crate) fn bytes_out(&self) -> usize {
+        self.bytes_out
+    }
+
     /// Whether the state is there, and not being replaced.
     pub(crate) fn has_state(&self) -> bool {
         self.restoring.is_none() && self.awaited.is_none()

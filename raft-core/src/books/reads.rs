@@ -96,6 +96,11 @@ impl ReadQueue {
         !self.rounds.is_empty()
     }
 
+    /// How many rounds wait to be confirmed.
+    pub(crate) fn round_count(&self) -> u32 {
+        u32::try_from(self.rounds.len()).unwrap_or(u32::MAX)
+    }
+
     /// Gives back memory that nothing needs now.
     pub(crate) fn shrink(&mut self) {
         self.rounds.shrink_to_fit();

@@ -136,6 +136,8 @@ pub(crate) struct Leader {
     /// How many bytes of snapshots may be sent until the next tick; below zero by what the last
     /// chunk went over it.
     pub(crate) snapshot_budget: i64,
+    /// Who was sent a chunk of a snapshot last.
+    pub(crate) chunk_turn: NodeId,
 }
 
 impl Leader {

@@ -127,6 +127,7 @@ impl Machine {
             may_send: true,
             cursor: 0,
             snapshot_budget: 0,
+            chunk_turn: NodeId::ZERO,
         };
         self.books.counters.leaderships += 1;
         self.books.log.append(opening);

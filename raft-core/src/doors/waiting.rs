@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::words::ids::{ForwardId, LogIndex, Position, ReadId, Term};
 
 /// Names a proposal made at this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProposalId(u64);
 
 impl ProposalId {

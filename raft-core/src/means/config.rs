@@ -97,10 +97,10 @@ pub struct Config {
     /// Bytes on their way to one follower; one append may go over it. Default 16 MiB.
     pub inflight_bytes_max: u32,
     /// Payload bytes that a leader holds and has not yet handed out for applying; more is
-    /// refused as busy. Default 64 MiB.
+    /// refused as busy, unless nothing else waits. Default 64 MiB.
     pub proposals_bytes_max: u32,
     /// Payload bytes of forwarded proposals that wait to be sent or answered; more is refused as
-    /// busy. Default 16 MiB.
+    /// busy, unless nothing else waits. Default 16 MiB.
     pub forward_bytes_max: u32,
     /// Read rounds that wait for a quorum at once; further reads wait for the next. Default 64.
     pub read_rounds_max: u32,

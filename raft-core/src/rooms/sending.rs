@@ -15,35 +15,54 @@ use crate::words::message::{Body, InstallSnapshot, InstallSnapshotReply};
 use crate::words::notice::{Notice, Offence};
 
 /// The next chunk to read or to send, if some member is due one.
+///
+/// Members take turns, chunk by chunk. All of them share what may be sent in a tick, and one that has to
+/// be sent the same chunks again and again, for its disk is full, would leave nothing to those behind
+/// it; the quorum may be waiting for one of these.
 pub(crate) fn poll_chunk(books: &mut Books, leader: &mut Leader) -> Option<Action> {
-    for progress in leader.progress.iter_mut().filter(|progress| progress.mode == Mode::Snapshot) {
-        let (id, round) = (progress.id, leader.round);
-        let Some(sending) = &mut progress.sending else {
-            if let Some(meta) = books.snapshots.sendable().cloned() {
-                books.counters.snapshots_sent += 1;
-                books.outbox.notice(Notice::SnapshotSending { to: id, last: meta.last });
-                progress.send_snapshot(Some(meta), false);
-                return books.outbox.poll();
+    let (turn, round, budget) = (leader.chunk_turn, leader.round, leader.snapshot_budget);
+    for is_later in [true, false] {
+        let is_next = |progress: &&mut Progress| (progress.id > turn) == is_later;
+        for progress in leader.progress.iter_mut().filter(is_next) {
+            let action = poll_chunk_to(books, progress, round, budget);
+            if let Some(Action::LoadChunk(_)) = action {
+                leader.chunk_turn = progress.id;
             }
-            continue;
-        };
-        if sending.is_probe_due {
-            sending.is_probe_due = false;
-            return Some(chunk_message(books, id, round, sending, Bytes::new()));
-        }
-        let chunk_bytes = u64::from(books.config.snapshot_chunk_bytes);
-        let window = chunk_bytes * u64::from(books.config.snapshot_chunks_max);
-        let has_room =
-            sending.sent - sending.acknowledged < window && has_budget(books, leader.snapshot_budget);
-        if sending.sent < sending.meta.size && sending.loading.is_none() && has_room {
-            let load = books.next_load();
-            sending.loading = Some(load);
-            let bytes_max = books.config.snapshot_chunk_bytes as usize;
-            let (last, offset) = (sending.meta.last, sending.sent);
-            return Some(Action::LoadChunk(ChunkLoad { id: load, last, offset, bytes_max }));
+            if action.is_some() {
+                return action;
+            }
         }
     }
     None
+}
+
+/// The next chunk for this member, or what must come before it.
+fn poll_chunk_to(books: &mut Books, progress: &mut Progress, round: u64, budget: i64) -> Option<Action> {
+    if progress.mode != Mode::Snapshot {
+        return None;
+    }
+    let Some(sending) = &mut progress.sending else {
+        let meta = books.snapshots.sendable()?.clone();
+        books.counters.snapshots_sent += 1;
+        books.outbox.notice(Notice::SnapshotSending { to: progress.id, last: meta.last });
+        progress.send_snapshot(Some(meta), false);
+        return books.outbox.poll();
+    };
+    if sending.is_probe_due {
+        sending.is_probe_due = false;
+        return Some(chunk_message(books, progress.id, round, sending, Bytes::new()));
+    }
+    let chunk_bytes = u64::from(books.config.snapshot_chunk_bytes);
+    let window = chunk_bytes * u64::from(books.config.snapshot_chunks_max);
+    let has_room = sending.sent - sending.acknowledged < window && has_budget(books, budget);
+    if sending.sent == sending.meta.size || sending.loading.is_some() || !has_room {
+        return None;
+    }
+    let load = books.next_load();
+    sending.loading = Some(load);
+    let bytes_max = books.config.snapshot_chunk_bytes as usize;
+    let (last, offset) = (sending.meta.last, sending.sent);
+    Some(Action::LoadChunk(ChunkLoad { id: load, last, offset, bytes_max }))
 }
 
 /// Sends a chunk that was read. One that nobody waits for any more is forgotten.

@@ -26,6 +26,7 @@ impl<S: Subject> Cluster<S> {
         if world.is_hostile && world.dice.happens(world.plan.settings) {
             let result = node.update_config(|config| world.plan.vary(config, &mut world.dice));
             result.expect("what a node may start with it may change to");
+            world.checker.bounds.on_settings(node.raft());
             world.note("settings changed");
             world.tell(MarkKind::Order, Some(id), format_args!("settings of node {id} change"));
         }
@@ -38,6 +39,10 @@ impl<S: Subject> Cluster<S> {
                 // Refused until the joint configuration is committed; asked again later.
                 let _refusal = node.leave_joint();
             }
+            return;
+        }
+        // What a core can do without is settled before it has to.
+        if !self.away.is_empty() {
             return;
         }
         if let Some(lost) = self.lost.iter().find(|lost| membership.member(**lost).is_some()) {

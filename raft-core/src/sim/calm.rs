@@ -1,5 +1,6 @@
 //! The end of a run: faults stop, and the cluster must recover, agree, and keep its leader.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -10,23 +11,25 @@ use super::subject::{Medium, Subject};
 use super::violation::Violation;
 use crate::doors::node::Node;
 use crate::doors::raft::Raft;
-use crate::words::ids::{NodeId, Term};
+use crate::words::ids::{NodeId, Position, Term};
 use crate::words::membership::Membership;
 
 impl<S: Subject> Cluster<S> {
     /// Steps until something is committed. It may take long, for a leader may have much to send before,
-    /// through a window of a few bytes; but never twenty election timeouts, nor five in a row in which no
-    /// log becomes longer although a leader is missing or has something to commit.
+    /// through a window of a few bytes or at a low rate; but never twenty election timeouts, nor five in
+    /// a row in which neither a log becomes longer nor a member has more of a snapshot than ever before,
+    /// although a leader is missing or has something to commit.
     pub(super) fn serve(&mut self) -> Result<(), Violation> {
         let timeout_steps = self.world.borrow().plan.election_timeout_steps();
         let (mut advanced_at, mut durable) = (0, self.durable_sum());
+        let mut transfers = BTreeMap::new();
         for step in 0..20 * timeout_steps {
             if step % u64::from(STEPS_PER_TICK) == 0 {
                 if let Some(leader) = self.latest_leader().map(|node| node.raft().id()) {
                     self.propose(leader);
                 }
                 let now = self.durable_sum();
-                if now > durable || self.has_idle_leader() {
+                if self.has_sent_more(&mut transfers) || now > durable || self.has_idle_leader() {
                     (advanced_at, durable) = (step, now);
                 } else if step - advanced_at > 5 * timeout_steps {
                     break;
@@ -34,7 +37,7 @@ impl<S: Subject> Cluster<S> {
             }
             self.step()?;
             let world = self.world.borrow();
-            if world.checker.committed_count() as u64 > world.committed_before_calm {
+            if self.serving().any(|node| node.raft().commit().get() > world.committed_before_calm) {
                 world.note(match step / timeout_steps {
                     0 => "served within one election timeout",
                     1..5 => "served within five election timeouts",
@@ -54,10 +57,27 @@ impl<S: Subject> Cluster<S> {
         leader.is_some_and(|leader| leader.commit() == leader.last().index)
     }
 
-    /// How much is durable, at all nodes together.
+    /// How much is durable, at all nodes together that have to serve.
     fn durable_sum(&self) -> u64 {
-        let nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
-        nodes.map(|node| node.status().durable.get()).sum()
+        self.serving().map(|node| node.status().durable.get()).sum()
+    }
+
+    /// Whether some member's store has taken more of a snapshot than ever before, as the leader knows.
+    /// A transfer that begins anew gets there only once it has passed what was known, and one of an
+    /// older snapshot never: sending the same again and again is no progress.
+    fn has_sent_more(&self, known: &mut BTreeMap<NodeId, (Position, u64)>) -> bool {
+        let Some(leader) = self.latest_leader() else { return false };
+        let mut has_more = false;
+        for peer in leader.status().peers {
+            let Some(snapshot) = peer.snapshot.filter(|snapshot| snapshot.acknowledged_bytes > 0) else {
+                continue;
+            };
+            let now = (snapshot.last, snapshot.acknowledged_bytes);
+            let most = known.entry(peer.id).or_default();
+            has_more |= now > *most;
+            *most = now.max(*most);
+        }
+        has_more
     }
 
     /// Steps until everybody agrees.
@@ -123,16 +143,19 @@ impl<S: Subject> Cluster<S> {
         is_followed.then_some(common)
     }
 
-    /// The leader of the highest term.
+    /// The leader of the highest term, of those who are not away.
     pub(super) fn latest_leader(&self) -> Option<&SimNode<S>> {
-        let nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
-        nodes.filter(|node| node.raft().is_leader()).max_by_key(|node| node.raft().term())
+        self.serving().filter(|node| node.raft().is_leader()).max_by_key(|node| node.raft().term())
+    }
+
+    /// The nodes that run, and are not away.
+    fn serving(&self) -> impl Iterator<Item = &SimNode<S>> {
+        self.running().filter(|node| !self.away.contains(&node.raft().id()))
     }
 
     /// The running members of a membership.
     pub(super) fn members_of(&self, membership: &Membership) -> impl Iterator<Item = &SimNode<S>> {
-        let nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
-        nodes.filter(|node| membership.member(node.raft().id()).is_some())
+        self.running().filter(|node| membership.member(node.raft().id()).is_some())
     }
 
     /// Faults end; every node comes back.

@@ -5,9 +5,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::bounds::Bounds;
 use super::ledger::Ledger;
 use super::marks::Marks;
-use super::plan::{APPEND_BYTES_MAX, INFLIGHT_BYTES_MAX, INFLIGHT_MESSAGES_MAX};
 use super::reigns::Reigns;
 use super::violation::Violation;
 use crate::doors::raft::Raft;
@@ -42,6 +42,7 @@ pub(super) struct Checker {
     pub(super) acknowledged: LogIndex,
     /// Changes of membership that were appended since the last pump.
     changes: Vec<Position>,
+    pub(super) bounds: Bounds,
     /// What marks and snapshots say of the membership.
     pub(super) marks: Marks,
     /// How long leaders have led.
@@ -202,20 +203,10 @@ impl Checker {
 
     /// A node starts, with nothing applied but what its snapshot holds.
     pub(super) fn on_start(&mut self, node: NodeId, raft: &Raft) {
+        self.bounds.on_start(raft);
         let (term, last) = (raft.term(), raft.last().index);
         let applied = self.check_applied(node, LogIndex::ZERO);
         self.seen.insert(node, Seen { term, last, applied, ..Seen::default() });
-    }
-
-    /// No more is on its way to anybody than the settings allow; one append may go over it.
-    pub(super) fn check_windows(&mut self, leader: &Raft) {
-        for peer in leader.status().peers {
-            let is_over = peer.inflight_messages > INFLIGHT_MESSAGES_MAX
-                || peer.inflight_bytes > INFLIGHT_BYTES_MAX + APPEND_BYTES_MAX;
-            if is_over {
-                self.violate("windows are kept", format!("node {} has {peer:?}", leader.id()));
-            }
-        }
     }
 
     /// After every pump: what figure 3 says of leaders, commits and terms. Before it, `before` was the
@@ -261,6 +252,9 @@ impl Checker {
             );
         }
         self.check_changes(node, raft, ledgers);
+        if let Err(violation) = self.bounds.check(raft) {
+            self.report(violation);
+        }
         if term != seen.term || commit != seen.commit || last != seen.last {
             self.check_order(node, raft);
         }

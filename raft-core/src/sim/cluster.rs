@@ -10,6 +10,7 @@ use core::cell::RefCell;
 use super::dice::Dice;
 use super::ends::{SimTransport, WatchedStore};
 use super::machine::Watched;
+use super::panics::caught;
 use super::plan::{Options, Plan, STEPS_PER_TICK, joining_count};
 use super::recorder::MarkKind;
 use super::recording::Recording;
@@ -48,7 +49,8 @@ use crate::words::trace::TraceEvent;
 ///
 /// # Errors
 ///
-/// The first property that did not hold. The same seed, options and subject fail in the same way.
+/// The first property that did not hold. The same seed, options and subject fail in the same way. A panic
+/// of a node, or of what the subject brings, is such a failure as well (with feature `std`).
 pub fn run<S: Subject>(seed: u64, options: &Options, subject: S) -> Result<Report, Failure> {
     Cluster::new(seed, options, subject).finish(seed, options)
 }
@@ -88,13 +90,15 @@ pub(super) struct Seat<S: Subject> {
     pub(super) paused_until: u64,
     /// Ticks that it slept through.
     missed_ticks: u32,
+    /// Ticks that it was given.
+    pub(super) ticks: u64,
     /// Steps per tick; clocks are skewed.
     tick_steps: u64,
 }
 
 impl<S: Subject> Seat<S> {
     pub(super) fn new(medium: S::Medium, tick_steps: u64) -> Self {
-        Self { node: None, medium, paused_until: 0, missed_ticks: 0, tick_steps }
+        Self { node: None, medium, paused_until: 0, missed_ticks: 0, ticks: 0, tick_steps }
     }
 }
 
@@ -108,6 +112,8 @@ pub(super) struct Cluster<S: Subject> {
     pub(super) lost: Vec<NodeId>,
     /// Whose disk is spoilt, and nobody has found out yet.
     pub(super) damaged: Option<NodeId>,
+    /// Who is down or cut off while the others have to serve without faults.
+    pub(super) away: Vec<NodeId>,
     /// What all nodes did, if it is to be told.
     #[cfg(feature = "trace")]
     pub(super) events: Option<Vec<TraceEvent>>,
@@ -130,7 +136,7 @@ impl<S: Subject> Cluster<S> {
             let tick_steps = if world.plan.has_right_clocks { STEPS_PER_TICK } else { tick_steps };
             seats.insert(id, Seat::new(medium, u64::from(tick_steps)));
         }
-        let (requests, lost) = Default::default();
+        let (requests, lost, away) = Default::default();
         Self {
             world: Rc::new(RefCell::new(world)),
             ids,
@@ -139,6 +145,7 @@ impl<S: Subject> Cluster<S> {
             subject,
             lost,
             damaged: None,
+            away,
             #[cfg(feature = "trace")]
             events: None,
         }
@@ -146,7 +153,7 @@ impl<S: Subject> Cluster<S> {
 
     /// Runs to the end and sums up.
     pub(super) fn finish(&mut self, seed: u64, options: &Options) -> Result<Report, Failure> {
-        let result = self.run(options);
+        let result = caught(|| self.run(options));
         let world = self.world.borrow();
         match result {
             Ok(()) => {
@@ -170,6 +177,9 @@ impl<S: Subject> Cluster<S> {
             return Ok(());
         }
         self.calm_down(options.calm_steps / 10);
+        if self.serve_by_core()? {
+            self.calm_down(options.calm_steps / 10);
+        }
         self.serve()?;
         self.settle(options.calm_steps)?;
         self.disturb()?;
@@ -286,6 +296,7 @@ impl<S: Subject> Cluster<S> {
         let ticks = core::mem::take(&mut seat.missed_ticks) + u32::from(is_due);
         if let Some(node) = seat.node.as_mut() {
             node.tick_many(ticks);
+            seat.ticks += u64::from(ticks);
             let durable = world.ledger(id).last();
             world.checker.reigns.on_tick(node.raft(), ticks, durable);
         }
@@ -321,6 +332,20 @@ impl<S: Subject> Cluster<S> {
         while let Some(event) = self.node(id).and_then(Node::poll_event) {
             self.on_event(id, event);
         }
+        self.check_patience(id);
+    }
+
+    /// Nobody waits for what became of a proposal for longer than the settings say, give or take an
+    /// eighth; one that was sent on may do so twice, until it is known where it stands and from then on.
+    fn check_patience(&self, id: NodeId) {
+        let seat = &self.seats[&id];
+        let timeout = seat.node.as_ref().map_or(0, |node| node.raft().config().proposal_timeout_ticks);
+        let Some(asked) = self.requests.oldest_proposal(id) else { return };
+        let waited = seat.ticks - asked;
+        if waited > 2 * u64::from(timeout + timeout / 8) {
+            let details = format!("a proposal at node {id} waits for {waited} ticks");
+            self.world.borrow_mut().checker.violate("what waits is bounded", details);
+        }
     }
 
     /// After every pump: what the node did, and what that means for the cluster.
@@ -332,9 +357,6 @@ impl<S: Subject> Cluster<S> {
         }
         world.checker.on_pump(id, before, node.raft(), &world.ledgers);
         let (is_leader, membership) = (node.raft().is_leader(), node.raft().membership());
-        if is_leader && world.now.is_multiple_of(u64::from(STEPS_PER_TICK)) {
-            world.checker.check_windows(node.raft());
-        }
         if is_leader && membership.is_joint() && joining_count(membership) < joining_count(before) {
             world.note("joining voter promoted");
             if let Err(violation) = world.checker.reigns.check_promoted(node.raft(), before, &world.ledgers) {

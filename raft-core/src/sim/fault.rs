@@ -15,6 +15,8 @@ use core::{error, fmt};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fault {
+    /// When faults end, some nodes stay down or cut off, until the others have served without them.
+    Absence,
     /// Disks are lost for ever.
     LoseDisk,
     /// Disks are spoilt while their node is down.
@@ -63,7 +65,8 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds, in the order of their declaration: what explains least comes first.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
+        Self::Absence,
         Self::LoseDisk,
         Self::Damage,
         Self::LoseState,
@@ -92,6 +95,7 @@ impl Fault {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Absence => "absence",
             Self::LoseDisk => "lose-disk",
             Self::Damage => "damage",
             Self::LoseState => "lose-state",

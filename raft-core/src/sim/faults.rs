@@ -18,7 +18,7 @@ impl<S: Subject> Cluster<S> {
     pub(super) fn faults(&mut self, id: NodeId) {
         if !self.world.borrow().is_hostile {
             // Its medium may not have let it start at once.
-            if self.seats[&id].node.is_none() {
+            if self.seats[&id].node.is_none() && !self.away.contains(&id) {
                 self.start(id);
             }
             return;

@@ -42,7 +42,8 @@ impl<S: Subject> Cluster<S> {
 
     /// A client proposes.
     pub(super) fn propose(&mut self, id: NodeId) {
-        let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut()) else { return };
+        let Some(seat) = self.seats.get_mut(&id) else { return };
+        let (Some(node), ticks) = (seat.node.as_mut(), seat.ticks) else { return };
         let request = self.requests.next();
         let payload = {
             let world = &mut *self.world.borrow_mut();
@@ -53,7 +54,7 @@ impl<S: Subject> Cluster<S> {
         let is_leader = node.raft().role() == RoleName::Leader;
         match node.propose(&payload) {
             Ok(proposal) => {
-                self.requests.on_propose(id, proposal, request);
+                self.requests.on_propose(id, proposal, request, ticks);
                 if !is_leader {
                     self.world.borrow().note("forwarded");
                 }

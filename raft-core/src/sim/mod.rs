@@ -20,10 +20,12 @@
 
 mod admin;
 mod ambush;
+mod bounds;
 mod calm;
 mod caption;
 mod checker;
 mod cluster;
+mod core_alone;
 mod dice;
 mod digest;
 mod digests;
@@ -41,6 +43,7 @@ mod marks;
 mod model;
 mod network;
 mod page;
+mod panics;
 mod plan;
 mod recorder;
 mod recording;

@@ -111,6 +111,13 @@ impl Network {
         self.inboxes.get_mut(&node)?.pop_front()
     }
 
+    /// Loses everything that is under way, and tells the numbers.
+    pub(super) fn lose_all(&mut self, mut on_lost: impl FnMut(u64)) {
+        let flying = core::mem::take(&mut self.flying).into_keys().map(|(_, number)| number);
+        let arrived = core::mem::take(&mut self.inboxes).into_values().flatten().map(|(number, _)| number);
+        flying.chain(arrived).for_each(&mut on_lost);
+    }
+
     /// Remembers a message, in place of an older one.
     pub(super) fn remember(&mut self, message: Message, dice: &mut Dice) {
         if self.memory.len() < MEMORY {

@@ -46,11 +46,9 @@ impl Default for Options {
 /// Steps between two ticks of a node whose clock is right.
 pub const STEPS_PER_TICK: u32 = 8;
 
-/// The most that settings let a leader have on its way to a member, whatever they are just now: what was
-/// sent under wider ones may still be under way.
-pub(super) const INFLIGHT_MESSAGES_MAX: u32 = 8;
-pub(super) const INFLIGHT_BYTES_MAX: u32 = 1000;
+/// The widest that a node's settings are for what it makes one message of, and for one command.
 pub(super) const APPEND_BYTES_MAX: u32 = 200;
+pub(super) const ENTRY_BYTES_MAX: u32 = 64;
 
 /// The plan of one run.
 #[derive(Clone, Debug)]
@@ -87,6 +85,8 @@ pub(super) struct Plan {
     /// A disk is spoilt while its node is down.
     pub(super) damage: Chance,
     pub(super) ambush: Chance,
+    /// When faults end, some nodes stay away for a while.
+    pub(super) absence: Chance,
     pub(super) settings: Chance,
     /// Of all nodes alike; zero in half of the runs.
     pub(super) read_lease_ticks: u32,
@@ -142,6 +142,7 @@ impl Plan {
             damage: dice.swarm(30000),
             settings: dice.swarm(500),
             ambush: dice.swarm(300),
+            absence: ALWAYS / 2,
             read_lease_ticks: [0, 0, 0, 0, 1, 6, 20, 20][dice.between(0, 7) as usize],
             has_calm_disks: false,
             has_right_clocks: false,
@@ -172,6 +173,7 @@ impl Plan {
             Fault::Delay => self.delay = 0,
             Fault::Loss => self.loss = 0,
             Fault::Crash => self.crash = 0,
+            Fault::Absence => self.absence = 0,
         }
     }
 
@@ -214,7 +216,7 @@ impl Plan {
     pub(super) fn config(&self, id: NodeId, dice: &mut Dice) -> Config {
         let mut config = Config::new(id);
         config.seed = dice.next();
-        config.entry_bytes_max = 64;
+        config.entry_bytes_max = ENTRY_BYTES_MAX;
         config.read_lease_ticks = self.read_lease_ticks;
         (config.election_timeout_ticks_min, config.election_timeout_ticks_max) =
             self.election_timeout_ticks();
@@ -225,8 +227,8 @@ impl Plan {
     /// Draws anew what may differ from node to node, and change while a node runs.
     pub(super) fn vary(&self, config: &mut Config, dice: &mut Dice) {
         config.append_bytes_max = dice.between(1, APPEND_BYTES_MAX);
-        config.inflight_messages_max = dice.between(1, INFLIGHT_MESSAGES_MAX);
-        config.inflight_bytes_max = dice.between(1, INFLIGHT_BYTES_MAX);
+        config.inflight_messages_max = dice.between(1, 8);
+        config.inflight_bytes_max = dice.between(1, 1000);
         config.proposals_bytes_max = dice.between(100, 2000);
         config.forward_bytes_max = dice.between(20, 200);
         config.forward_proposals = dice.between(0, 9) > 0;
@@ -248,7 +250,10 @@ impl Plan {
 
 /// Whether somebody joins, who will be a voter without being asked again.
 pub(super) fn joining_count(membership: &Membership) -> usize {
-    let is_joining =
-        |member: &&Member| matches!(member.role, MemberRole::Joining | MemberRole::JoiningWitness);
-    membership.members().iter().filter(is_joining).count()
+    membership.members().iter().filter(|member| is_joining(member)).count()
+}
+
+/// Whether it will be a voter without being asked again.
+pub(super) fn is_joining(member: &Member) -> bool {
+    matches!(member.role, MemberRole::Joining | MemberRole::JoiningWitness)
 }

@@ -136,7 +136,8 @@ impl Recorder {
     pub(super) fn on_end(&mut self, number: u64, end: End, now: u64) {
         if let Some(at) = self.under_way.remove(&number) {
             let flight = &mut self.flights[at];
-            (flight.end, flight.ended) = (end, now);
+            // What is lost on its way would have arrived later.
+            (flight.end, flight.ended) = (end, now.max(flight.due));
         }
     }
 

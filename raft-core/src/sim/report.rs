@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together, whatever is simulated.
-const EXPECTED: [&str; 43] = [
+const EXPECTED: [&str; 45] = [
     "acknowledged",
     "ambush",
     "answers held back",
@@ -66,6 +66,8 @@ const EXPECTED: [&str; 43] = [
     "read served",
     "read served by lease",
     "restarted from a snapshot",
+    "served by a core while others were cut off",
+    "served by a core while others were down",
     "settings changed",
     "snapshot installed",
     "snapshot requested",

@@ -11,7 +11,8 @@ use crate::words::ids::{LogIndex, NodeId, ReadId};
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     count: u64,
-    proposals: BTreeMap<(NodeId, ProposalId), RequestId>,
+    /// With when they were made, in ticks of the node.
+    proposals: BTreeMap<(NodeId, ProposalId), (RequestId, u64)>,
     /// With what they must see: whatever was acknowledged, or read, before they were asked for.
     reads: BTreeMap<(NodeId, ReadId), (RequestId, LogIndex)>,
 }
@@ -23,8 +24,15 @@ impl Requests {
         RequestId(self.count)
     }
 
-    pub(super) fn on_propose(&mut self, node: NodeId, id: ProposalId, request: RequestId) {
-        self.proposals.insert((node, id), request);
+    pub(super) fn on_propose(&mut self, node: NodeId, id: ProposalId, request: RequestId, ticks: u64) {
+        self.proposals.insert((node, id), (request, ticks));
+    }
+
+    /// When the oldest proposal was made that waits at a node, in ticks of the node.
+    pub(super) fn oldest_proposal(&self, node: NodeId) -> Option<u64> {
+        let from = (node, ProposalId::default());
+        let ((at, _), (_, ticks)) = self.proposals.range(from..).next()?;
+        (*at == node).then_some(*ticks)
     }
 
     pub(super) fn on_read(&mut self, node: NodeId, id: ReadId, request: RequestId, needed: LogIndex) {
@@ -32,7 +40,7 @@ impl Requests {
     }
 
     pub(super) fn take_proposal(&mut self, node: NodeId, id: ProposalId) -> Option<RequestId> {
-        self.proposals.remove(&(node, id))
+        self.proposals.remove(&(node, id)).map(|(request, _)| request)
     }
 
     /// All reads at a node up to one, with what they must see.
@@ -44,7 +52,8 @@ impl Requests {
 
     /// The proposals and the reads that a node will not answer any more.
     pub(super) fn take_all(&mut self, node: NodeId) -> (Vec<RequestId>, Vec<RequestId>) {
-        let proposals = self.proposals.extract_if(.., |(at, _), _| *at == node).map(|(_, request)| request);
+        let proposals = self.proposals.extract_if(.., |(at, _), _| *at == node);
+        let proposals = proposals.map(|(_, (request, _))| request);
         let reads = self.reads.extract_if(.., |(at, _), _| *at == node).map(|(_, (request, _))| request);
         (proposals.collect(), reads.collect())
     }

@@ -65,8 +65,28 @@ pub struct Status {
     pub transferee: Option<NodeId>,
     /// The membership in force.
     pub membership: Membership,
+    /// What waits in it.
+    pub backlog: Backlog,
     /// How the others progress; empty unless it leads.
     pub peers: Vec<PeerStatus>,
+}
+
+/// What waits in a node, each within the limit that [`Config`](crate::Config) has for it. What is on its
+/// way to members is in [`Status::peers`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// Bytes of entries that it appended as the leader of its term and has not handed out for applying,
+    /// lengths and changes of membership included: `proposals_bytes_max`. Zero unless it leads.
+    pub proposals_bytes: u64,
+    /// Bytes of forwarded proposals that wait to be sent or answered, lengths included:
+    /// `forward_bytes_max`.
+    pub forward_bytes: u64,
+    /// Rounds of reads that wait for a quorum: `read_rounds_max`. Zero unless it leads.
+    pub read_rounds: u32,
+    /// Bytes of entries handed out for applying and not yet applied, lengths included:
+    /// `apply_bytes_max`.
+    pub apply_bytes: u64,
 }
 
 /// How one member progresses, as its leader sees it.

@@ -1,7 +1,7 @@
 //! Snapshots on their way to members that the log does not reach back to (Raft §7), when nothing
 //! goes wrong.
 
-use raft_core::{Body, MembershipChange, Message, Notice, PeerMode, SnapshotError};
+use raft_core::{Body, InstallSnapshotReply, MembershipChange, Message, Notice, PeerMode, SnapshotError};
 
 use crate::support::{
     Cluster, Peer, append, append_reply, at, carries_entries, chunk, index, kind, node, refused, small,
@@ -289,6 +289,37 @@ fn a_leader_keeps_to_the_rate() {
         assert!(ticks < 100, "comes to an end");
     }
     assert_eq!(sent as u64, 2 * size);
+}
+
+/// A disk that takes the first chunk and fails with the second is sent both again and again. That goes on
+/// the account of all members together, and must not use it up: the other one gets every second chunk.
+#[test]
+fn a_member_that_always_fails_leaves_the_others_their_share() {
+    let mut cluster = Cluster::led_small(5, |config| config.snapshot_bytes_per_tick = 4);
+    cluster.partition(&[4, 5]);
+    cluster.fill(10);
+    cluster.heal();
+    let mut ticks = 0;
+    while !has_caught_up(&mut cluster, 5) {
+        cluster.with(1, |peer| peer.tick(1));
+        cluster.settle_but("install snapshot");
+        while let Some(at) = cluster.bag.iter().position(is_chunk) {
+            let message = cluster.bag.remove(at);
+            match &message.body {
+                Body::InstallSnapshot(install) if message.to == node(4) => {
+                    let received = if install.offset == 0 { install.chunk.len() as u64 } else { 0 };
+                    let (round, last) = (install.round, install.meta.last);
+                    let reply = InstallSnapshotReply { round, last, received };
+                    cluster.with(1, |peer| peer.hear(4, 1, Body::InstallSnapshotReply(reply)));
+                }
+                _ => cluster.deliver(message),
+            }
+            cluster.settle_but("install snapshot");
+        }
+        ticks += 1;
+        assert!(ticks < 100, "node 5 gets nothing");
+    }
+    assert!(!has_caught_up(&mut cluster, 4));
 }
 
 /// The log is kept behind a snapshot that is on its way, or it would arrive only to be useless (S43);

@@ -3,6 +3,7 @@
 //!
 //! A new check is one more line in `STEPS`.
 
+mod builds;
 mod fuzz_corpus;
 mod no_std;
 mod test_run;
@@ -32,7 +33,7 @@ struct Step {
 }
 
 /// All steps: quick ones first, and those that build less before those that build more.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step { name: "fmt", claim: "the code is formatted", run: |_| cargo(&["fmt", "--all", "--check"]) },
     Step { name: "codegen", claim: "generated code is fresh", run: |_| codegen::check() },
     Step { name: "tidy", claim: "the rules of the house hold", run: |_| tidy::run() },
@@ -49,6 +50,11 @@ const STEPS: [Step; 12] = [
         name: "sim",
         claim: "simulated clusters keep every property",
         run: |_| cargo(&["xtask", "sim", "--gate"]),
+    },
+    Step {
+        name: "builds",
+        claim: "seeds lead to the same in debug and release builds",
+        run: |_| builds::run(),
     },
     Step { name: "fuzz", claim: "every target lives through its corpus", run: fuzz_corpus::run },
     Step {

@@ -10,7 +10,7 @@ use crate::words::counters::Counters;
 use crate::words::ids::{LogIndex, NodeId, Position, Term};
 use crate::words::membership::Membership;
 use crate::words::notice::Offence;
-use crate::words::status::{CommitStatus, RoleName, Status};
+use crate::words::status::{Backlog, CommitStatus, RoleName, Status};
 
 impl Raft {
     /// This node.
@@ -271,7 +271,42 @@ impl Raft {
             votes,
             transferee,
             membership: books.memberships.current().clone(),
+            backlog: self.backlog(),
             peers,
+        }
+    }
+
+    /// What waits in the node.
+    ///
+    /// ```
+    /// # use raft_core::{Action, Config, Membership, NodeId, Raft};
+    /// # let id = NodeId::new(1);
+    /// # let mut raft = Raft::found(Config::new(id), Membership::of_voters([id])?)?;
+    /// # raft.campaign()?;
+    /// # while let Some(action) = raft.poll_action() {
+    /// #     match action {
+    /// #         Action::Persist(request) => raft.persisted(request.id),
+    /// #         Action::Apply(batches) => raft.applied(batches.last().expect("never empty")),
+    /// #         _ => {}
+    /// #     }
+    /// # }
+    /// assert_eq!(raft.backlog().proposals_bytes, 0);
+    /// raft.propose(b"four")?;
+    /// assert_eq!(raft.backlog().proposals_bytes, 5); // its length takes a byte
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        let books = &self.machine.books;
+        let (proposals_bytes, read_rounds) = match &self.machine.role {
+            Role::Leader(leader) => (leader.uncommitted_bytes as u64, leader.reads.round_count()),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => (0, 0),
+        };
+        Backlog {
+            proposals_bytes,
+            forward_bytes: books.forwards.byte_count() as u64,
+            read_rounds,
+            apply_bytes: books.applying.bytes_out() as u64,
         }
     }
 

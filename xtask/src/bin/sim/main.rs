@@ -100,7 +100,7 @@ impl PlanOptions {
 }
 
 /// Seeds that found a bug once, if only one of the simulator itself.
-const REGRESSIONS: [(Mode, u64); 8] = [
+const REGRESSIONS: [(Mode, u64); 9] = [
     (Mode::Model, 7_001_168),
     (Mode::Full, 1013),
     (Mode::Full, 1037),
@@ -109,6 +109,7 @@ const REGRESSIONS: [(Mode, u64); 8] = [
     (Mode::Full, 1826),
     (Mode::Full, 3485),
     (Mode::Full, 20_008_670),
+    (Mode::Full, 700_092_870),
 ];
 
 /// How many seeds the gate runs of each mode: always the same first ones, so that a gate that was

@@ -2,11 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use raft_core::sim::{Failure, Options, Recording, Shrunk, Violation, shrink};
+use raft_core::sim::{Failure, Options, Recording, shrink};
 
 use crate::mode::Mode;
 
@@ -18,7 +17,7 @@ const STORY_LINES: usize = 20;
 
 /// Makes a failure small, tells what led to it, and writes its page.
 pub(crate) fn view_failure(mode: Mode, options: &Options, failure: &Failure) -> Result<()> {
-    let shrunk = shrink_failure(mode, options, failure);
+    let shrunk = shrink(failure.clone(), options, |seed, options| mode.run(seed, options));
     let seed = shrunk.failure.seed;
     let command = mode.command(seed, &shrunk.options);
     println!("shrunk in {} runs: {}\nreplay: {command}\nwhat led to it:", shrunk.runs, shrunk.failure);
@@ -51,18 +50,6 @@ pub(crate) fn write_trace(mode: Mode, seed: u64, options: &Options, path: &Path)
     file.flush()?;
     println!("{mode}: seed {seed}, {} events in {}", events.len(), path.display());
     result.map(drop).map_err(Into::into)
-}
-
-/// On the way to a smaller failure, a core with a bug may panic. That is another failure.
-fn shrink_failure(mode: Mode, options: &Options, failure: &Failure) -> Shrunk {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let shrunk = shrink(failure.clone(), options, |seed, options| {
-        let run = panic::catch_unwind(AssertUnwindSafe(|| mode.run(seed, options)));
-        run.unwrap_or_else(|_| Err(Failure { seed, step: 0, violation: Violation::new("no panic", "") }))
-    });
-    panic::set_hook(hook);
-    shrunk
 }
 
 fn write_page(path: &Path, recording: &Recording, command: &str) -> Result<()> {
