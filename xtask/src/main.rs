@@ -45,7 +45,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// List the scenarios of docs/SCENARIOS.md with the tests that cite them
     Scenarios(scenarios::Options),
-    /// Explore all states of a small cluster of real cores, within bounds
+    /// Explore all states of a small cluster of real cores, within bounds; `--planted` plants known bugs
+    /// first
     #[command(disable_help_flag = true)]
     Model(Forwarded),
     /// Run simulated clusters, one per seed, and check every step; `--planted` plants known bugs first
@@ -81,7 +82,12 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Crash(options) => crash::run(&options)?,
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Scenarios(options) => scenarios::run(&options)?,
-        Command::Model(options) => return drive("model", "model", &options),
+        Command::Model(options) => {
+            return match options.arguments.split_first() {
+                Some((first, rest)) if first == "--planted" => planted::model::run(rest),
+                Some(_) | None => drive("model", "model", &options),
+            };
+        }
         Command::Sim(options) => {
             return match options.arguments.split_first() {
                 Some((first, rest)) if first == "--planted" => planted::run(rest),

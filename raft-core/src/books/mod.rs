@@ -63,7 +63,7 @@ pub(crate) struct Books {
 }
 
 /// Ticks since something happened.
-#[derive(Clone, Copy, Debug, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     /// Since a leader was heard, a vote given, or a campaign begun. At a leader: since the quorum
     /// was checked.
@@ -79,7 +79,8 @@ pub(crate) struct Clock {
 
 /// What decides about the future. Counters do not. Nor does the last load: loads are only told apart.
 /// The generator decides about election timeouts still to be drawn, and whoever explores all states
-/// lets timeouts come at all times anyway.
+/// lets timeouts come at all times anyway. How long a leader was silent is asked for leases alone, and
+/// the end of the log at the last tick for what memory to give back.
 impl Hash for Books {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self {
@@ -88,7 +89,7 @@ impl Hash for Books {
             epoch,
             hard,
             log,
-            last_at_tick,
+            last_at_tick: _,
             disk,
             memberships,
             applying,
@@ -103,7 +104,10 @@ impl Hash for Books {
         } = self;
         (config, epoch, hard, log, disk, memberships, applying, snapshots).hash(state);
         outbox.hash_behind(disk.completed(), state);
-        (last_at_tick, local_reads, forwards, clock, campaign).hash(state);
+        let Clock { election_elapsed, election_timeout, beat_elapsed, leader_silence } = clock;
+        (election_elapsed, election_timeout, beat_elapsed).hash(state);
+        config.has_leases().then_some(leader_silence).hash(state);
+        (local_reads, forwards, campaign).hash(state);
     }
 }
 

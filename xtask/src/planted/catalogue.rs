@@ -18,6 +18,8 @@ pub(super) struct Bug {
     pub(super) story: String,
     /// The test that finds it, as arguments of `cargo test`, if simulated clusters do not.
     pub(super) test: Option<Vec<String>>,
+    /// The exploration that finds it, as arguments of `cargo xtask model`, if one does.
+    pub(super) exploration: Option<Vec<String>>,
 }
 
 /// Where the patches are, relative to the workspace's root.
@@ -26,13 +28,18 @@ const DIRECTORY: &str = "xtask/planted";
 /// The line of a header that names the test.
 const FOUND_BY_TEST: &str = "Found by test: ";
 
+/// The line of a header that says what the model checker explores to find the bug.
+const FOUND_BY_MODEL: &str = "Found by model: ";
+
 impl Bug {
     fn read(name: &str) -> Result<Self> {
         let patch = workspace::root().join(DIRECTORY).join(format!("{name}.patch"));
         let text = fs::read_to_string(&patch).with_context(|| format!("cannot read {}", patch.display()))?;
-        let (story, test) = parse_header(&text);
+        let header: Vec<&str> = text.lines().take_while(|line| !line.starts_with("--- ")).collect();
+        let story = header.first().copied().unwrap_or_default().to_owned();
         ensure!(!story.is_empty(), "{} begins without a story", patch.display());
-        Ok(Self { name: name.to_owned(), patch, story, test })
+        let (test, exploration) = (named_in(&header, FOUND_BY_TEST), named_in(&header, FOUND_BY_MODEL));
+        Ok(Self { name: name.to_owned(), patch, story, test, exploration })
     }
 }
 
@@ -70,12 +77,10 @@ pub(super) fn apply(patch: &Path, root: &Path, options: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The story's first line, and the test that the header names.
-fn parse_header(text: &str) -> (String, Option<Vec<String>>) {
-    let header = text.lines().take_while(|line| !line.starts_with("--- "));
-    let test = header.clone().find_map(|line| line.strip_prefix(FOUND_BY_TEST));
-    let test = test.map(|arguments| arguments.split_whitespace().map(str::to_owned).collect());
-    (header.clone().next().unwrap_or_default().to_owned(), test)
+/// The arguments behind this word in a header.
+fn named_in(header: &[&str], word: &str) -> Option<Vec<String>> {
+    let arguments = header.iter().find_map(|line| line.strip_prefix(word))?;
+    Some(arguments.split_whitespace().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -83,11 +88,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_tells_the_story_and_may_name_a_test() {
-        let patch = "A bug (S2).\n\nMore of it.\nFound by test: --lib some_test\n--- a/x\n+++ b/x\n";
+    fn a_header_may_name_what_finds_the_bug() {
+        let header = ["A bug (S2).", "", "More of it.", "Found by test: --lib some_test"];
         let test = vec!["--lib".to_owned(), "some_test".to_owned()];
-        assert_eq!(parse_header(patch), ("A bug (S2).".to_owned(), Some(test)));
-        assert_eq!(parse_header("A bug.\n--- a/x\n"), ("A bug.".to_owned(), None));
-        assert_eq!(parse_header("--- a/x\n"), (String::new(), None));
+        assert_eq!(named_in(&header, FOUND_BY_TEST), Some(test));
+        assert_eq!(named_in(&header, FOUND_BY_MODEL), None);
     }
 }

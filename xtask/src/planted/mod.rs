@@ -2,6 +2,7 @@
 //! clusters have to find them. See `xtask/planted/README.md`.
 
 mod catalogue;
+pub(crate) mod model;
 mod scratch;
 
 use std::process::ExitCode;
@@ -54,11 +55,7 @@ enum Outcome {
 /// The arguments behind `--planted`.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let options = Options::parse_from(iter::once("sim").chain(arguments.iter().map(String::as_str)));
-    let mut bugs = catalogue::all()?;
-    for name in &options.names {
-        ensure!(bugs.iter().any(|bug| bug.name == *name), "there is no planted bug {name}");
-    }
-    bugs.retain(|bug| options.names.is_empty() || options.names.contains(&bug.name));
+    let bugs = choose(catalogue::all()?, &options.names)?;
     let scratch = Scratch::new();
     let (count, started) = (bugs.len(), Instant::now());
     let mut findings = Vec::new();
@@ -81,12 +78,21 @@ pub(crate) fn check() -> Result<()> {
     catalogue::check()
 }
 
+/// The bugs of these names; all of them if no name is given.
+fn choose(mut bugs: Vec<Bug>, names: &[String]) -> Result<Vec<Bug>> {
+    for name in names {
+        ensure!(bugs.iter().any(|bug| bug.name == *name), "there is no planted bug {name}");
+    }
+    bugs.retain(|bug| names.is_empty() || names.contains(&bug.name));
+    Ok(bugs)
+}
+
 fn find(scratch: &Scratch, bug: &Bug, options: &Options) -> Result<Outcome> {
     scratch.plant(bug)?;
     if let Some(test) = &bug.test {
         return Ok(Outcome::Tested { fails: scratch.fails(test)? });
     }
-    scratch.build()?;
+    scratch.build("hunt", "drive")?;
     let (mut first, mut counts) = (None, Vec::new());
     for start in 0..options.starts {
         let from = start * START_DISTANCE;

@@ -51,10 +51,10 @@ impl Scratch {
         catalogue::apply(&bug.patch, &self.source, &[])
     }
 
-    /// Builds the simulator.
-    pub(super) fn build(&self) -> Result<()> {
+    /// Builds one of xtask's programs, which needs this feature.
+    pub(super) fn build(&self, program: &str, feature: &str) -> Result<()> {
         let mut command = self.cargo();
-        command.args(["build", "--quiet", "--package", "xtask", "--features", "drive", "--bin", "hunt"]);
+        command.args(["build", "--quiet", "--package", "xtask", "--features", feature, "--bin", program]);
         // What it prints are warnings of what a patch left unused.
         let output = command.output().context("cannot start cargo")?;
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -76,6 +76,19 @@ impl Scratch {
         let Some((seed, property)) = text.trim_end().split_once('\t') else { return Ok(None) };
         let seed = seed.parse().context("the simulator names no seed")?;
         Ok(Some(Catch { seed, property: property.to_owned() }))
+    }
+
+    /// What the model checker finds with these arguments, in its own words.
+    pub(super) fn explore(&self, arguments: &[String]) -> Result<Option<String>> {
+        let mut command = Command::new(self.build.join("debug").join("model"));
+        let output = command.args(arguments).output().context("cannot start the model checker")?;
+        if output.status.success() {
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(&output.stderr);
+        let verdict = text.lines().find_map(|line| line.strip_prefix("error: "));
+        let verdict = verdict.with_context(|| format!("no verdict ({}): {text}", output.status))?;
+        Ok(Some(verdict.to_owned()))
     }
 
     /// Whether a test of raft-core fails here.

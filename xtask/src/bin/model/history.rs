@@ -1,13 +1,12 @@
-//! What was true once and must stay true: leaders, votes and committed entries.
+//! What was true once and must stay true: leaders and committed entries.
 //!
 //! A part of each state, since a node forgets in a crash what others may remember.
 
-use raft_core::{
-    Body, EntryKind, LogIndex, Membership, Message, NodeId, Position, RoleName, Term, VoteReply,
-};
+use raft_core::{EntryKind, LogIndex, Membership, NodeId, Position, RoleName, Term};
 
 use crate::cluster::Cluster;
-use crate::node::{Node, Output, Record};
+use crate::node::{Node, Record};
+use crate::steps::Step;
 
 /// A property that a step has broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +23,10 @@ pub(crate) enum Broken {
     CommitsDiffer,
     /// A node applied, or restored, another entry than was committed there (Raft §5.4.3).
     AppliedDiffers,
+    /// A node went back to an earlier term, or to a role that it had given up for good in this one.
+    WentBack,
+    /// A message did something, or something else, though its term was over.
+    LateMatters,
     /// The core's own assertions failed.
     Panicked,
 }
@@ -31,47 +34,19 @@ pub(crate) enum Broken {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct History {
     pub(crate) leaders: Vec<(Term, NodeId)>,
-    /// Who gave a vote to whom.
-    votes: Vec<(Term, NodeId, NodeId)>,
     /// Each committed entry, and the term of the leader that committed it.
     pub(crate) committed: Vec<(Record, Term)>,
 }
 
 impl History {
-    /// Looks at the votes in a message that was sent.
-    pub(crate) fn note_message(&mut self, message: &Message) -> Result<(), Broken> {
-        let for_whom = match message.body {
-            Body::VoteReply(VoteReply { granted: true, .. }) => message.to,
-            // Whoever asks for votes has given its own to itself.
-            Body::Vote(_) => message.from,
-            _ => return Ok(()),
-        };
-        let vote = (message.term, message.from, for_whom);
-        let is_same = |noted: &&(Term, NodeId, NodeId)| (noted.0, noted.1) == (vote.0, vote.1);
-        match self.votes.iter().find(is_same) {
-            Some(noted) if *noted != vote => return Err(Broken::TwoVotes),
-            Some(_) => {}
-            None => {
-                self.votes.push(vote);
-                self.votes.sort_unstable();
-            }
-        }
-        Ok(())
-    }
-
     /// Looks at the node that took the last step, and at how it was before.
-    pub(crate) fn note_step(
-        &mut self,
-        cluster: &Cluster,
-        before: &Node,
-        node: &Node,
-        output: &Output,
-    ) -> Result<(), Broken> {
+    pub(crate) fn note_step(&mut self, cluster: &Cluster, before: &Node, step: &Step) -> Result<(), Broken> {
+        let node = &step.node;
         if node.raft.is_leader() {
             self.note_leader(node)?;
         }
         self.note_commit(cluster, before, node)?;
-        self.check_applied(node, output)
+        self.check_applied(step)
     }
 
     fn note_leader(&mut self, node: &Node) -> Result<(), Broken> {
@@ -114,19 +89,19 @@ impl History {
         if node.log.iter().all(|record| agrees(&record)) { Ok(()) } else { Err(Broken::CommitsDiffer) }
     }
 
-    fn check_applied(&self, node: &Node, output: &Output) -> Result<(), Broken> {
-        for record in &output.applied {
+    fn check_applied(&self, step: &Step) -> Result<(), Broken> {
+        for record in &step.applied {
             let index = usize_of(record.position.index);
             if self.committed.get(index - 1).map(|(committed, _)| committed) != Some(record) {
                 return Err(Broken::AppliedDiffers);
             }
         }
-        let Some(restored) = output.restored else { return Ok(()) };
-        let applied = output.applied.last().map_or(restored, |record| record.position.index);
+        let Some(restored) = step.restored else { return Ok(()) };
+        let applied = step.applied.last().map_or(restored, |record| record.position.index);
         let commands = self.committed.iter().take(usize_of(applied.max(restored)));
         let commands = commands.filter(|(record, _)| record.kind == EntryKind::Command);
         let state: Vec<u8> = commands.flat_map(|(record, _)| record.payload.clone()).collect();
-        if node.state == state { Ok(()) } else { Err(Broken::AppliedDiffers) }
+        if step.node.state == state { Ok(()) } else { Err(Broken::AppliedDiffers) }
     }
 
     /// Whether a leader of a later term than the commit was in lacks a committed entry (Raft §5.4).

@@ -2,11 +2,14 @@
 
 mod cluster;
 mod history;
+mod network;
 mod node;
 mod properties;
+mod steps;
 mod trace;
 
 use std::io::{IsTerminal, stderr};
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,9 +17,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use raft_core::{MembershipChange, NodeId};
-use stateright::{Checker, Expectation, HasDiscoveries, Model};
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 use cluster::{Bounds, Setup};
+use steps::{Conditions, Steps};
 
 /// Explore all states of a small cluster of real cores, within bounds.
 ///
@@ -28,21 +32,19 @@ struct Options {
     /// What is explored; without it, all three
     #[arg(long)]
     case: Option<Case>,
-    /// Follow no path for longer than so many steps
-    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
-    depth: usize,
-    /// Stop after so many states, repetitions included
-    #[arg(long, default_value_t = 5_000_000)]
-    states: usize,
+    /// Go through the states that are nearest, so many steps far at most; what is found is then found in
+    /// the fewest steps
+    #[arg(long)]
+    depth: Option<usize>,
     /// Let writes take time, so that crashes, messages and other writes may come before their end
     #[arg(long)]
     slow_disks: bool,
     /// Run the bounded part that belongs to `cargo xtask ci`
     #[arg(long)]
     gate: bool,
-    /// How many threads explore
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
+    /// How many threads explore; as many as there are processors, if it is not said
+    #[arg(long)]
+    threads: Option<usize>,
     /// Campaigns, each of which begins a term
     #[arg(long)]
     campaigns: Option<u8>,
@@ -67,14 +69,6 @@ enum Case {
     Snapshot,
 }
 
-/// Where an exploration ends, beside the bounds.
-#[derive(Clone, Copy)]
-struct Limits {
-    depth: usize,
-    states: usize,
-    threads: usize,
-}
-
 fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,7 +83,6 @@ fn run(options: &Options) -> Result<()> {
     if options.gate {
         return gate();
     }
-    let limits = Limits { depth: options.depth, states: options.states, threads: options.threads };
     let cases = match options.case {
         Some(case) => vec![case],
         None => vec![Case::Elections, Case::Membership, Case::Snapshot],
@@ -101,27 +94,28 @@ fn run(options: &Options) -> Result<()> {
         bounds.proposals = options.proposals.unwrap_or(bounds.proposals);
         bounds.heartbeats = options.heartbeats.unwrap_or(bounds.heartbeats);
         bounds.crashes = options.crashes.unwrap_or(bounds.crashes);
-        setup.has_slow_disks |= options.slow_disks;
-        explore(setup, limits)?;
+        setup.conditions.has_slow_disks |= options.slow_disks;
+        explore(setup, options.depth, options.threads)?;
     }
     Ok(())
 }
 
-/// The bounded part that belongs to the gate: everything that one election leads to, in each case, and two
-/// of them; and what these, a crash and slow disks lead to in a few steps.
+/// The bounded part that belongs to the gate: less of each case, but all that it leads to.
 fn gate() -> Result<()> {
-    for case in [Case::Elections, Case::Membership, Case::Snapshot] {
-        let mut setup = case.setup();
-        setup.bounds.campaigns = 1;
-        explore(setup, Limits { depth: usize::MAX, states: usize::MAX, threads: 1 })?;
+    let mut elections = Case::Elections.setup();
+    elections.bounds.crashes = 0;
+    let mut crashes = Case::Elections.setup();
+    crashes.bounds.proposals = 0;
+    let mut slow_disks = Case::Elections.setup();
+    slow_disks.bounds.campaigns = 1;
+    slow_disks.conditions.has_slow_disks = true;
+    let mut membership = Case::Membership.setup();
+    membership.bounds.campaigns = 1;
+    let snapshot = Case::Snapshot.setup();
+    for setup in [elections, crashes, slow_disks, membership, snapshot] {
+        explore(setup, None, None)?;
     }
-    let mut setup = Case::Elections.setup();
-    setup.bounds.proposals = 0;
-    explore(setup, Limits { depth: usize::MAX, states: usize::MAX, threads: 1 })?;
-    let mut setup = Case::Elections.setup();
-    setup.bounds.crashes = 1;
-    setup.has_slow_disks = true;
-    explore(setup, Limits { depth: 10, states: usize::MAX, threads: 1 })
+    Ok(())
 }
 
 impl Case {
@@ -130,62 +124,62 @@ impl Case {
         let mut setup = Setup {
             voters: vec![1, 2, 3],
             spares: Vec::new(),
+            removed: Vec::new(),
             bounds,
-            has_slow_disks: false,
-            change: MembershipChange::new(),
+            conditions: Conditions { has_slow_disks: false, change: MembershipChange::new() },
+            is_reduced: true,
+            steps: Steps::default(),
         };
         match self {
-            Self::Elections => {}
+            Self::Elections => setup.bounds.crashes = 1,
             Self::Membership => {
-                setup.voters = vec![1, 2];
-                setup.spares = vec![3];
-                setup.change = setup.change.voter(NodeId::new(3)).remove(NodeId::new(2));
+                setup.spares = vec![4];
+                setup.removed = vec![3];
+                setup.conditions.change =
+                    MembershipChange::new().voter(NodeId::new(4)).remove(NodeId::new(3));
                 setup.bounds = Bounds { proposals: 0, changes: 1, ..bounds };
             }
-            Self::Snapshot => {
-                setup.bounds = Bounds { campaigns: 1, snapshots: 1, ..bounds };
-            }
+            Self::Snapshot => setup.bounds.snapshots = 1,
         }
         setup
     }
 }
 
-/// Explores all states, the nearest ones first, so that what is found is found in the fewest steps.
-fn explore(setup: Setup, limits: Limits) -> Result<()> {
-    let disks = if setup.has_slow_disks { "slow" } else { "instant" };
+/// Explores all states. Without a limit to the depth it goes deep first, since then only one path and what
+/// branches off it must be in memory.
+fn explore(setup: Setup, depth_max: Option<usize>, threads: Option<usize>) -> Result<()> {
+    let disks = if setup.conditions.has_slow_disks { "slow" } else { "instant" };
     println!("{} voters, {disks} disks, at most {:?}", setup.voters.len(), setup.bounds);
-    let started = Instant::now();
-    let mut builder = setup.checker().threads(limits.threads).finish_when(HasDiscoveries::AnyFailures);
-    if limits.depth < usize::MAX {
-        builder = builder.target_max_depth(limits.depth);
+    let processors = || thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = threads.unwrap_or_else(processors);
+    let builder = setup.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
+    match depth_max {
+        Some(depth) => report(watch(builder.target_max_depth(depth).spawn_bfs()), depth),
+        None => report(watch(builder.spawn_dfs()), usize::MAX),
     }
-    if limits.states < usize::MAX {
-        builder = builder.target_state_count(limits.states);
-    }
-    let checker = builder.spawn_bfs();
-    if stderr().is_terminal() {
-        watch(&checker, started);
-    }
-    let checker = checker.join();
+}
+
+/// Prints what was found; a path to it, if something is broken.
+fn report((checker, seconds): (impl Checker<Setup>, f64), depth_max: usize) -> Result<()> {
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
-    let is_bounded_by_limit = depth >= limits.depth || checker.state_count() >= limits.states;
+    let model = checker.model();
     let mut found = checker.discoveries();
-    let is_broken =
-        checker.model().properties().iter().any(|property| {
-            property.expectation != Expectation::Sometimes && found.contains_key(property.name)
-        });
-    let extent = match (is_broken, is_bounded_by_limit) {
-        (true, _) => "stopped at a violation",
-        (false, true) => "stopped at the limit",
-        (false, false) => "all explored",
+    let is_broken = |property: &Property<Setup>| {
+        property.expectation != Expectation::Sometimes && found.contains_key(property.name)
     };
+    let extent = match (model.properties().iter().any(is_broken), depth >= depth_max) {
+        (true, _) => "stopped at a violation",
+        (false, true) => "explored up to this depth",
+        (false, false) => "explored to the end",
+    };
+    let (nodes, steps) = model.steps.count();
     println!(
-        "{states} states ({} with repetitions), depth {depth}, {:.1} s, {extent}",
-        checker.state_count(),
-        started.elapsed().as_secs_f64()
+        "{states} states ({} with repetitions), depth {depth}, {seconds:.1} s, {extent}\n  \
+         made up of {nodes} states of nodes, in {steps} steps",
+        checker.state_count()
     );
     let mut missed = Vec::new();
-    for property in checker.model().properties() {
+    for property in model.properties() {
         match (property.expectation, found.remove(property.name)) {
             (Expectation::Always | Expectation::Eventually, Some(path)) => {
                 trace::print(path);
@@ -196,20 +190,23 @@ fn explore(setup: Setup, limits: Limits) -> Result<()> {
             (Expectation::Sometimes, None) => missed.push(property.name),
         }
     }
-    ensure!(missed.is_empty() || is_bounded_by_limit, "never reached: {}", missed.join(", "));
+    ensure!(missed.is_empty() || depth >= depth_max, "never reached: {}", missed.join(", "));
     Ok(())
 }
 
-/// Shows how far the exploration is, if somebody watches.
-fn watch(checker: &impl Checker<Setup>, started: Instant) {
-    while !checker.is_done() {
-        let (states, seconds) = (checker.unique_state_count(), started.elapsed().as_secs_f64());
-        eprint!(
-            "\r{states} states, {:.0} per second, depth {}   ",
-            states as f64 / seconds,
-            checker.max_depth()
-        );
-        thread::sleep(Duration::from_millis(200));
+/// Waits until the exploration is over, shows how far it is, if somebody watches, and tells how many seconds
+/// it took.
+fn watch<C: Checker<Setup>>(checker: C) -> (C, f64) {
+    let started = Instant::now();
+    if stderr().is_terminal() {
+        while !checker.is_done() {
+            let (states, seconds) = (checker.unique_state_count(), started.elapsed().as_secs_f64());
+            let (rate, depth) = (states as f64 / seconds, checker.max_depth());
+            eprint!("\r{states} states, {rate:.0} per second, depth {depth}   ");
+            thread::sleep(Duration::from_millis(200));
+        }
+        eprintln!();
     }
-    eprintln!();
+    let checker = checker.join();
+    (checker, started.elapsed().as_secs_f64())
 }

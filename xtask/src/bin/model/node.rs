@@ -9,9 +9,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use raft_core::bytes::Bytes;
 use raft_core::mem::MemLog;
 use raft_core::{
-    Action, Config, EntryKind, LogIndex, LogStore, Membership, Message, NodeId, Persist, Position, Raft,
-    SnapshotMark, SnapshotMeta, SnapshotStore, Term,
+    Action, Body, Config, EntryKind, LogIndex, LogStore, Membership, Message, NodeId, Persist, Position,
+    Raft, RoleName, SnapshotMark, SnapshotMeta, SnapshotStore, Term, VoteReply,
 };
+
+use crate::history::Broken;
 
 /// An entry as the checks compare it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -183,6 +185,36 @@ impl Node {
         self.disk.finish_snapshot(meta.clone());
         while self.disk.poll_snapshot().is_some() {}
         self.raft.snapshot_stored(meta);
+    }
+
+    /// Checks what a step broke that needs no look at the others.
+    ///
+    /// A vote is durable when it leaves, and neither the durable term nor the vote in it changes but for
+    /// a later term: so nobody votes twice in a term, in one life or two (Raft §5.2).
+    pub(crate) fn judge(&self, before: &Self, sent: &[Message]) -> Result<(), Broken> {
+        let (old, new) = (before.disk.hard_state(), self.disk.hard_state());
+        let is_vote_kept = new.term > old.term || old.vote.is_none() || new.vote == old.vote;
+        let is_vote_durable = |message: &Message| match message.body {
+            Body::VoteReply(VoteReply { granted: true, .. }) => {
+                (new.term, new.vote) == (message.term, Some(message.to))
+            }
+            // Whoever asks for votes has given its own to itself.
+            Body::Vote(_) => (new.term, new.vote) == (message.term, Some(message.from)),
+            _ => true,
+        };
+        if !is_vote_kept || !sent.iter().all(is_vote_durable) {
+            return Err(Broken::TwoVotes);
+        }
+        let is_same_term = self.raft.term() == before.raft.term();
+        let is_role_new = match (before.raft.role(), self.raft.role()) {
+            (RoleName::Follower, role) => role != RoleName::Follower,
+            (RoleName::Leader, role) => role == RoleName::Candidate,
+            (RoleName::PreCandidate | RoleName::Candidate, _) => false,
+        };
+        if new.term < old.term || self.raft.term() < new.term || (is_same_term && is_role_new) {
+            return Err(Broken::WentBack);
+        }
+        Ok(())
     }
 
     /// The disk as it is once everything under way is durable.

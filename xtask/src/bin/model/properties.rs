@@ -22,6 +22,10 @@ pub(crate) fn all(setup: &Setup) -> Vec<Property<Setup>> {
             is_kept(state, Broken::CommitsDiffer)
         }),
         Property::always("nodes apply what is committed", |_, state| is_kept(state, Broken::AppliedDiffers)),
+        Property::always("terms and roles go forward", |_, state| is_kept(state, Broken::WentBack)),
+        Property::always("messages of a term that is over change nothing", |_, state| {
+            is_kept(state, Broken::LateMatters)
+        }),
         Property::always("the core's assertions hold", |_, state| is_kept(state, Broken::Panicked)),
         Property::always("logs match up to where they agree", |_, state: &Cluster| do_logs_match(state)),
         Property::always("leaders have what was committed before", |_, state: &Cluster| {
@@ -72,11 +76,15 @@ fn situations(setup: &Setup) -> Vec<Property<Setup>> {
     }
     if bounds.snapshots > 0 {
         situations.push(Property::sometimes("a log is compacted", |_, state: &Cluster| {
-            state.nodes.iter().any(|node| node.raft.status().mark.index.get() > 0)
+            state.nodes().any(|node| node.raft.status().mark.index.get() > 0)
         }));
-        situations.push(Property::sometimes("a leader's snapshot is installed", |_, state: &Cluster| {
-            state.nodes.iter().any(|node| node.raft.counters().snapshots_installed > 0)
-        }));
+        situations.push(Property::sometimes(
+            "a leader's snapshot is installed",
+            |setup: &Setup, state: &Cluster| {
+                let taken = usize::from(setup.bounds.snapshots - state.left.snapshots);
+                state.nodes().filter(|node| node.disk.snapshot().is_some()).count() > taken
+            },
+        ));
     }
     situations
 }
@@ -86,7 +94,7 @@ fn is_kept(state: &Cluster, property: Broken) -> bool {
 }
 
 fn leaders(state: &Cluster) -> impl Iterator<Item = &Node> {
-    state.nodes.iter().map(|node| &**node).filter(|node| node.raft.is_leader())
+    state.nodes().filter(|node| node.raft.is_leader())
 }
 
 fn memberships(state: &Cluster) -> impl Iterator<Item = &Record> {
@@ -96,7 +104,7 @@ fn memberships(state: &Cluster) -> impl Iterator<Item = &Record> {
 
 /// If two logs hold the same position they are the same up to there (Raft §5.3).
 fn do_logs_match(state: &Cluster) -> bool {
-    let logs: Vec<&[Record]> = state.nodes.iter().map(|node| &node.log[..]).collect();
+    let logs: Vec<&[Record]> = state.nodes().map(|node| &node.log[..]).collect();
     let match_up = |a: &[Record], b: &[Record]| {
         let common = a.iter().rposition(|record| b.iter().any(|other| other.position == record.position));
         let Some(last) = common else { return true };

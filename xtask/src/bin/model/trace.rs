@@ -13,7 +13,7 @@ pub(crate) fn print(path: Path<Cluster, Happening>) {
         if let Some(happening) = happening {
             println!("{:>4}  {}", number + 1, describe(happening));
         }
-        for (old, new) in before.nodes.iter().zip(&after.nodes) {
+        for (old, new) in before.nodes().zip(after.nodes()) {
             if old.digest != new.digest {
                 println!("        {}", picture(new));
             }
@@ -26,7 +26,8 @@ fn describe(happening: &Happening) -> String {
         Happening::Campaign(id) => format!("node {id} campaigns"),
         Happening::Propose(id) => format!("node {id} is given a command"),
         Happening::Heartbeat(id) => format!("node {id} sends heartbeats"),
-        Happening::Deliver(message) => {
+        Happening::Deliver(letter) => {
+            let message = &letter.message;
             format!(
                 "node {} hears from {}, term {}: {:?}",
                 message.to, message.from, message.term, message.body
