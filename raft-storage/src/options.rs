@@ -28,9 +28,8 @@ pub enum Start {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flushing {
     /// A thread of the log's own, which writes whatever waits with one write and one sync, then
-    /// calls the wake-up function. `persist` never waits. While requests follow on flushes within 50 µs,
-    /// the thread stays awake for that long after each. Another thread writes snapshots, so that neither
-    /// waits for the other. The default.
+    /// calls the wake-up function. `persist` never waits. Another thread writes snapshots, so that
+    /// neither waits for the other. The default.
     #[default]
     Thread,
     /// `persist` itself: durable when it returns.

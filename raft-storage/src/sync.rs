@@ -4,39 +4,16 @@
 #[cfg(not(test))]
 pub(crate) use parking_lot::{Condvar, Mutex};
 #[cfg(not(test))]
-pub(crate) use real::Moment;
-#[cfg(not(test))]
 pub(crate) use std::sync::{atomic, mpsc};
 #[cfg(not(test))]
-pub(crate) use std::{hint, thread};
+pub(crate) use std::thread;
 
 #[cfg(test)]
-pub(crate) use modelled::{Condvar, Moment, Mutex};
+pub(crate) use modelled::{Condvar, Mutex};
 #[cfg(test)]
 pub(crate) use shuttle::sync::{atomic, mpsc};
 #[cfg(test)]
-pub(crate) use shuttle::{hint, thread};
-
-#[cfg(not(test))]
-mod real {
-    use std::time::{Duration, Instant};
-
-    /// A time so short that sleeping through it saves nothing: about what a sync takes.
-    #[derive(Debug)]
-    pub(crate) struct Moment(Instant);
-
-    impl Moment {
-        pub(crate) fn begin() -> Self {
-            Self(Instant::now())
-        }
-
-        pub(crate) fn is_over(&self) -> bool {
-            self.0.elapsed() > MOMENT
-        }
-    }
-
-    const MOMENT: Duration = Duration::from_micros(50);
-}
+pub(crate) use shuttle::thread;
 
 /// What parking_lot has, of what shuttle has.
 #[cfg(test)]
@@ -61,20 +38,6 @@ mod modelled {
 
     #[derive(Debug)]
     pub(crate) struct WaitTimeoutResult(bool);
-
-    #[derive(Debug)]
-    pub(crate) struct Moment;
-
-    impl Moment {
-        pub(crate) fn begin() -> Self {
-            Self
-        }
-
-        /// There is no time here: it is over whenever somebody asks, or is not.
-        pub(crate) fn is_over(&self) -> bool {
-            thread_rng().gen_bool(0.5)
-        }
-    }
 
     impl<T> Mutex<T> {
         pub(crate) fn new(value: T) -> Self {

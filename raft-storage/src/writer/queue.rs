@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::format::batch::Request;
 use crate::state::registry::GroupLink;
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Condvar, Moment, Mutex, hint};
+use crate::sync::{Condvar, Mutex};
 
 /// One request on its way to the medium.
 #[derive(Debug)]
@@ -22,8 +21,6 @@ pub(crate) struct Queued {
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
-    /// Whether there is anything to look at behind the lock.
-    has_news: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -40,13 +37,6 @@ struct Waiting {
 pub(crate) enum Refused {
     Full { waiting_bytes: u64 },
     Closed,
-}
-
-/// How one thread waits, time and again: awake for a moment if the last wait was over within one. That
-/// spares both sides the waking of a thread, and a log that is quiet is not watched.
-#[derive(Debug, Default)]
-pub(crate) struct Waiter {
-    stays_awake: bool,
 }
 
 /// Why [`Queue::wait`] returned.
@@ -70,7 +60,6 @@ impl Queue {
         }
         waiting.byte_count = bytes;
         waiting.requests.push(queued);
-        self.has_news.store(true, Ordering::Release);
         if std::mem::take(&mut waiting.has_sleeper) {
             drop(waiting);
             self.changed.notify_one();
@@ -84,22 +73,10 @@ impl Queue {
         let mut waiting = self.waiting.lock();
         std::mem::swap(&mut waiting.requests, empty);
         waiting.byte_count = 0;
-        self.has_news.store(waiting.closed, Ordering::Release);
-    }
-
-    /// Waits until there is a request, the queue is closed, or the time is over.
-    pub(crate) fn wait(&self, timeout: Option<Duration>, waiter: &mut Waiter) -> Woken {
-        let moment = Moment::begin();
-        while waiter.stays_awake && !self.has_news.load(Ordering::Acquire) && !moment.is_over() {
-            hint::spin_loop();
-        }
-        let woken = self.sleep(timeout);
-        waiter.stays_awake = woken == Woken::Requests && !moment.is_over();
-        woken
     }
 
     /// Sleeps until there is a request, the queue is closed, or the time is over.
-    fn sleep(&self, timeout: Option<Duration>) -> Woken {
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Woken {
         let mut waiting = self.waiting.lock();
         loop {
             if !waiting.requests.is_empty() {
@@ -123,10 +100,7 @@ impl Queue {
 
     /// Takes no more requests; those that wait are still to be written.
     pub(crate) fn close(&self) {
-        let mut waiting = self.waiting.lock();
-        waiting.closed = true;
-        self.has_news.store(true, Ordering::Release);
-        drop(waiting);
+        self.waiting.lock().closed = true;
         self.changed.notify_all();
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use slog::Logger;
 
 use super::Writer;
-use super::queue::{Queue, Queued, Refused, Waiter, Woken};
+use super::queue::{Queue, Queued, Refused, Woken};
 use crate::error::{Failure, LogError};
 use crate::files::segment::Segments;
 use crate::state::registry::Registry;
@@ -116,9 +116,9 @@ impl Shared {
 
     /// What the flusher thread does: until the queue is closed or the medium fails.
     pub(crate) fn run_flusher(&self, sync_mark_idle: Duration) {
-        let (mut is_noted, mut waiter) = (true, Waiter::default());
+        let mut is_noted = true;
         loop {
-            let outcome = match self.queue.wait((!is_noted).then_some(sync_mark_idle), &mut waiter) {
+            let outcome = match self.queue.wait((!is_noted).then_some(sync_mark_idle)) {
                 Woken::Closed => return,
                 Woken::Requests => {
                     is_noted = false;
