@@ -4,6 +4,8 @@
 #![cfg(feature = "sim")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::marker::PhantomData;
+
 use raft_core::bytes::Bytes;
 use raft_core::sim::{
     Answer, Dice, Digests, Failure, Fault, ModelMedium, Options, Report, RequestId, Situations, Subject,
@@ -69,7 +71,7 @@ fn a_run_without_a_fault_does_not_meet_it() {
 
 #[test]
 fn a_failure_shrinks_to_a_smaller_one_of_the_same_property() {
-    let run = |seed, options: &Options| run(seed, options, Sums);
+    let run = |seed, options: &Options| run(seed, options, Proposers::<Sum>::new());
     let options = Options::default();
     let failure = (0..100).find_map(|seed| run(seed, &options).err()).unwrap();
     let shrunk = shrink(failure.clone(), &options, run);
@@ -81,13 +83,13 @@ fn a_failure_shrinks_to_a_smaller_one_of_the_same_property() {
     assert!(shrunk.options.without.len() > Fault::ALL.len() / 2, "{shrunk:?}");
     assert_eq!(run(shrunk.failure.seed, &shrunk.options).unwrap_err(), shrunk.failure);
     assert_eq!(shrink(failure, &options, run), shrunk);
-    let recording = record(shrunk.failure.seed, &shrunk.options, Sums);
+    let recording = record(shrunk.failure.seed, &shrunk.options, Proposers::<Sum>::new());
     assert_eq!(recording.failure(), Some(&shrunk.failure));
 }
 
 #[test]
 fn a_panic_is_a_failure_with_its_seed_and_its_place() {
-    let run = |seed, options: &Options| run(seed, options, Fragile);
+    let run = |seed, options: &Options| run(seed, options, Proposers::<Count>::new());
     let options = Options::default();
     let failure = (0..100).find_map(|seed| run(seed, &options).err()).unwrap();
     assert_eq!(failure.violation.property, "nothing panics");
@@ -96,7 +98,7 @@ fn a_panic_is_a_failure_with_its_seed_and_its_place() {
     assert!(details.contains("20 commands are enough") && details.contains("simulation.rs:"), "{details}");
     let shrunk = shrink(failure, &options, run);
     assert_eq!(shrunk.failure.violation.property, "nothing panics");
-    let recording = record(shrunk.failure.seed, &shrunk.options, Fragile);
+    let recording = record(shrunk.failure.seed, &shrunk.options, Proposers::<Count>::new());
     assert_eq!(recording.failure(), Some(&shrunk.failure));
     assert!(recording.page("").contains("20 commands are enough"));
 }
@@ -135,15 +137,51 @@ impl StateMachine for Sum {
     }
 }
 
-/// Clients that do nothing but add.
-struct Sums;
+/// Counts what is proposed. The bug: it does not count far.
+#[derive(Debug, Default)]
+struct Count(u64);
 
-impl Subject for Sums {
-    type Machine = Sum;
+impl StateMachine for Count {
+    type Output = ();
+
+    fn apply(&mut self, _entry: &Entry<'_>) {
+        self.0 += 1;
+        assert!(self.0 < 20, "20 commands are enough");
+    }
+}
+
+/// What a machine has come to.
+trait Total: StateMachine<Output = ()> + Default {
+    fn total(&self) -> u64;
+}
+
+impl Total for Sum {
+    fn total(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Total for Count {
+    fn total(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Clients that do nothing but propose bytes to such a machine.
+struct Proposers<M>(PhantomData<M>);
+
+impl<M: Total> Proposers<M> {
+    fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<M: Total> Subject for Proposers<M> {
+    type Machine = M;
     type Medium = ModelMedium;
 
-    fn machine(&mut self) -> Sum {
-        Sum::default()
+    fn machine(&mut self) -> M {
+        M::default()
     }
 
     fn medium(&mut self, _node: NodeId, dice: Dice, situations: &Situations) -> ModelMedium {
@@ -158,62 +196,11 @@ impl Subject for Sums {
         false
     }
 
-    fn on_answer(
-        &mut self,
-        _request: RequestId,
-        _now: u64,
-        _answer: Answer<'_, Sum>,
-    ) -> Result<(), Violation> {
+    fn on_answer(&mut self, _request: RequestId, _now: u64, _answer: Answer<'_, M>) -> Result<(), Violation> {
         Ok(())
     }
 
-    fn digest(sum: &mut Sum) -> Option<u64> {
-        Some(sum.0)
-    }
-}
-
-/// Counts what is proposed. The bug: it does not count far.
-#[derive(Debug, Default)]
-struct Count(u64);
-
-impl StateMachine for Count {
-    type Output = ();
-
-    fn apply(&mut self, _entry: &Entry<'_>) {
-        self.0 += 1;
-        assert!(self.0 < 20, "20 commands are enough");
-    }
-}
-
-/// Clients that propose.
-struct Fragile;
-
-impl Subject for Fragile {
-    type Machine = Count;
-    type Medium = ModelMedium;
-
-    fn machine(&mut self) -> Count {
-        Count::default()
-    }
-
-    fn medium(&mut self, _node: NodeId, dice: Dice, situations: &Situations) -> ModelMedium {
-        ModelMedium::new(dice, situations)
-    }
-
-    fn propose(&mut self, _request: RequestId, _now: u64, _dice: &mut Dice) -> Option<Vec<u8>> {
-        Some(Vec::new())
-    }
-
-    fn read(&mut self, _request: RequestId, _now: u64, _dice: &mut Dice) -> bool {
-        false
-    }
-
-    fn on_answer(
-        &mut self,
-        _request: RequestId,
-        _now: u64,
-        _answer: Answer<'_, Count>,
-    ) -> Result<(), Violation> {
-        Ok(())
+    fn digest(machine: &mut M) -> Option<u64> {
+        Some(machine.total())
     }
 }

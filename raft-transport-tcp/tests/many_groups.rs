@@ -19,12 +19,13 @@ fn heartbeats_of_many_groups_to_one_peer_leave_with_one_write() {
     let mut nodes = cluster(2);
     let [one, two] = &mut nodes[..] else { unreachable!() };
     let (mut senders, mut receivers) = (open(one), open(two));
-    // The connection stands. What was written arrives before it is counted.
+    // Both connections stand: what waits is written when one comes. What was written arrives before it is
+    // counted.
     one.send_beat(two.id, 1);
     assert_eq!(round(&two.message()), 1);
-    until("the write is counted", || {
+    until("both connections stand and the write is counted", || {
         let counted = one.counters(two.id);
-        counted.sent_messages == 1 && counted.writes > 0
+        counted.connects == 2 && counted.sent_messages == 1 && counted.writes > 0
     });
     let before = one.counters(two.id);
     for sender in &mut senders {
