@@ -31,6 +31,7 @@ impl<S: Subject> Cluster<S> {
                 self.crash(*id);
                 down.push(*id);
             } else {
+                self.leave_readers(*id);
                 let world = &mut *self.world.borrow_mut();
                 world.network.deafen(*id, self.ids.iter());
                 world.network.mute(*id, self.ids.iter());
@@ -127,12 +128,14 @@ impl<S: Subject> Cluster<S> {
     }
 }
 
-/// Whether the others would vote a node to be leader, for its log lacks nothing that theirs have.
+/// Whether the others would vote a node to be leader, for its log lacks nothing that theirs have, even if
+/// what had happened to its disk before makes it crash now.
 fn wins<'a>(raft: &Raft, voters: impl Iterator<Item = &'a Raft>) -> bool {
     let membership = raft.membership();
     let followers: Vec<NodeId> = voters.filter(|voter| voter.last() <= raft.last()).map(Raft::id).collect();
     let answer = |id: NodeId| followers.contains(&id).then_some(true);
     let outgoing = quorum::tally(membership.outgoing_voters().map(answer));
     let tally = quorum::tally(membership.voters().map(answer)).and(outgoing);
-    membership.can_lead(raft.id()) && tally == Tally::Won
+    let is_durable = raft.status().durable == raft.last().index;
+    is_durable && membership.can_lead(raft.id()) && tally == Tally::Won
 }

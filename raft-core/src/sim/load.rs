@@ -20,6 +20,9 @@ const CALM_CHANCE: Chance = 500;
 impl<S: Subject> Cluster<S> {
     /// Clients propose and read.
     pub(super) fn load(&mut self, id: NodeId) {
+        if self.away.contains(&id) {
+            return;
+        }
         let (proposes, reads) = {
             let world = &mut *self.world.borrow_mut();
             // In calm times clients ask seldom, and in the end not at all.
@@ -88,6 +91,13 @@ impl<S: Subject> Cluster<S> {
         let (proposals, reads) = self.requests.take_all(id);
         proposals.into_iter().for_each(|request| self.answer(request, Answer::Unknown));
         reads.into_iter().for_each(|request| self.answer(request, Answer::Unread));
+    }
+
+    /// Clients read elsewhere: a leader that hears nobody, and does not care, lets reads wait for ever.
+    pub(super) fn leave_readers(&mut self, id: NodeId) {
+        for (request, _) in self.requests.take_reads(id, ReadId::new(u64::MAX)) {
+            self.answer(request, Answer::Unread);
+        }
     }
 
     /// A node tells something.
