@@ -75,6 +75,9 @@ impl Ledger {
     pub(super) fn on_persist(&mut self, request: &Persist) {
         let is_anew = request.mark.as_ref().is_some_and(|new| !new.keeps_entries);
         self.cuts += u64::from(request.truncate_from.is_some() || is_anew);
+        if is_anew {
+            self.changes.clear();
+        }
         if let Some(from) = request.truncate_from {
             self.changes.retain(|at| *at < from);
         }

@@ -100,7 +100,7 @@ impl PlanOptions {
 }
 
 /// Seeds that found a bug once, if only one of the simulator itself.
-const REGRESSIONS: [(Mode, u64); 9] = [
+const REGRESSIONS: [(Mode, u64); 13] = [
     (Mode::Model, 7_001_168),
     (Mode::Full, 1013),
     (Mode::Full, 1037),
@@ -110,6 +110,10 @@ const REGRESSIONS: [(Mode, u64); 9] = [
     (Mode::Full, 3485),
     (Mode::Full, 20_008_670),
     (Mode::Full, 700_092_870),
+    (Mode::Full, 900_011_934),
+    (Mode::Full, 900_034_974),
+    (Mode::Full, 900_078_511),
+    (Mode::Full, 1_000_075_556),
 ];
 
 /// How many seeds the gate runs of each mode: always the same first ones, so that a gate that was
