@@ -127,11 +127,10 @@ impl<S: Subject> Cluster<S> {
         Ok(())
     }
 
-    /// Whether everybody asks first. A node that does not, and was removed without knowing, disturbs as it
-    /// likes.
+    /// Whether everybody asks first who is not away. A node that does not, and was removed without knowing,
+    /// disturbs as it likes.
     pub(super) fn is_undisturbed(&self) -> bool {
-        let mut nodes = self.seats.values().filter_map(|seat| seat.node.as_ref());
-        nodes.all(|node| node.raft().config().pre_vote)
+        self.serving().all(|node| node.raft().config().pre_vote)
     }
 
     /// Whom all members follow, if they do, and in which term.

@@ -113,6 +113,7 @@ impl Network {
 
     /// Loses everything that is under way, and tells the numbers.
     pub(super) fn lose_all(&mut self, mut on_lost: impl FnMut(u64)) {
+        self.held_back.clear();
         let flying = core::mem::take(&mut self.flying).into_keys().map(|(_, number)| number);
         let arrived = core::mem::take(&mut self.inboxes).into_values().flatten().map(|(number, _)| number);
         flying.chain(arrived).for_each(&mut on_lost);
