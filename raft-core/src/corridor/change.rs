@@ -139,6 +139,11 @@ impl Machine {
 
     /// Enters a later term without a vote.
     fn enter_term(&mut self, term: Term) {
+        if self.transferee().is_some() {
+            // Whoever hands over has no lease, so what was said for one is said no more: whatever message
+            // brings the next term, nobody is kept from electing the heir.
+            self.books.clock.leader_silence = u32::MAX;
+        }
         self.books.log.seal();
         self.books.hard.term = term;
         self.books.hard.vote = None;

@@ -348,6 +348,15 @@ impl Machine {
         }
     }
 
+    /// Whom the leader of our term wants to take over, as far as this node knows.
+    fn transferee(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Leader(leader) => leader.transferee(),
+            Role::Follower(follower) => follower.transferee,
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
     /// Whether a leader was heard within the shortest election timeout, so that other candidates
     /// are not listened to (diss. §4.2.3). A leader hears itself as long as it hears a quorum. Whoever
     /// gave its word for a lease keeps it, even if it knows that leader no more.

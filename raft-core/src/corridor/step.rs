@@ -86,33 +86,28 @@ impl Machine {
                 self.books.offend(from, Offence::OutsiderTerm);
                 return TermCheck::Drop;
             }
-            if self.books.config.check_quorum && matches!(body, Body::Vote(_)) {
-                if !self.is_wanted(from, body) {
-                    self.books.counters.votes_ignored_for_leader += 1;
-                    // Nor can a candidate that does not hear the leader itself (diss. §4.2.3).
-                    return TermCheck::Drop;
-                }
-                // Whoever hands over has no lease, and from the next term on we vouch for it no more.
-                self.books.clock.leader_silence = u32::MAX;
+            if self.books.config.check_quorum && matches!(body, Body::Vote(_)) && !self.is_wanted(from, body)
+            {
+                self.books.counters.votes_ignored_for_leader += 1;
+                // Nor can a candidate that does not hear the leader itself (diss. §4.2.3).
+                return TermCheck::Drop;
             }
         }
         self.books.counters.terms_learned += 1;
-        if leads {
-            self.step_down_to(term, Some(from));
-        } else {
-            self.step_down_to(term, None);
+        let was_asking = matches!(&self.role, Role::PreCandidate(_));
+        self.step_down_to(term, leads.then_some(from));
+        if was_asking && matches!(body, Body::PreVoteReply(_)) {
+            // It asked about a term that is over, and asks about the next one at once: while it waited,
+            // somebody whom nobody elects could raise the term once more, and again. One that cannot
+            // stand any more follows.
+            let _ = self.try_campaign();
         }
         TermCheck::Accept
     }
 
     /// Whether the leader itself wants this candidate: then it need not fall silent first.
     fn is_wanted(&self, from: NodeId, body: &Body) -> bool {
-        let transferee = match &self.role {
-            Role::Leader(leader) => leader.transferee(),
-            Role::Follower(follower) => follower.transferee,
-            Role::PreCandidate(_) | Role::Candidate(_) => None,
-        };
-        matches!(body, Body::Vote(VoteRequest { transfer: true, .. })) && transferee == Some(from)
+        matches!(body, Body::Vote(VoteRequest { transfer: true, .. })) && self.transferee() == Some(from)
     }
 
     fn step_down_to(&mut self, term: Term, leader: Option<NodeId>) {

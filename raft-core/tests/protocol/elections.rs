@@ -159,8 +159,15 @@ fn a_refused_pre_vote_teaches_the_term() {
 
     let mut candidate = Peer::voter(2, 3);
     candidate.campaign();
-    candidate.hear(1, 7, Body::PreVoteReply(VoteReply { campaign: 1, granted: false }));
-    assert_eq!((candidate.role(), candidate.raft.term()), (RoleName::Follower, term(7)));
+    candidate.sent.clear();
+    let refusal = |campaign| Body::PreVoteReply(VoteReply { campaign, granted: false });
+    candidate.hear(1, 7, refusal(1));
+    assert_eq!((candidate.role(), candidate.raft.term()), (RoleName::PreCandidate, term(7)));
+    assert_eq!(candidate.take_kinds(), [("pre-vote", 1), ("pre-vote", 3)], "it asks again at once");
+    candidate.hear(1, 7, refusal(2));
+    candidate.hear(3, 7, refusal(2));
+    assert_eq!(candidate.role(), RoleName::Follower, "but not who knows no later term");
+    assert_eq!(candidate.take_kinds(), []);
 }
 
 /// Raft §5.4.1. S6: the later last term wins, then the longer log. S84: priority decides between

@@ -416,3 +416,25 @@ fn a_late_order_to_campaign_is_ignored() {
         assert_eq!(target.role() == RoleName::Candidate, is_obeyed, "{heir:?}");
     }
 }
+
+/// S51: whoever hands over has no lease, so nobody's word for it stands any more once the next term is
+/// known, whatever message brought it, neither at voters, nor at the old leader, nor at the heir.
+#[test]
+fn the_word_for_a_lease_ends_with_a_transfer() {
+    let answer = |request| Body::ReadReply { epoch: 1, request, result: Err(raft_core::Refusal::NotLeader) };
+    let news = answer(raft_core::ReadId::ZERO);
+    for (heir, is_free) in [(Some(3), true), (None, false)] {
+        let mut voter = follower();
+        voter.hear(1, 1, announce(6, heir));
+        voter.hear(3, 2, news.clone());
+        assert_eq!((voter.raft.term(), votes(&voter, 2)), (term(2), is_free), "{heir:?}");
+    }
+
+    let mut first = follower();
+    first.hear(1, 1, announce(6, Some(2)));
+    first.hear(1, 1, Body::TimeoutNow);
+    first.hear(1, 2, Body::VoteReply(VoteReply { campaign: 1, granted: true }));
+    first.transfer(3).expect("a voter");
+    first.hear(3, 3, news);
+    assert_eq!((first.role(), votes(&first, 3)), (RoleName::Follower, true));
+}

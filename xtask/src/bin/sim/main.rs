@@ -100,7 +100,7 @@ impl PlanOptions {
 }
 
 /// Seeds that found a bug once, if only one of the simulator itself.
-const REGRESSIONS: [(Mode, u64); 13] = [
+const REGRESSIONS: [(Mode, u64); 16] = [
     (Mode::Model, 7_001_168),
     (Mode::Full, 1013),
     (Mode::Full, 1037),
@@ -108,10 +108,13 @@ const REGRESSIONS: [(Mode, u64); 13] = [
     (Mode::Full, 1314),
     (Mode::Full, 1826),
     (Mode::Full, 3485),
+    (Mode::Full, 5_002_970),
     (Mode::Full, 20_008_670),
+    (Mode::Full, 88_000_083),
     (Mode::Full, 700_092_870),
     (Mode::Full, 900_011_934),
     (Mode::Full, 900_034_974),
+    (Mode::Full, 900_067_870),
     (Mode::Full, 900_078_511),
     (Mode::Full, 1_000_075_556),
 ];
