@@ -349,7 +349,7 @@ impl Machine {
     }
 
     /// Whom the leader of our term wants to take over, as far as this node knows.
-    fn transferee(&self) -> Option<NodeId> {
+    pub(crate) fn transferee(&self) -> Option<NodeId> {
         match &self.role {
             Role::Leader(leader) => leader.transferee(),
             Role::Follower(follower) => follower.transferee,

@@ -97,7 +97,7 @@ fn change<L: SnapshotStore, T: Transport, M: StateMachine>(
     }
     let (dice, plan) = (&mut world.dice, &world.plan);
     // Just when the order to campaign may have left.
-    if node.status().transferee.is_some() && dice.between(0, 255) == 0 && node.abort_transfer() {
+    if node.raft().transferee().is_some() && dice.between(0, 255) == 0 && node.abort_transfer() {
         world.situations.note("transfer called off");
         world.tell(MarkKind::Order, Some(id), format_args!("node {id} is told to lead on"));
         return;

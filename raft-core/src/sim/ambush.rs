@@ -3,12 +3,17 @@
 use alloc::vec::Vec;
 
 use super::cluster::Cluster;
+use super::dice::Chance;
 use super::plan::STEPS_PER_TICK;
 use super::subject::Subject;
 use crate::words::ids::NodeId;
 
 /// How long the leader is stopped at most: long enough for somebody else to be elected and to commit.
 const STOPPED_STEPS_MAX: u32 = 40 * STEPS_PER_TICK;
+
+/// How much likelier an ambush is while the leader changes the membership or hands over: then it matters
+/// most, and not for long.
+const CHANGING_FACTOR: Chance = 16;
 
 impl<S: Subject> Cluster<S> {
     /// A leader hears nobody and is heard by nobody from now on. Of the others some restart, so that
@@ -20,16 +25,41 @@ impl<S: Subject> Cluster<S> {
     ///
     /// Chance alone brings all of that together too seldom, within the few ticks of a lease.
     pub(super) fn ambush(&mut self, leader: NodeId) {
-        let leads = self.node(leader).is_some_and(|node| node.raft().is_leader());
+        self.spring(leader);
+        let Some(raft) = self.node(leader).map(|node| node.raft()).filter(|raft| raft.is_leader()) else {
+            return;
+        };
+        let (hands_over, commit) = (raft.transferee().is_some(), raft.commit());
+        let is_mine = {
+            let world = &mut *self.world.borrow_mut();
+            let is_changing = hands_over || world.ledger(leader).changes_behind(commit) > 0;
+            let chance = world.plan.ambush * if is_changing { CHANGING_FACTOR } else { 1 };
+            world.dice.happens(chance)
+        };
+        if !is_mine {
+            return;
+        }
+        self.depose(leader);
+    }
+
+    /// An order of this leader that came late is there: from now on nobody hears the leader.
+    fn spring(&mut self, leader: NodeId) {
+        let world = &mut *self.world.borrow_mut();
+        if world.trap.take_if(|trap| trap.leader == leader && trap.due <= world.now).is_some() {
+            world.network.deafen(leader, self.ids.iter());
+            world.network.mute(leader, self.ids.iter());
+            world.tell_of_cuts("a leader is ambushed");
+        }
+    }
+
+    /// Somebody else is elected, and the leader does not hear of it.
+    fn depose(&mut self, leader: NodeId) {
         let membership = self.node(leader).map(|node| node.raft().membership().clone()).unwrap_or_default();
         let outgoing: Vec<NodeId> = membership.outgoing_voters().collect();
         let joins = |id: &NodeId| membership.is_joint() && !outgoing.contains(id) && membership.is_voter(*id);
         let others: Vec<NodeId> = self.ids.iter().copied().filter(|id| *id != leader && !joins(id)).collect();
         let restarts: Vec<bool> = {
             let world = &mut *self.world.borrow_mut();
-            if !leads || !world.dice.happens(world.plan.ambush) {
-                return;
-            }
             world.note("ambush");
             if world.dice.between(0, 1) == 0 {
                 world.note("answers held back");

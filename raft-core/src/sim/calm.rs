@@ -30,10 +30,12 @@ impl<S: Subject> Cluster<S> {
                 }
                 let now = self.durable_sum();
                 if self.has_sent_more(&mut transfers) || now > durable || self.has_idle_leader() {
-                    (advanced_at, durable) = (step, now);
+                    advanced_at = step;
                 } else if step - advanced_at > 5 * timeout_steps {
                     break;
                 }
+                // A follower may have cut off more than it was sent since.
+                durable = now;
             }
             self.step()?;
             let world = self.world.borrow();
@@ -101,7 +103,7 @@ impl<S: Subject> Cluster<S> {
         let membership = self.latest_leader().map(|node| node.raft().membership().clone());
         let stays = |membership: &Membership| !membership.is_joint() && membership.can_lead(leader);
         let Some(membership) = membership.filter(stays) else { return Ok(()) };
-        if self.latest_leader().is_some_and(|node| node.status().transferee.is_some()) {
+        if self.latest_leader().is_some_and(|node| node.raft().transferee().is_some()) {
             return Ok(());
         }
         if !self.is_undisturbed() {

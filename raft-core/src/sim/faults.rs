@@ -76,7 +76,7 @@ impl<S: Subject> Cluster<S> {
             world.network.partition(&self.ids, &mut world.dice);
             world.tell_of_cuts("the network is cut");
         }
-        if world.network.is_partitioned() && world.dice.happens(world.plan.heal) {
+        if world.network.is_partitioned() && world.trap.is_none() && world.dice.happens(world.plan.heal) {
             world.heal();
         }
         if world.dice.happens(world.plan.unreachable) {

@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 /// Situations that a few hundred seeds must reach together, whatever is simulated.
-const EXPECTED: [&str; 45] = [
+const EXPECTED: [&str; 46] = [
     "acknowledged",
     "ambush",
     "answers held back",
@@ -56,6 +56,7 @@ const EXPECTED: [&str; 45] = [
     "message duplicated",
     "message lost",
     "message replayed",
+    "order held back",
     "partition",
     "pause",
     "proposal lost",

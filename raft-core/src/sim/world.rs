@@ -48,6 +48,14 @@ pub(super) struct World {
     pub(super) quiet_from: u64,
     /// How many entries were committed when the faults ended.
     pub(super) committed_before_calm: u64,
+    pub(super) trap: Option<Trap>,
+}
+
+/// A leader that hands over will be ambushed just when its order, which is late, gives it a rival.
+#[derive(Debug)]
+pub(super) struct Trap {
+    pub(super) leader: NodeId,
+    pub(super) due: u64,
 }
 
 impl World {
@@ -67,6 +75,7 @@ impl World {
             changed_at: 0,
             committed_before_calm: 0,
             quiet_from: 0,
+            trap: None,
         }
     }
 
@@ -84,12 +93,16 @@ impl World {
         let message = through_the_wire(message, self.now, &mut self.trace);
         let mut copies = 1;
         if self.is_hostile {
-            if let Body::TimeoutNow = message.body
-                && self.dice.between(0, 1) == 0
-            {
-                // It may not hear that it has been replaced.
-                self.network.deafen(message.from, self.ledgers.keys());
-                self.tell_of_cuts("a leader that hands over hears nobody");
+            if let Body::TimeoutNow = message.body {
+                match self.dice.between(0, 3) {
+                    0 | 1 => {
+                        // It may not hear that it has been replaced.
+                        self.network.deafen(message.from, self.ledgers.keys());
+                        self.tell_of_cuts("a leader that hands over hears nobody");
+                    }
+                    2 if self.plan.ambush > 0 => return self.delay_order(&message),
+                    _ => {}
+                }
             }
             if self.dice.happens(self.plan.loss) {
                 self.note("message lost");
@@ -117,6 +130,21 @@ impl World {
             self.fly(self.now + delay, &message, origin, End::UnderWay);
         }
         self.network.remember(message, &mut self.dice);
+    }
+
+    /// A leader's order to its heir arrives only after the leader has given up handing over (S51, S55). Until
+    /// then some of the others do not hear the leader, so they may not know that it has.
+    fn delay_order(&mut self, order: &Message) {
+        self.note("order held back");
+        let timeout = u32::try_from(self.plan.election_timeout_steps()).unwrap_or(u32::MAX);
+        let due = self.now + u64::from(self.dice.between(timeout / 2, timeout));
+        let others: Vec<NodeId> = self.ledgers.keys().copied().filter(|id| *id != order.to).collect();
+        let cut: Vec<NodeId> = others.into_iter().filter(|_| self.dice.between(0, 3) > 0).collect();
+        self.network.deafen(order.from, cut.iter());
+        self.network.mute(order.from, cut.iter());
+        self.tell_of_cuts("a leader's order comes late");
+        self.trap = Some(Trap { leader: order.from, due });
+        self.fly(due, order, Origin::Node, End::UnderWay);
     }
 
     /// A copy of a message is on its way, unless it is lost already.

@@ -61,7 +61,7 @@ pub struct Status {
     /// Who answered its campaign so far, and whether with yes; empty unless it is a candidate or a
     /// pre-candidate. Its own vote is among them once it is durable.
     pub votes: Vec<(NodeId, bool)>,
-    /// To whom it hands over leadership, if it does.
+    /// To whom leadership is handed over, as far as this node knows.
     pub transferee: Option<NodeId>,
     /// The membership in force.
     pub membership: Membership,

@@ -185,6 +185,18 @@ impl Raft {
         }
     }
 
+    /// To whom leadership is handed over, as far as this node knows (diss. §3.10).
+    ///
+    /// ```
+    /// # let raft = raft_core::Raft::join(raft_core::Config::new(7.into()))?;
+    /// assert_eq!(raft.transferee(), None);
+    /// # Ok::<(), raft_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn transferee(&self) -> Option<NodeId> {
+        self.machine.transferee()
+    }
+
     /// The membership in force: the newest in the log, committed or not (Raft §6).
     ///
     /// ```
@@ -246,12 +258,9 @@ impl Raft {
     #[must_use]
     pub fn status(&self) -> Status {
         let books = &self.machine.books;
-        let (mut peers, mut votes, mut transferee) = (Vec::new(), Vec::new(), None);
+        let (mut peers, mut votes) = (Vec::new(), Vec::new());
         match &self.machine.role {
-            Role::Leader(leader) => {
-                peers = leader.progress.iter().map(Progress::status).collect();
-                transferee = leader.transferee();
-            }
+            Role::Leader(leader) => peers = leader.progress.iter().map(Progress::status).collect(),
             Role::PreCandidate(campaign) | Role::Candidate(campaign) => votes.clone_from(&campaign.votes),
             Role::Follower(_) => {}
         }
@@ -269,7 +278,7 @@ impl Raft {
             snapshot: books.snapshots.newest.as_ref().map(|meta| meta.last),
             awaits_snapshot: books.applying.awaited.is_some(),
             votes,
-            transferee,
+            transferee: self.transferee(),
             membership: books.memberships.current().clone(),
             backlog: self.backlog(),
             peers,
