@@ -95,7 +95,12 @@ impl<S: Subject> Cluster<S> {
 
     /// A node that campaigns while everybody hears the leader changes nothing (diss. §4.2.3, §9.6).
     pub(super) fn disturb(&mut self) -> Result<(), Violation> {
-        for _ in 0..4 * STEPS_PER_TICK {
+        let late_steps = {
+            let world = &mut *self.world.borrow_mut();
+            // An order to campaign that is still under way would be obeyed.
+            world.trap.take().map_or(0, |trap| trap.due.saturating_sub(world.now))
+        };
+        for _ in 0..late_steps + u64::from(4 * STEPS_PER_TICK) {
             self.step()?;
         }
         let Some((leader, term)) = self.common_leader() else { return Ok(()) };

@@ -100,8 +100,9 @@ impl PlanOptions {
 }
 
 /// Seeds that found a bug once, if only one of the simulator itself.
-const REGRESSIONS: [(Mode, u64); 16] = [
+const REGRESSIONS: [(Mode, u64); 17] = [
     (Mode::Model, 7_001_168),
+    (Mode::Model, 1_500_011_196),
     (Mode::Full, 1013),
     (Mode::Full, 1037),
     (Mode::Full, 1222),
