@@ -144,7 +144,8 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// If a write or sync of the log fails or has failed. What becomes of snapshots, each group's
+    /// If a write or sync of the log fails or has failed; [`NoRoom`](LogError::NoRoom) if the medium is
+    /// full, after which the log goes on. What becomes of snapshots, each group's
     /// [`poll_snapshot`](raft_core::SnapshotStore::poll_snapshot) tells.
     pub fn flush_now(&self) -> Result<(), LogError> {
         let flushed = self.shared.flush_now();
@@ -167,7 +168,7 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// If a write or sync fails or has failed.
+    /// If a write or sync fails or has failed, or there was no room for all of it.
     pub fn close(mut self) -> Result<(), LogError> {
         self.stop()
     }

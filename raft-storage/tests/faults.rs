@@ -272,34 +272,6 @@ fn short_writes_are_continued_and_a_failed_write_stops_the_log_f11() {
 }
 
 #[test]
-fn a_full_disk_stops_the_log_without_a_partial_record_and_room_makes_it_open_again_f12_s67() {
-    let fs = SimFs::new();
-    let (wal, mut log) = new_log(&fs);
-    append(&mut log, 1, 1, 2, 100);
-    fs.set_free_bytes(Some(10_000));
-    // What was reserved is still there: a request that fits into the segment is no problem.
-    append(&mut log, 2, 3, 10, 1000);
-    let mut acknowledged = 12;
-    let failure = loop {
-        let new = Persist { entries: entries(1, acknowledged + 1, 10, 1000), ..request(acknowledged) };
-        log.persist(new).unwrap();
-        match log.flush_now() {
-            Ok(()) => acknowledged += 10,
-            Err(LogError::Failed(failure)) => break failure,
-            Err(other) => panic!("{other}"),
-        }
-    };
-    assert!(failure.is_storage_full(), "{failure}");
-    drop((log, wal));
-    let next = fs.after_process_death();
-    next.set_free_bytes(None);
-    let wal = open(&next).unwrap();
-    let found = read_all(&wal).unwrap();
-    assert_eq!(found[&GROUP].last().get(), acknowledged);
-    assert!(!next.paths().iter().any(|path| path.to_string_lossy().ends_with(".new")), "{:?}", next.paths());
-}
-
-#[test]
 fn what_cannot_be_verified_is_never_returned_f13_s109() {
     let fs = SimFs::new();
     let (_wal, mut log) = new_log(&fs);

@@ -1,4 +1,4 @@
-//! Room that was missing only for a while (F12).
+//! A full disk: what waits, what does not, and how it goes on (F12).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -7,11 +7,12 @@ mod common;
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 
-use common::faulty::GROUP;
-use common::{entries, hard_state, initialise, options, request, segment};
-use raft_core::{LogStore, Persist, PersistId};
+use common::faulty::{GROUP, append, new_log};
+use common::{entries, hard_state, initialise, open, options, read_all, request, segment};
+use raft_core::{GroupId, LogIndex, LogStore, Persist, PersistId};
 use raft_storage::fs::SimFs;
-use raft_storage::{Flushing, Start, Wal};
+use raft_storage::fs::sim::Kept;
+use raft_storage::{Flushing, GroupLog, LogError, Start, Wal, WalOptions};
 use slog::{Drain, Logger, Never, OwnedKVList, Record, o};
 
 /// Hands on what is logged.
@@ -58,4 +59,196 @@ fn a_disk_that_was_full_only_when_a_segment_was_made_ahead_of_need_does_not_stop
         }
     }
     assert!(fs.content(segment(2)).is_some(), "it rolled");
+}
+
+const OTHER: GroupId = GroupId::new(2);
+
+/// A log of two groups on a disk without a free byte, to which the first group has appended what found
+/// no room; with the request that waits.
+fn full() -> (SimFs, Wal, [GroupLog; 2], u64) {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    let mut other = wal.group(OTHER).unwrap();
+    other.recover().unwrap();
+    fs.set_free_bytes(Some(0));
+    for id in 1.. {
+        let last = 10 * id;
+        let new = Persist {
+            entries: entries(1, last - 9, 10, 100),
+            hard_state: hard_state(1, 1, 0),
+            ..request(id)
+        };
+        log.persist(new).unwrap();
+        match log.flush_now() {
+            Ok(()) => assert_eq!(log.poll_persisted().unwrap(), Some(PersistId::new(id))),
+            Err(error) => {
+                let LogError::NoRoom(failure) = &error else { panic!("{error}") };
+                assert!(failure.is_storage_full() && failure.path.ends_with("00000002.wal.new"), "{failure}");
+                return (fs, wal, [log, other], id);
+            }
+        }
+    }
+    unreachable!("a disk that is full")
+}
+
+fn vote(log: &mut GroupLog, id: u64, term: u64) {
+    log.persist(Persist { hard_state: hard_state(term, 1, 0), ..request(id) }).unwrap();
+}
+
+#[test]
+fn what_finds_no_room_waits_and_is_written_when_there_is_some_f12_s67() {
+    let (fs, wal, [mut log, other], id) = full();
+    assert_eq!(log.poll_persisted().unwrap(), None, "nothing of it is reported");
+    assert_eq!(fs.paths().iter().filter(|path| path.to_string_lossy().contains(".new")).count(), 0);
+    // What was asked for behind it waits as well, in order.
+    log.persist(Persist { entries: entries(1, 10 * id + 1, 5, 100), ..request(id + 1) }).unwrap();
+    vote(&mut log, id + 2, 4);
+    assert!(matches!(log.flush_now(), Err(LogError::NoRoom(_))));
+    assert_eq!(log.poll_persisted().unwrap(), None);
+    assert_eq!(
+        log.load(LogIndex::new(1), LogIndex::new(10 * id + 6), usize::MAX)
+            .unwrap()
+            .last()
+            .unwrap()
+            .last()
+            .get(),
+        10 * id + 5
+    );
+    fs.set_free_bytes(None);
+    log.flush_now().unwrap();
+    assert_eq!(log.poll_persisted().unwrap(), Some(PersistId::new(id + 2)));
+    drop((log, other));
+    wal.close().unwrap();
+    let model = &read_all(&open(&fs).unwrap()).unwrap()[&GROUP];
+    assert_eq!((model.last().get(), model.hard_state.term.get()), (10 * id + 5, 4));
+}
+
+#[test]
+fn what_waits_for_room_is_gone_after_a_crash_and_nothing_else_f12() {
+    let (fs, wal, logs, id) = full();
+    drop(logs);
+    let left = fs.after_power_cut(|_, _| Kept::Nothing);
+    assert!(matches!(wal.close(), Err(LogError::NoRoom(_))), "nobody is to believe that it was written");
+    for fs in [fs, left] {
+        fs.set_free_bytes(None);
+        let model = &read_all(&open(&fs).unwrap()).unwrap()[&GROUP];
+        assert_eq!(model.last().get(), 10 * (id - 1));
+    }
+}
+
+/// Room for votes and terms is kept where entries may not go unless the next segment is there.
+#[test]
+fn a_full_disk_has_room_for_the_votes_of_groups_whose_entries_do_not_wait_f12() {
+    let (fs, wal, [log, mut other], _) = full();
+    let votes = u64::from(WalOptions::SEGMENT_BYTES_MIN / 16 / 64) - 1;
+    for id in 1..=votes {
+        vote(&mut other, id, id);
+        assert!(matches!(other.flush_now(), Err(LogError::NoRoom(_))), "the entries still wait");
+        assert_eq!(other.poll_persisted().unwrap(), Some(PersistId::new(id)));
+    }
+    drop((log, other));
+    fs.stop_after(0);
+    drop(wal);
+    let left = fs.after_power_cut(|_, _| Kept::Nothing);
+    left.set_free_bytes(None);
+    let model = &read_all(&open(&left).unwrap()).unwrap()[&OTHER];
+    assert_eq!(model.hard_state.term.get(), votes);
+}
+
+/// What little room there is, is used.
+#[test]
+fn a_log_whose_next_segment_finds_no_room_makes_a_smaller_one_f12() {
+    let fs = SimFs::new();
+    let settings = options(&fs, Start::Initialise).segment_bytes(64 << 20);
+    let wal = Wal::open(&settings, || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    fs.set_free_bytes(Some(5 << 20));
+    let size = |seq| fs.content(segment(seq)).map(|bytes| bytes.len());
+    let refused = (1..20).filter(|id| {
+        log.persist(Persist {
+            entries: entries(1, *id, 1, 400_000),
+            hard_state: hard_state(1, 1, 0),
+            ..request(*id)
+        })
+        .unwrap();
+        log.flush_now().is_err()
+    });
+    assert_eq!(refused.count(), 1);
+    assert_eq!((size(1), size(2)), (Some(4 << 20), Some(4 << 20)));
+    fs.set_free_bytes(None);
+    append(&mut log, 20, 20, 1, 4_000_000);
+    assert_eq!(size(3), Some(16 << 20), "they grow again");
+}
+
+/// Nobody asks for anything: the log looks for room by itself.
+#[test]
+fn a_log_with_a_thread_goes_on_by_itself_once_there_is_room_f12_s67() {
+    let fs = SimFs::new();
+    initialise(&fs).unwrap().close().unwrap();
+    fs.set_free_bytes(Some(0));
+    let (tell, told) = channel();
+    let (ring, rung) = channel();
+    let ring = Mutex::new(ring);
+    let settings = options(&fs, Start::Existing)
+        .flushing(Flushing::Thread)
+        .logger(Logger::root(Tell(Mutex::new(tell)), o!()));
+    let wake = move || {
+        // After the test there is nobody to wake.
+        let _ = ring.lock().unwrap().send(());
+    };
+    let wal = Wal::open(&settings, wake).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    for id in 1..=40 {
+        let hard_state = hard_state(1, 1, 0);
+        log.persist(Persist { entries: entries(1, id, 1, 1000), hard_state, ..request(id) }).unwrap();
+    }
+    told.iter().find(|text| text.contains("requests wait")).unwrap();
+    assert_ne!(log.poll_persisted().unwrap(), Some(PersistId::new(40)));
+    fs.set_free_bytes(None);
+    while log.poll_persisted().unwrap() != Some(PersistId::new(40)) {
+        rung.recv().unwrap();
+    }
+    told.iter().find(|text| text.contains("there is room again")).unwrap();
+}
+
+/// Whoever polls a log that writes at once need not know that there is room again.
+#[test]
+fn a_log_that_writes_at_once_looks_for_room_when_polled_f12() {
+    let fs = SimFs::new();
+    let settings = options(&fs, Start::Initialise).flushing(Flushing::OnPersist);
+    let wal = Wal::open(&settings, || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    fs.set_free_bytes(Some(0));
+    for id in 1..=40 {
+        let hard_state = hard_state(1, 1, 0);
+        log.persist(Persist { entries: entries(1, id, 1, 1000), hard_state, ..request(id) }).unwrap();
+    }
+    assert!(log.poll_persisted().unwrap() < Some(PersistId::new(40)));
+    assert_eq!(log.poll_persisted().unwrap(), None);
+    fs.set_free_bytes(None);
+    assert_eq!(log.poll_persisted().unwrap(), Some(PersistId::new(40)));
+}
+
+#[test]
+fn what_waits_for_room_counts_for_the_limit_of_the_queue_f12() {
+    let fs = SimFs::new();
+    let settings = options(&fs, Start::Initialise).queue_bytes_max(100_000);
+    let wal = Wal::open(&settings, || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    fs.set_free_bytes(Some(0));
+    for id in 1.. {
+        let hard_state = hard_state(1, 1, 0);
+        match log.persist(Persist { entries: entries(1, id, 1, 10_000), hard_state, ..request(id) }) {
+            Ok(()) => drop(log.flush_now()),
+            Err(LogError::QueueFull { waiting_bytes, limit_bytes }) => {
+                assert!(waiting_bytes > 80_000 && limit_bytes == 100_000, "{waiting_bytes}");
+                break;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
 }

@@ -86,12 +86,17 @@ pub enum OptionsError {
     NodeId,
 }
 
-/// Why a group's log cannot go on. After the first of these every later call fails likewise (W6).
+/// Why a group's log cannot go on. After the first of these every later call fails likewise (W6), unless
+/// it is [`NoRoom`](Self::NoRoom).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LogError {
     /// A write or sync failed, now or earlier; what it left behind only reopening can tell (F9).
     Failed(Failure),
+    /// The medium is full, so not all that waits was written: what only whoever flushes by hand, or closes
+    /// the log, is told. The log goes on. What waits is not reported as durable, and is written once there
+    /// is room (F12).
+    NoRoom(Failure),
     /// The log was closed.
     Closed,
     /// More bytes wait for the medium than allowed; the caller exceeds its window (D14).
@@ -339,6 +344,7 @@ impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(failure) => failure.fmt(f),
+            Self::NoRoom(failure) => write!(f, "requests wait for room: {failure}"),
             Self::Closed => f.write_str("the log is closed"),
             Self::QueueFull { waiting_bytes, limit_bytes } => {
                 write!(f, "{waiting_bytes} bytes wait to be written, the limit is {limit_bytes}")

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use slog::Logger;
 
@@ -27,6 +28,8 @@ pub(crate) struct Maker {
     /// Dead segments, still under their names, to be filled again.
     spares: Vec<Arc<Segment>>,
     spares_max: usize,
+    /// The segment from which on they grow, from the smallest size.
+    smallest: SegmentSeq,
     background: Option<Background>,
     logger: Logger,
 }
@@ -34,6 +37,8 @@ pub(crate) struct Maker {
 #[derive(Debug)]
 struct Background {
     jobs: Sender<Job>,
+    /// When there was no room the last time, and what the system said.
+    refusal: Option<(Instant, Failure)>,
     made: Receiver<Result<Arc<Segment>, Failure>>,
     waiting: bool,
     thread: Option<JoinHandle<()>>,
@@ -61,6 +66,7 @@ impl Maker {
             ready,
             spares: Vec::new(),
             spares_max: options.spare_segments_max,
+            smallest: 1,
             background: None,
             logger: options.logger.clone(),
         }
@@ -75,7 +81,8 @@ impl Maker {
             .name("wal-maker".to_owned())
             .spawn(move || run(&dir, &todo, &done, &logger))
             .map_err(Failure::of(Operation::StartThread, self.dir.path()))?;
-        self.background = Some(Background { jobs, made, waiting: false, thread: Some(thread) });
+        self.background =
+            Some(Background { jobs, refusal: None, made, waiting: false, thread: Some(thread) });
         Ok(())
     }
 
@@ -107,19 +114,53 @@ impl Maker {
         Ok(())
     }
 
-    /// Hands out segment `seq`, with room for at least `needed` bytes.
-    pub(crate) fn take(&mut self, seq: SegmentSeq, needed: u64) -> Result<Arc<Segment>, Failure> {
-        let ready = match self.ready.pop_front() {
-            Some(segment) => Some(segment),
-            None => self.wait_for_background()?,
-        };
-        let fits = |segment: &Arc<Segment>| segment.seq == seq && u64::from(segment.capacity) >= needed;
-        if let Some(segment) = ready.filter(fits) {
-            return Ok(segment);
+    /// Sees to it that the next segment to be taken is `seq`, with room for at least `needed` bytes.
+    ///
+    /// If the medium has no room for it, that may be tried again; after any other failure nothing is
+    /// made anew (F9). With a thread the log is in use, and tries again only now and then.
+    pub(crate) fn secure(&mut self, seq: SegmentSeq, needed: u64) -> Result<(), Failure> {
+        if self.ready.is_empty() {
+            match self.wait_for_background() {
+                Ok(made) => self.ready.extend(made),
+                // That may be long ago. Nobody has seen anything of that segment.
+                Err(failure) if failure.is_storage_full() => self.smallest = seq,
+                Err(failure) => return Err(failure),
+            }
         }
+        let fits = |segment: &Arc<Segment>| segment.seq == seq && u64::from(segment.capacity) >= needed;
+        if self.ready.front().is_some_and(fits) {
+            return Ok(());
+        }
+        let refusal = self.background.as_ref().and_then(|background| background.refusal.as_ref());
+        if let Some((_, failure)) = refusal.filter(|(at, _)| at.elapsed() < ROOM_RETRY) {
+            return Err(failure.clone());
+        }
+        let made = match self.make_now(seq, needed, |_| Vec::new()) {
+            Ok(made) => made,
+            Err(failure) => {
+                self.note(seq, &failure);
+                return Err(failure);
+            }
+        };
         // One of this number may exist already; the new one takes its name. Those behind it, if
         // any, stay: their numbers still follow.
-        self.make_now(seq, needed, |_| Vec::new())
+        self.ready.pop_front_if(|segment| segment.seq == seq);
+        self.ready.push_front(made);
+        Ok(())
+    }
+
+    fn note(&mut self, seq: SegmentSeq, failure: &Failure) {
+        if failure.is_storage_full() {
+            self.smallest = seq;
+            if let Some(background) = &mut self.background {
+                background.refusal = Some((Instant::now(), failure.clone()));
+            }
+        }
+    }
+
+    /// Hands out the segment that was last [secured](Self::secure).
+    pub(crate) fn take_secured(&mut self) -> Arc<Segment> {
+        self.ready.pop_front().expect("it was secured")
     }
 
     /// Makes segment `seq` here and now, beginning with records that need its seed to be encoded.
@@ -175,19 +216,18 @@ impl Maker {
         };
         background.waiting = false;
         match background.made.recv() {
-            // That may be long ago, and there may be room by now. Nobody has seen anything of that
-            // segment, so it can be made anew (F12). After any other failure nothing is made anew (F9).
-            Ok(Err(failure)) if failure.is_storage_full() => Ok(None),
             Ok(made) => made.map(Some),
             Err(_) => Ok(None),
         }
     }
 
-    /// Early segments are small, so that a small log takes little room.
+    /// Early segments are small, so that a small log takes little room. So are those behind one for which
+    /// there was none, so that what is left is used in small steps; unless they take up no more.
     fn header(&mut self, seq: SegmentSeq, needed: u32) -> SegmentHeader {
-        let doublings = seq.saturating_sub(1).min(SegmentSeq::BITS / 2) * 2;
+        let doublings = seq.saturating_sub(self.smallest).min(SegmentSeq::BITS / 2) * 2;
         let grown = u64::from(FIRST_SEGMENT_BYTES) << doublings;
-        let capacity = u32::try_from(grown).map_or(self.segment_bytes, |grown| grown.min(self.segment_bytes));
+        let grown = u32::try_from(grown).ok().filter(|_| self.spares.is_empty());
+        let capacity = grown.map_or(self.segment_bytes, |grown| grown.min(self.segment_bytes));
         SegmentHeader { owner: self.owner, seq, salt: self.salts.draw(), capacity: capacity.max(needed) }
     }
 }
@@ -223,7 +263,7 @@ fn run(dir: &DataDir, jobs: &Receiver<Job>, made: &Sender<Result<Arc<Segment>, F
 /// Says in time what a failure means for the log.
 fn foretell(failure: &Failure, logger: &Logger) {
     if failure.is_storage_full() {
-        slog::warn!(logger, "no room for the next segment; the log stops when this one is full, unless there \
+        slog::warn!(logger, "no room for the next segment; entries wait once this one is full, unless there \
             is room by then"; "error" => %failure);
     } else {
         slog::error!(logger, "the next segment could not be made; the log stops when this one is full";
@@ -248,3 +288,5 @@ fn remove(dir: &DataDir, names: &[String], logger: &Logger) {
 /// The size of a log's first segment, unless segments are meant to be smaller; each next one is
 /// four times as large until they are full-grown.
 const FIRST_SEGMENT_BYTES: u32 = 4 << 20;
+/// How long a disk that was full is left alone: each try writes as much as there is room for.
+pub(crate) const ROOM_RETRY: Duration = Duration::from_secs(1);

@@ -40,26 +40,44 @@ impl Segment {
     /// A spare keeps its old records behind the page that follows the head. They were made under
     /// another seed, so none of them is a record any more (F3). It loses its old name for good
     /// before its head changes: no crash leaves a head under a name that it does not bear (F18).
+    ///
+    /// If there is no room for it, nothing of it stays (F12).
     pub(crate) fn make(
         dir: &DataDir,
         header: &SegmentHeader,
         records: &[u8],
         spare: Option<Arc<Self>>,
     ) -> Result<Self, Failure> {
-        let (head, seed) = header.encode();
         let name = segment_name(header.seq);
         let unfinished = format!("{name}{UNFINISHED_SUFFIX}");
-        let path = dir.path_of(&unfinished);
+        let made = Self::make_under(&name, &unfinished, dir, header, records, spare);
+        if made.as_ref().is_err_and(Failure::is_storage_full) {
+            // If it has its name already, or cannot be removed, the next one made takes its place.
+            let _ = dir.remove(&unfinished);
+        }
+        made
+    }
+
+    fn make_under(
+        name: &str,
+        unfinished: &str,
+        dir: &DataDir,
+        header: &SegmentHeader,
+        records: &[u8],
+        spare: Option<Arc<Self>>,
+    ) -> Result<Self, Failure> {
+        let (head, seed) = header.encode();
+        let path = dir.path_of(unfinished);
         let mut start = vec![0; SegmentHeader::BYTES as usize];
         start[..head.len()].copy_from_slice(&head);
         start.extend_from_slice(records);
         let (file, zeros_end) = match spare {
             Some(spare) => {
-                dir.rename(&segment_name(spare.seq), &unfinished)?;
+                dir.rename(&segment_name(spare.seq), unfinished)?;
                 dir.sync()?;
                 (Arc::clone(&spare.file), zeros_behind(start.len() as u64, header.capacity))
             }
-            None => (dir.create(&unfinished)?, u64::from(header.capacity)),
+            None => (dir.create(unfinished)?, u64::from(header.capacity)),
         };
         write_all_at(&*file, &start, 0).map_err(Failure::of(Operation::Write, &path))?;
         let zeros = vec![0; ZERO_CHUNK_BYTES];
@@ -71,9 +89,9 @@ impl Segment {
             at += count;
         }
         file.sync_data().map_err(Failure::of(Operation::Sync, &path))?;
-        dir.rename(&unfinished, &name)?;
+        dir.rename(unfinished, name)?;
         dir.sync()?;
-        Ok(Self::new(header, seed, dir.path_of(&name), file))
+        Ok(Self::new(header, seed, dir.path_of(name), file))
     }
 
     pub(crate) fn path(&self) -> &PathBuf {

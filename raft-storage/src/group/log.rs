@@ -95,7 +95,8 @@ impl GroupLog {
     ///
     /// # Errors
     ///
-    /// If a write or sync of the log fails or has failed. What becomes of snapshots,
+    /// If a write or sync of the log fails or has failed; [`NoRoom`](LogError::NoRoom) if the medium is
+    /// full, after which the log goes on. What becomes of snapshots,
     /// [`poll_snapshot`](SnapshotStore::poll_snapshot) tells.
     pub fn flush_now(&mut self) -> Result<(), LogError> {
         let flushed = self.sticky(|log| log.shared.flush_now());
@@ -110,14 +111,15 @@ impl GroupLog {
         self.shelf.losses()
     }
 
-    /// Does what may fail; the first error is every later call's answer.
+    /// Does what may fail; the first error is every later call's answer, but for a lack of room.
     fn sticky<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, LogError>) -> Result<T, LogError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         let outcome = work(self);
-        if let Err(error) = &outcome {
-            self.failed = Some(error.clone());
+        match &outcome {
+            Ok(_) | Err(LogError::NoRoom(_)) => {}
+            Err(error) => self.failed = Some(error.clone()),
         }
         outcome
     }
@@ -307,6 +309,10 @@ impl LogStore for GroupLog {
 
     fn poll_persisted(&mut self) -> Result<Option<PersistId>, LogError> {
         self.sticky(|log| {
+            if log.shared.limits.flushes_on_persist && log.shared.queue.is_held() {
+                // Nobody else tries whether there is room by now.
+                log.shared.flush()?;
+            }
             // What became durable before a failure is still worth knowing, so look first.
             let absorbed = log.absorb();
             match log.news.take() {

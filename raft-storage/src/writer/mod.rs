@@ -1,6 +1,7 @@
 //! The log's single writer: encodes requests, writes, syncs, rolls. Plain data without threads; the
 //! flusher thread and `flush_now` are two shells around it.
 
+pub(crate) mod held;
 pub(crate) mod queue;
 pub(crate) mod shared;
 
@@ -18,6 +19,7 @@ use crate::format::record::{Link, RecordHeader, RecordKind, record_bytes};
 use crate::format::segment::{SegmentHeader, SegmentSeq};
 use crate::fs::LockGuard;
 use crate::state::registry::{CompletedRequest, GroupLink, Registry};
+use held::Held;
 use queue::Queued;
 
 /// Where a log goes on.
@@ -48,6 +50,7 @@ pub(crate) struct Writer {
     unreported: Vec<(Arc<GroupLink>, CompletedRequest)>,
     /// Where the entries of those requests will be.
     extents: Vec<Extent>,
+    held: Held,
     first_live: SegmentSeq,
     segments: Segments,
     registry: Arc<Registry>,
@@ -77,6 +80,7 @@ impl Writer {
             buffer: Vec::new(),
             unreported: Vec::new(),
             extents: Vec::new(),
+            held: Held::default(),
             first_live: at.first_live,
             segments,
             registry,
@@ -94,13 +98,25 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes all requests, makes them durable, reports them to their groups.
+    /// Writes all requests, makes them durable, reports them to their groups; less those for which
+    /// there is no room, which wait for the next time.
     ///
     /// After an error nothing may be written any more.
     pub(crate) fn flush(&mut self, requests: &mut Vec<Queued>) -> Result<(), Failure> {
+        let waited = self.held.refusal().is_some();
+        self.held.put_before(requests);
         for queued in requests.drain(..) {
+            let Some(queued) = self.held.pass(queued) else { continue };
+            match self.find_room(&queued) {
+                Ok(()) => {}
+                Err(failure) if failure.is_storage_full() => {
+                    self.held.push(queued, failure);
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            }
             if !self.has_room(queued.record_bytes) {
-                self.roll(queued.record_bytes)?;
+                self.roll()?;
             }
             let extents_before = self.extents.len();
             self.append(RecordKind::Batch, queued.group.id.get(), &queued.request);
@@ -111,7 +127,21 @@ impl Writer {
                 self.commit()?;
             }
         }
-        self.commit()
+        self.commit()?;
+        match (waited, self.held.refusal()) {
+            (false, Some(failure)) => {
+                slog::error!(self.logger, "no room for the next segment; requests wait until there is";
+                    "error" => %failure);
+            }
+            (true, None) => slog::info!(self.logger, "there is room again; no request waits any more"),
+            (false, None) | (true, Some(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// What waits for room.
+    pub(crate) fn held(&self) -> &Held {
+        &self.held
     }
 
     /// Notes in the mark's file that all of it is durable, so later damage is recognised as such.
@@ -147,15 +177,28 @@ impl Writer {
         }
     }
 
-    /// Seals the segment and goes on in the next one, which will have room for such a record.
+    /// Sees to it that there is room for a request, in this segment or in the next one.
+    ///
+    /// Only once the next segment is there may entries take the end of this one. Without it, the end is
+    /// kept for votes and terms: a disk that fills up takes none of those away (F12).
+    fn find_room(&mut self, queued: &Queued) -> Result<(), Failure> {
+        let fits = self.has_room(queued.record_bytes);
+        let kept_bytes = u64::from(self.segment.capacity / KEPT_SHARE);
+        if self.has_room(queued.record_bytes + kept_bytes) || (fits && queued.request.entries.is_empty()) {
+            return Ok(());
+        }
+        let needed = if fits { 0 } else { u64::from(Link::END) + queued.record_bytes + SEAL_BYTES };
+        self.maker.secure(self.segment.seq + 1, needed)
+    }
+
+    /// Seals the segment and goes on in the next one, which is there.
     ///
     /// The next segment is there before the seal, and the seal is durable before anything is written
     /// to the next segment. So a sealed segment has a successor, a segment with a readable link has
     /// complete predecessors, and one whose predecessor is not sealed is unused.
-    fn roll(&mut self, record_bytes: u64) -> Result<(), Failure> {
+    fn roll(&mut self) -> Result<(), Failure> {
         let next = self.segment.seq + 1;
-        let needed = u64::from(Link::END) + record_bytes + SEAL_BYTES;
-        let segment = self.maker.take(next, needed)?;
+        let segment = self.maker.take_secured();
         self.append(RecordKind::Seal, 0, &Request::default());
         self.commit()?;
         let link = Link {
@@ -272,6 +315,8 @@ impl Chain {
     }
 }
 
+/// The end of a segment that is kept for requests without entries, as a share of the whole.
+const KEPT_SHARE: u32 = 16;
 /// The room a seal takes.
 const SEAL_BYTES: u64 = RecordHeader::BYTES as u64;
 /// So much is written and synced at once, plus one request.

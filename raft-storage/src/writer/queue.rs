@@ -27,6 +27,8 @@ pub(crate) struct Queue {
 struct Waiting {
     requests: Vec<Queued>,
     byte_count: u64,
+    /// What was taken from here, but waits for room on the medium.
+    held_bytes: u64,
     closed: bool,
     /// Whether somebody sleeps in [`Queue::wait`]; waking nobody costs a system call.
     has_sleeper: bool,
@@ -54,11 +56,11 @@ impl Queue {
         if waiting.closed {
             return Err(Refused::Closed);
         }
-        let bytes = waiting.byte_count + queued.record_bytes;
-        if bytes > bytes_max as u64 && waiting.byte_count > 0 {
-            return Err(Refused::Full { waiting_bytes: waiting.byte_count });
+        let waiting_bytes = waiting.byte_count + waiting.held_bytes;
+        if waiting_bytes + queued.record_bytes > bytes_max as u64 && waiting_bytes > 0 {
+            return Err(Refused::Full { waiting_bytes });
         }
-        waiting.byte_count = bytes;
+        waiting.byte_count += queued.record_bytes;
         waiting.requests.push(queued);
         if std::mem::take(&mut waiting.has_sleeper) {
             drop(waiting);
@@ -73,6 +75,16 @@ impl Queue {
         let mut waiting = self.waiting.lock();
         std::mem::swap(&mut waiting.requests, empty);
         waiting.byte_count = 0;
+    }
+
+    /// Notes how many bytes of what was taken wait for room on the medium.
+    pub(crate) fn hold(&self, held_bytes: u64) {
+        self.waiting.lock().held_bytes = held_bytes;
+    }
+
+    /// Whether something that was taken waits for room on the medium.
+    pub(crate) fn is_held(&self) -> bool {
+        self.waiting.lock().held_bytes > 0
     }
 
     /// Sleeps until there is a request, the queue is closed, or the time is over.

@@ -8,6 +8,7 @@ use slog::Logger;
 use super::Writer;
 use super::queue::{Queue, Queued, Refused, Woken};
 use crate::error::{Failure, LogError};
+use crate::files::maker::ROOM_RETRY;
 use crate::files::segment::Segments;
 use crate::state::registry::Registry;
 use crate::sync::Mutex;
@@ -76,18 +77,24 @@ impl Shared {
         self.failure.get().map_or(Ok(()), |failure| Err(LogError::Failed(failure.clone())))
     }
 
-    /// Writes all that waits, on this thread.
+    /// Writes all that waits, on this thread, as far as there is room for it.
     pub(crate) fn flush(&self) -> Result<(), LogError> {
         self.with_writer(|writer, spare| {
             self.queue.take_into(spare);
-            writer.flush(spare)
+            let held_before = writer.held().byte_count();
+            writer.flush(spare)?;
+            let held_bytes = writer.held().byte_count();
+            if held_bytes != held_before {
+                self.queue.hold(held_bytes);
+            }
+            Ok(())
         })
     }
 
     /// The same beside the flusher, if there is one: it will find nothing left to do, so whoever
-    /// sleeps until it has flushed must be woken from here.
+    /// sleeps until it has flushed must be woken from here. It is an error if something still waits.
     pub(crate) fn flush_now(&self) -> Result<(), LogError> {
-        let flushed = self.flush();
+        let flushed = self.flush().and_then(|()| self.check_room());
         self.wake_beside_flusher();
         flushed
     }
@@ -109,7 +116,7 @@ impl Shared {
     /// Writes all that waits and lets go of the files.
     pub(crate) fn close(&self) -> Result<(), LogError> {
         self.queue.close();
-        let flushed = self.flush().and_then(|()| self.write_sync_mark());
+        let flushed = self.flush().and_then(|()| self.write_sync_mark()).and_then(|()| self.check_room());
         self.writer.lock().writer = None;
         flushed
     }
@@ -118,18 +125,21 @@ impl Shared {
     pub(crate) fn run_flusher(&self, sync_mark_idle: Duration) {
         let mut is_noted = true;
         loop {
-            let outcome = match self.queue.wait((!is_noted).then_some(sync_mark_idle)) {
+            let timeout =
+                if is_noted { self.queue.is_held().then_some(ROOM_RETRY) } else { Some(sync_mark_idle) };
+            let outcome = match self.queue.wait(timeout) {
                 Woken::Closed => return,
-                Woken::Requests => {
+                Woken::Timeout if !is_noted => {
+                    is_noted = true;
+                    self.write_sync_mark()
+                }
+                // Without a request, because there may be room by now for what waits.
+                Woken::Requests | Woken::Timeout => {
                     is_noted = false;
                     let flushed = self.flush();
                     // Right behind the sync: whoever waits for it has been told by now.
                     (self.wake)();
                     flushed
-                }
-                Woken::Timeout => {
-                    is_noted = true;
-                    self.write_sync_mark()
                 }
             };
             if outcome.is_err() {
@@ -137,6 +147,13 @@ impl Shared {
                 return;
             }
         }
+    }
+
+    /// Whether all that was taken has found room.
+    fn check_room(&self) -> Result<(), LogError> {
+        let inner = self.writer.lock();
+        let refusal = inner.writer.as_ref().and_then(|writer| writer.held().refusal());
+        refusal.map_or(Ok(()), |failure| Err(LogError::NoRoom(failure.clone())))
     }
 
     fn wake_beside_flusher(&self) {

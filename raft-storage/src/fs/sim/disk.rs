@@ -148,7 +148,8 @@ impl Disk {
         }
         let node = self.nodes.keys().next_back().map_or(1, |last| last + 1);
         self.nodes.insert(node, Node::default());
-        self.names.insert(path.to_owned(), node);
+        let replaced = self.names.insert(path.to_owned(), node);
+        self.give_back(replaced);
         self.log.push(Change::Create { path: path.to_owned(), node });
         Ok(node)
     }
@@ -156,14 +157,16 @@ impl Disk {
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let node = self.find(from)?;
         self.names.remove(from);
-        self.names.insert(to.to_owned(), node);
+        let replaced = self.names.insert(to.to_owned(), node);
+        self.give_back(replaced);
         self.log.push(Change::Rename { from: from.to_owned(), to: to.to_owned(), node });
         Ok(())
     }
 
     pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
-        self.find(path)?;
+        let removed = self.find(path)?;
         self.names.remove(path);
+        self.give_back(Some(removed));
         self.log.push(Change::Remove { path: path.to_owned() });
         Ok(())
     }
@@ -201,6 +204,12 @@ impl Disk {
         }
         self.log.push(Change::Write { node, offset, bytes });
         Ok(count)
+    }
+
+    /// Nobody will write to this any more.
+    fn give_back(&mut self, node: Option<NodeId>) {
+        let bytes = node.map_or(0, |node| self.seen(node).len() as u64);
+        self.free_bytes = self.free_bytes.map(|free| free + bytes);
     }
 
     pub(super) fn resize(&mut self, node: NodeId, bytes: u64) {
