@@ -8,7 +8,7 @@ mod common;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::faulty::{GROUP, append, closed_with_segments, damage, killed_after, new_log, refused};
+use common::faulty::{GROUP, append, closed_with_segments, damage, killed_after, lost, new_log, refused};
 use common::{
     DIR, IDENTITY, compact, entries, hard_state, initialise, open, options, read_all, request, segment,
 };
@@ -38,11 +38,10 @@ fn a_missing_segment_is_refused_by_name_with_the_entries_it_had_f15() {
         image.delete(segment(seq));
         let error = refused(&image);
         let (path, _, found) = damage(&error);
-        let Damage::MissingSegment { seq: named, lost } = found else { panic!("{seq}: {found}") };
-        assert_eq!((path, named), (segment(seq), seq));
+        assert_eq!((path, found), (segment(seq), Damage::MissingSegment { seq }));
         let before = if seq == 1 { 0 } else { ends[seq as usize - 2] };
         let behind = (seq < last).then(|| LogIndex::new(ends[seq as usize - 1] + 1));
-        let lost = lost.unwrap();
+        let lost = lost(&error).unwrap();
         assert_eq!((lost.group, lost.other_groups), (GROUP, 0));
         assert_eq!((lost.last_before.get(), lost.first_behind), (before, behind), "{error}");
         let what = match behind {
@@ -51,7 +50,7 @@ fn a_missing_segment_is_refused_by_name_with_the_entries_it_had_f15() {
             None => format!("the log of group 1 ends with entry {before}"),
         };
         let text = format!(
-            "{} is missing: without segment {seq:08x}, {what}; acknowledged data is lost here, so",
+            "{} is missing: the log needs segment {seq:08x}; {what}; acknowledged data is lost here, so",
             segment(seq).display()
         );
         assert!(error.to_string().starts_with(&text), "{error}");
@@ -75,13 +74,13 @@ fn missing_segments_are_told_with_how_many_groups_they_concern_f15() {
     fs.delete(segment(2));
     fs.delete(segment(3));
     let error = refused(&fs);
-    let (path, _, found) = damage(&error);
-    let Damage::MissingSegment { seq: 2, lost: Some(lost) } = found else { panic!("{found}") };
+    let (path, lost) = (damage(&error).0, lost(&error).unwrap());
     assert_eq!((path, lost.group, lost.other_groups), (segment(2), GROUP, 1), "{error}");
     assert!(error.to_string().contains(" (one of 2 groups that lack some); "), "{error}");
     let found = Inspector::new(DIR).fs(Arc::new(fs)).inspect().unwrap();
     let paths: Vec<_> = found.damages.iter().map(|damage| damage.path.clone()).collect();
     assert_eq!(paths, [segment(2), segment(3)]);
+    assert!(found.damages.iter().all(|damage| damage.lost == Some(lost)), "{:?}", found.damages);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use common::faulty::{GROUP, append, damage, new_log, refused};
-use common::{DIR, hard_state, open, request, segment};
-use raft_core::{LogIndex, LogStore, Persist, Term};
+use common::{DIR, hard_state, open, read_all, request, segment};
+use raft_core::{LogIndex, LogStore, NodeId, Persist, Term};
 use raft_storage::fs::SimFs;
 use raft_storage::inspect::Inspector;
 use raft_storage::{Damage, LogError};
@@ -84,6 +84,28 @@ fn put(record: &mut [u8], at: usize, number: u64) {
 fn a_hard_state_of_an_earlier_term_is_refused_f17() {
     let found = refused_for(true, |record| put(record, BODY, 0));
     assert_eq!(found, Damage::StaleTerm { group: GROUP, hard_state: Term::new(0), last: Term::new(1) });
+}
+
+#[test]
+fn a_vote_that_changes_within_its_term_is_refused_f17() {
+    for second in [Some(2), None] {
+        let found = refused_for(true, |record| {
+            put(record, BODY, 1);
+            put(record, BODY + 8, second.unwrap_or(0));
+        });
+        let second = second.map(NodeId::new);
+        let term = Term::new(1);
+        assert_eq!(found, Damage::VoteChanged { group: GROUP, term, first: NodeId::new(1), second });
+    }
+    // In a later term it may, and the same vote may be written again.
+    for (term, vote) in [(3, 2), (3, 0), (1, 1)] {
+        let (fs, _) = forged(true, |record| {
+            put(record, BODY, term);
+            put(record, BODY + 8, vote);
+        });
+        let state = read_all(&open(&fs).unwrap()).unwrap()[&GROUP].hard_state;
+        assert_eq!((state.term.get(), state.vote.map_or(0, NodeId::get)), (term, vote));
+    }
 }
 
 #[test]

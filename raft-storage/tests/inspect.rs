@@ -49,9 +49,10 @@ fn agree(fs: &SimFs, place: &str) -> Option<Outcome> {
         (Ok(looked), Err(opened)) => {
             assert_eq!(looked.refusals[0].to_string(), opened.to_string(), "{place}");
             assert_eq!(looked.outcome(), Outcome::Damaged, "{place}");
-            if let OpenError::Damaged { path, offset, damage } = opened {
+            if let OpenError::Damaged { path, offset, damage, lost } = opened {
                 let first = &looked.damages[0];
                 assert_eq!((&first.path, first.offset, first.damage), (&path, offset, damage), "{place}");
+                assert_eq!(first.lost, lost, "{place}");
                 assert!(first.is_fatal, "{place}");
             }
             Some(looked.outcome())

@@ -6,16 +6,21 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use common::faulty::{GROUP, append, damage, new_log, refused};
-use common::{compact, entries, hard_state, open, options, read_all, request, segment};
+use common::{DIR, compact, entries, hard_state, open, options, read_all, request, segment};
 use raft_core::{GroupId, LogStore, Membership, NewMark, Persist, Position, SnapshotMark};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Kept};
+use raft_storage::inspect::Inspector;
 use raft_storage::{Damage, GroupLog, Start, Wal, WalOptions};
 
 /// What a roll costs beside the writes of the log, and nothing else may cost.
 const FILE_CALLS: [Call; 3] = [Call::Create, Call::Remove, Call::Resize];
+
+/// Where a segment's link stands.
+const LINK: usize = 4096;
 
 /// Appends and compacts, so that segments die; two requests fill one.
 fn fill(log: &mut GroupLog, ids: std::ops::Range<u64>) {
@@ -58,6 +63,13 @@ fn segments(fs: &SimFs) -> BTreeSet<u32> {
 
 fn last_segment(fs: &SimFs) -> u32 {
     *segments(fs).last().unwrap()
+}
+
+/// The last segment that begins with a link.
+fn last_linked(fs: &SimFs) -> u32 {
+    let is_begun =
+        |seq: &&u32| fs.content(segment(**seq)).unwrap()[LINK..LINK + 8].iter().any(|byte| *byte != 0);
+    *segments(fs).iter().rev().find(is_begun).unwrap()
 }
 
 #[test]
@@ -153,6 +165,52 @@ fn a_whole_end_among_old_records_is_reported_as_no_tear_and_a_torn_one_is_f1_f3(
         assert_eq!(tail.path, segment(last_segment(&fs)), "{bytes}");
         assert_eq!(read_all(&wal).unwrap(), models);
     }
+}
+
+/// What the last readable link calls for is gone by right: the log had gone on, and filled it again. So the
+/// link that broke is named, and not what is only missed because of it.
+#[test]
+fn a_broken_newest_link_is_named_and_not_the_segments_that_it_let_go_f6() {
+    let (mut refusals, mut unlinked) = (0, 0);
+    for requests in 25..41 {
+        let begin = || {
+            let fs = SimFs::new();
+            let (wal, mut log) = begun(&fs);
+            fill(&mut log, 3..requests);
+            (fs, wal, log)
+        };
+        // Killed at each call of one more flush, which may roll.
+        for calls in 0..12 {
+            let (fs, wal, mut log) = begin();
+            fs.stop_after(calls);
+            let last = requests * 12;
+            log.persist(Persist { entries: entries(1, last - 11, 12, 900), ..request(2 * requests) })
+                .unwrap();
+            let _ = log.flush_now();
+            drop((log, wal));
+            let image = fs.after_power_cut(|_, _| Kept::Everything);
+            let newest = last_linked(&image);
+            image.edit(segment(newest), |bytes| bytes[LINK + 40] ^= 1);
+            match open(&image.after_process_death()) {
+                // Nothing in it was durable, nor was the link.
+                Ok(_) => unlinked += 1,
+                Err(error) => {
+                    refusals += 1;
+                    let place = (damage(&error).0, damage(&error).1);
+                    assert_eq!(place, (segment(newest), LINK as u64), "{requests}, {calls}: {error}");
+                    let found = Inspector::new(DIR).fs(Arc::new(image)).inspect().unwrap();
+                    assert_eq!(found.damages[0].path, segment(newest));
+                    assert!(
+                        !found
+                            .damages
+                            .iter()
+                            .any(|found| matches!(found.damage, Damage::MissingSegment { .. }))
+                    );
+                }
+            }
+        }
+    }
+    assert!(refusals > 50 && unlinked > 0, "{refusals} refused, {unlinked} not durable");
 }
 
 /// It holds nothing that matters, so it costs nothing but the zeros of a new one.

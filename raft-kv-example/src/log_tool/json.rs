@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use raft_core::{EntryKind, HardState, LogIndex, NodeId, Position, SnapshotMeta};
+use raft_storage::LostEntries;
 use raft_storage::inspect::{
     FoundDamage, GroupReport, Inspection, Outcome, Refusal, SegmentReport, SnapshotReport,
 };
@@ -132,8 +133,18 @@ fn damage(found: &FoundDamage) -> Value {
         "text": found.damage.to_string(),
         "expected": checksums.map(|(expected, _)| hex(expected.into())),
         "found": checksums.map(|(_, found)| hex(found.into())),
+        "lost": found.lost.as_ref().map(lost),
         "way_out": found.damage.way_out(),
         "fatal": found.is_fatal,
+    })
+}
+
+fn lost(lost: &LostEntries) -> Value {
+    json!({
+        "group": lost.group.get(),
+        "first": lost.first().map(LogIndex::get),
+        "last": lost.last().map(LogIndex::get),
+        "other_groups": lost.other_groups,
     })
 }
 

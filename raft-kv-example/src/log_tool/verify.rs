@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use raft_storage::OpenError;
-use raft_storage::inspect::{Inspection, Outcome, Refusal};
+use raft_storage::inspect::{FoundDamage, Inspection, Outcome, Refusal};
 
 /// Prints what is wrong, and what to do about it.
 pub(super) fn print(found: &Inspection, out: &mut dyn Write) -> io::Result<()> {
@@ -90,8 +90,8 @@ fn print_damages(found: &Inspection, out: &mut dyn Write) -> io::Result<()> {
     }
     let is_said = |text: &String| found.refusals.iter().any(|refusal| refusal.to_string().ends_with(text));
     for damage in found.damages.iter().filter(|damage| damage.is_fatal) {
-        let (path, offset, damage) = (damage.path.clone(), damage.offset, damage.damage);
-        let text = OpenError::Damaged { path, offset, damage }.to_string();
+        let FoundDamage { path, offset, damage, lost, .. } = damage.clone();
+        let text = OpenError::Damaged { path, offset, damage, lost }.to_string();
         if !is_said(&text) {
             writeln!(out, "damaged as well: {text}")?;
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use raft_core::{GroupId, LogIndex, Position, Term};
+use raft_core::{GroupId, LogIndex, NodeId, Position, Term};
 
 use crate::format::identity::Identity;
 use crate::format::record::RecordHeaderError;
@@ -46,8 +46,6 @@ pub enum Damage {
     MissingSegment {
         /// Its number.
         seq: u32,
-        /// What the segments beside it say of what was in it, if anything.
-        lost: Option<LostEntries>,
     },
     /// The file's name says another number than its head (F16).
     Misnamed {
@@ -112,6 +110,17 @@ pub enum Damage {
         /// The term of the last entry.
         last: Term,
     },
+    /// A group has voted twice in one term (F17).
+    VoteChanged {
+        /// The group.
+        group: GroupId,
+        /// The term.
+        term: Term,
+        /// For whom it voted first.
+        first: NodeId,
+        /// The vote that it gave after that; `None` if it forgot the first one.
+        second: Option<NodeId>,
+    },
     /// A group knows more to be committed than it has (F17).
     CommitPastEnd {
         /// The group.
@@ -123,166 +132,130 @@ pub enum Damage {
     },
 }
 
-/// What a missing segment leaves open between the segments beside it.
+/// The entries that are lost with a broken record or a missing segment: those between what is left before it
+/// and behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LostEntries {
     /// The first group of those that lack entries.
     pub group: GroupId,
     /// Its last entry before them; zero if none is known.
     pub last_before: LogIndex,
-    /// Its first entry behind them; `None` if nothing follows on the missing segment.
+    /// Its first entry behind them; `None` if none follows.
     pub first_behind: Option<LogIndex>,
     /// How many other groups lack entries, or may do so if nothing follows.
     pub other_groups: usize,
+}
+
+/// What is said of every damage of a kind, beside what is wrong in the one case.
+struct Facts {
+    name: &'static str,
+    way_out: &'static str,
+    /// Whether it is the file itself that is not there.
+    is_absence: bool,
+    /// Whether records are gone with it, of which only those around it can tell.
+    loses_records: bool,
 }
 
 impl Damage {
     /// A name that stays the same, for programs to compare.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Magic => "magic",
-            Self::TooShort { .. } => "too-short",
-            Self::Checksum { .. } => "checksum",
-            Self::Missing => "missing-record",
-            Self::Length { .. } => "length",
-            Self::Chain { .. } => "chain",
-            Self::Content => "content",
-            Self::MissingSegment { .. } => "missing-segment",
-            Self::Misnamed { .. } => "misnamed",
-            Self::Foreign | Self::OtherNode { .. } => "foreign",
-            Self::IdentityBroken => "identity-broken",
-            Self::IdentityMissing => "identity-missing",
-            Self::Unused { .. } => "unused-segment",
-            Self::MarkMissing => "sync-mark-missing",
-            Self::EndsBeforeMark { .. } => "ends-before-mark",
-            Self::NotWhole => "not-whole",
-            Self::OtherSnapshot { .. } => "other-snapshot",
-            Self::SnapshotMissing { .. } => "snapshot-missing",
-            Self::Gap { .. } => "gap",
-            Self::StaleTerm { .. } => "stale-term",
-            Self::CommitPastEnd { .. } => "commit-past-end",
-        }
-    }
-
-    /// The checksum that should be there and the one that is, if it is one that does not fit.
-    #[must_use]
-    pub fn checksums(&self) -> Option<(u32, u32)> {
-        match self {
-            Self::Checksum { expected, found } | Self::Chain { expected, found } => Some((*expected, *found)),
-            Self::Magic
-            | Self::TooShort { .. }
-            | Self::Missing
-            | Self::Length { .. }
-            | Self::Content
-            | Self::MissingSegment { .. }
-            | Self::Misnamed { .. }
-            | Self::Foreign
-            | Self::OtherNode { .. }
-            | Self::IdentityBroken
-            | Self::IdentityMissing
-            | Self::Unused { .. }
-            | Self::MarkMissing
-            | Self::EndsBeforeMark { .. }
-            | Self::NotWhole
-            | Self::OtherSnapshot { .. }
-            | Self::SnapshotMissing { .. }
-            | Self::Gap { .. }
-            | Self::StaleTerm { .. }
-            | Self::CommitPastEnd { .. } => None,
-        }
+        self.facts().name
     }
 
     /// What an operator can do about it.
     #[must_use]
     pub fn way_out(&self) -> &'static str {
+        self.facts().way_out
+    }
+
+    /// The checksum that should be there and the one that is, if it is one that does not fit.
+    #[must_use]
+    pub fn checksums(&self) -> Option<(u32, u32)> {
+        if let Self::Checksum { expected, found } | Self::Chain { expected, found } = *self {
+            return Some((expected, found));
+        }
+        None
+    }
+
+    /// Whether records are gone with it, of which only those around it can tell.
+    pub(crate) fn loses_records(&self) -> bool {
+        self.facts().loses_records
+    }
+
+    /// Says it of a file, with what is lost and the way out.
+    pub(super) fn write(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        path: &Path,
+        offset: u64,
+        lost: Option<&LostEntries>,
+    ) -> fmt::Result {
+        let (path, facts) = (path.display(), self.facts());
+        match facts.is_absence {
+            true => write!(f, "{path} is missing: {self}; ")?,
+            false => write!(f, "{path} is damaged at byte {offset}: {self}; ")?,
+        }
+        if let Some(lost) = lost {
+            write!(f, "{lost}; ")?;
+        }
+        f.write_str(facts.way_out)
+    }
+
+    fn facts(&self) -> Facts {
         match self {
-            Self::Foreign | Self::OtherNode { .. } | Self::Misnamed { .. } | Self::OtherSnapshot { .. } => {
-                "put the node's own files back as they were when it was last stopped"
-            }
-            Self::IdentityBroken => {
-                "put this node's own identity file back, or remove this node from the cluster and let it join \
-                 again with an empty directory under a new id"
-            }
-            Self::IdentityMissing => {
-                "put this node's own identity file back, or remove this node from the cluster and let it join \
-                 again with an empty directory under a new id; if the directory never was a node's, name \
-                 another one, or move its .wal and .snap files and sync-mark away"
-            }
-            Self::MarkMissing => {
-                "put this node's own file back; if that cannot be done, remove this node from the cluster and \
-                 let it join again with an empty directory under a new id (with an empty file of this name \
-                 the log opens, but if its last flush is damaged as well, it is cut off as if torn)"
-            }
-            Self::SnapshotMissing { .. } => {
-                "put this node's own file back, or remove this node from the cluster and let it join again \
-                 with an empty directory under a new id"
-            }
-            Self::Unused { is_certain: true } => {
-                "no acknowledged data is in it, so delete this file and start again"
-            }
-            Self::Unused { is_certain: false } => {
-                "whether acknowledged data was in it cannot be told for certain, so put the file back, or \
-                 remove this node from the cluster and let it join again with an empty directory under a new id \
-                 (without the file the log opens, at the risk of what was in it)"
-            }
-            Self::Magic
-            | Self::TooShort { .. }
-            | Self::Checksum { .. }
-            | Self::Missing
-            | Self::Length { .. }
-            | Self::Chain { .. }
-            | Self::Content
-            | Self::MissingSegment { .. }
-            | Self::EndsBeforeMark { .. }
-            | Self::NotWhole
-            | Self::Gap { .. }
-            | Self::StaleTerm { .. }
-            | Self::CommitPastEnd { .. } => {
-                "acknowledged data is lost here, so remove this node from the cluster and let it join again \
-                 with an empty directory under a new id"
-            }
+            Self::Magic => Facts::of_records("magic"),
+            Self::TooShort { .. } => Facts::of_records("too-short"),
+            Self::Checksum { .. } => Facts::of_records("checksum"),
+            Self::Missing => Facts::of_records("missing-record"),
+            Self::Length { .. } => Facts::of_records("length"),
+            Self::Chain { .. } => Facts::of_records("chain"),
+            Self::Content => Facts::of_records("content"),
+            Self::EndsBeforeMark { .. } => Facts::of_records("ends-before-mark"),
+            Self::MissingSegment { .. } => Facts::of_records("missing-segment").absent(),
+            Self::NotWhole => Facts::new("not-whole", JOIN_AGAIN),
+            Self::Gap { .. } => Facts::new("gap", JOIN_AGAIN),
+            Self::StaleTerm { .. } => Facts::new("stale-term", JOIN_AGAIN),
+            Self::VoteChanged { .. } => Facts::new("vote-changed", JOIN_AGAIN),
+            Self::CommitPastEnd { .. } => Facts::new("commit-past-end", JOIN_AGAIN),
+            Self::Foreign | Self::OtherNode { .. } => Facts::new("foreign", OWN_FILES),
+            Self::Misnamed { .. } => Facts::new("misnamed", OWN_FILES),
+            Self::OtherSnapshot { .. } => Facts::new("other-snapshot", OWN_FILES),
+            Self::SnapshotMissing { .. } => Facts::new("snapshot-missing", OWN_FILE_OR_JOIN_AGAIN).absent(),
+            Self::IdentityBroken => Facts::new("identity-broken", OWN_IDENTITY_OR_JOIN_AGAIN),
+            Self::IdentityMissing => Facts::new("identity-missing", OWN_IDENTITY_OR_CLEAR).absent(),
+            Self::MarkMissing => Facts::new("sync-mark-missing", OWN_MARK).absent(),
+            Self::Unused { is_certain: true } => Facts::new("unused-segment", DELETE_UNUSED),
+            Self::Unused { is_certain: false } => Facts::new("unused-segment", PROBABLY_UNUSED),
         }
     }
 }
 
-impl Damage {
-    /// Says it of a file, with the way out.
-    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, path: &Path, offset: u64) -> fmt::Result {
-        let (path, way_out) = (path.display(), self.way_out());
-        if self.is_absence() {
-            write!(f, "{path} is missing: {self}; {way_out}")
-        } else {
-            write!(f, "{path} is damaged at byte {offset}: {self}; {way_out}")
-        }
+impl Facts {
+    fn new(name: &'static str, way_out: &'static str) -> Self {
+        Self { name, way_out, is_absence: false, loses_records: false }
     }
 
-    /// Whether it is the file itself that is not there.
-    fn is_absence(&self) -> bool {
-        match self {
-            Self::MissingSegment { .. }
-            | Self::IdentityMissing
-            | Self::MarkMissing
-            | Self::SnapshotMissing { .. } => true,
-            Self::Magic
-            | Self::TooShort { .. }
-            | Self::Checksum { .. }
-            | Self::Missing
-            | Self::Length { .. }
-            | Self::Chain { .. }
-            | Self::Content
-            | Self::Misnamed { .. }
-            | Self::Foreign
-            | Self::OtherNode { .. }
-            | Self::IdentityBroken
-            | Self::Unused { .. }
-            | Self::EndsBeforeMark { .. }
-            | Self::NotWhole
-            | Self::OtherSnapshot { .. }
-            | Self::Gap { .. }
-            | Self::StaleTerm { .. }
-            | Self::CommitPastEnd { .. } => false,
-        }
+    fn of_records(name: &'static str) -> Self {
+        Self { loses_records: true, ..Self::new(name, JOIN_AGAIN) }
+    }
+
+    fn absent(self) -> Self {
+        Self { is_absence: true, ..self }
+    }
+}
+
+impl LostEntries {
+    /// The first entry that is lost, if what is before it is known.
+    #[must_use]
+    pub fn first(&self) -> Option<LogIndex> {
+        (self.last_before > LogIndex::ZERO).then(|| self.last_before.next())
+    }
+
+    /// The last entry that is lost, if anything follows.
+    #[must_use]
+    pub fn last(&self) -> Option<LogIndex> {
+        self.first_behind.map(LogIndex::prev)
     }
 }
 
@@ -312,10 +285,7 @@ impl fmt::Display for Damage {
                 write!(f, "a record follows {found:#010x}, but behind {expected:#010x} it stands")
             }
             Self::Content => f.write_str("a record is intact but makes no sense"),
-            Self::MissingSegment { seq, lost: None } => write!(f, "the log needs segment {seq:08x}"),
-            Self::MissingSegment { seq, lost: Some(lost) } => {
-                write!(f, "without segment {seq:08x}, {lost}")
-            }
+            Self::MissingSegment { seq } => write!(f, "the log needs segment {seq:08x}"),
             Self::Misnamed { seq } => write!(f, "the file is segment {seq:08x} by its head"),
             Self::Foreign => f.write_str("the file is from another directory"),
             Self::OtherNode { found } => write!(f, "the file belongs to {found}"),
@@ -351,6 +321,15 @@ impl fmt::Display for Damage {
             Self::StaleTerm { group, hard_state, last } => {
                 write!(f, "group {group} is in term {hard_state} but has an entry of term {last}")
             }
+            Self::VoteChanged { group, term, first, second: Some(second) } => {
+                write!(
+                    f,
+                    "group {group} has voted for node {first} and then for node {second} in term {term}"
+                )
+            }
+            Self::VoteChanged { group, term, first, second: None } => {
+                write!(f, "group {group} has voted for node {first} and then for nobody in term {term}")
+            }
             Self::CommitPastEnd { group, commit, last } => {
                 write!(f, "group {group} has committed {commit} but its last entry is {last}")
             }
@@ -378,3 +357,21 @@ impl fmt::Display for LostEntries {
         }
     }
 }
+
+const JOIN_AGAIN: &str = "acknowledged data is lost here, so remove this node from the cluster and let it join \
+     again with an empty directory under a new id";
+const OWN_FILES: &str = "put the node's own files back as they were when it was last stopped";
+const OWN_FILE_OR_JOIN_AGAIN: &str = "put this node's own file back, or remove this node from the cluster and \
+     let it join again with an empty directory under a new id";
+const OWN_IDENTITY_OR_JOIN_AGAIN: &str = "put this node's own identity file back, or remove this node from the \
+     cluster and let it join again with an empty directory under a new id";
+const OWN_IDENTITY_OR_CLEAR: &str = "put this node's own identity file back, or remove this node from the \
+     cluster and let it join again with an empty directory under a new id; if the directory never was a \
+     node's, name another one, or move its .wal and .snap files and sync-mark away";
+const OWN_MARK: &str = "put this node's own file back; if that cannot be done, remove this node from the cluster \
+     and let it join again with an empty directory under a new id (with an empty file of this name the log \
+     opens, but if its last flush is damaged as well, it is cut off as if torn)";
+const DELETE_UNUSED: &str = "no acknowledged data is in it, so delete this file and start again";
+const PROBABLY_UNUSED: &str = "whether acknowledged data was in it cannot be told for certain, so put the file \
+     back, or remove this node from the cluster and let it join again with an empty directory under a new id \
+     (without the file the log opens, at the risk of what was in it)";

@@ -62,6 +62,8 @@ pub enum OpenError {
         offset: u64,
         /// What is wrong.
         damage: Damage,
+        /// Which entries are lost with it, as far as the records before and behind it tell.
+        lost: Option<LostEntries>,
     },
     /// An option is out of its range.
     Options(OptionsError),
@@ -156,6 +158,8 @@ pub enum RequestRule {
     HardStateCoversLog,
     /// The hard state's term never falls.
     HardStateDoesNotFall,
+    /// A vote stays as it is for the rest of its term.
+    VoteStays,
     /// The commit index is not past the last entry.
     CommitWithinLog,
     /// Compaction names a position that is in the log.
@@ -239,6 +243,11 @@ impl fmt::Display for Failure {
 impl Error for Failure {}
 
 impl OpenError {
+    /// Refuses a file for what is wrong at a place in it.
+    pub(crate) fn damaged(path: impl Into<PathBuf>, offset: u64, damage: Damage) -> Self {
+        Self::Damaged { path: path.into(), offset, damage, lost: None }
+    }
+
     /// Why a file is refused by its head.
     pub(crate) fn of_head(path: &Path, error: HeadError) -> Self {
         let path = path.to_owned();
@@ -247,7 +256,7 @@ impl OpenError {
             HeadError::Magic => Damage::Magic,
             HeadError::Checksum { expected, found } => Damage::Checksum { expected, found },
         };
-        Self::Damaged { path, offset: 0, damage }
+        Self::damaged(path, 0, damage)
     }
 
     /// Refuses a file that another node, or another life of this directory, has made (F7, F23).
@@ -259,7 +268,7 @@ impl OpenError {
         } else {
             return Ok(());
         };
-        Err(Self::Damaged { path: path.to_owned(), offset: 0, damage })
+        Err(Self::damaged(path, 0, damage))
     }
 }
 
@@ -318,7 +327,7 @@ impl fmt::Display for OpenError {
                     path.display()
                 )
             }
-            Self::Damaged { path, offset, damage } => damage.write(f, path, *offset),
+            Self::Damaged { path, offset, damage, lost } => damage.write(f, path, *offset, lost.as_ref()),
             Self::Options(error) => error.fmt(f),
             Self::Io(failure) => failure.fmt(f),
         }
@@ -356,7 +365,7 @@ impl fmt::Display for LogError {
             Self::OutOfRange { first, end, have_first, have_last } => {
                 write!(f, "entries {first} to {end} are not within {have_first} to {have_last}")
             }
-            Self::Corrupt { path, offset, damage } => damage.write(f, path, *offset),
+            Self::Corrupt { path, offset, damage } => damage.write(f, path, *offset, None),
         }
     }
 }

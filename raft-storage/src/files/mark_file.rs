@@ -37,9 +37,7 @@ impl MarkFile {
     pub(crate) fn open(dir: &DataDir) -> Result<Self, OpenError> {
         let path = dir.path_of(Self::NAME);
         let file = dir.open(Self::NAME).map_err(|failure| match failure.source.kind() {
-            ErrorKind::NotFound => {
-                OpenError::Damaged { path: path.clone(), offset: 0, damage: Damage::MarkMissing }
-            }
+            ErrorKind::NotFound => OpenError::damaged(&path, 0, Damage::MarkMissing),
             _ => failure.into(),
         })?;
         let mut bytes = [0; SyncMark::FILE_BYTES];

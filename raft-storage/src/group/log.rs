@@ -17,7 +17,7 @@ use crate::format::extent::Extent;
 use crate::format::segment::SegmentSeq;
 use crate::report::SnapshotLoss;
 use crate::snapshot::shelf::Shelf;
-use crate::state::group::GroupState;
+use crate::state::group::{GroupState, vote_broken_by};
 use crate::state::registry::{Completed, GroupLink};
 use crate::writer::queue::Queued;
 use crate::writer::shared::Shared;
@@ -261,6 +261,9 @@ impl GroupLog {
         let state = new.unwrap_or(self.state.hard_state);
         if state.term < self.state.hard_state.term {
             return Err(self.bad(RequestRule::HardStateDoesNotFall));
+        }
+        if vote_broken_by(self.state.hard_state, state).is_some() {
+            return Err(self.bad(RequestRule::VoteStays));
         }
         if state.term < last.term {
             return Err(self.bad(RequestRule::HardStateCoversLog));

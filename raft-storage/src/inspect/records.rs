@@ -95,7 +95,7 @@ pub(super) fn for_each(
     if let Some(error) = wrong.others.into_iter().next() {
         return Err(error);
     }
-    let damages = wrong.damages.into_iter().map(FoundDamage::fatal).collect();
+    let damages = wrong.damages;
     let Some(found) = found else { return Ok(damages) };
     let mut window = Window::default();
     let mut is_over = false;

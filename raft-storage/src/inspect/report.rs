@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use raft_core::{EntryKind, GroupId, HardState, LogIndex, Position, Run, SnapshotMark, SnapshotMeta};
 
-use crate::error::{Damage, LogError, OpenError};
+use crate::error::{Damage, LogError, LostEntries, OpenError};
 use crate::format::identity::Identity;
 use crate::report::{MarkLoss, TornTail};
 
@@ -176,6 +176,8 @@ pub struct FoundDamage {
     pub offset: u64,
     /// What is wrong.
     pub damage: Damage,
+    /// Which entries are lost with it, as far as the records before and behind it tell.
+    pub lost: Option<LostEntries>,
     /// Whether a node refuses to start for it. If not, something else makes up for it.
     pub is_fatal: bool,
 }
@@ -219,12 +221,6 @@ impl Inspection {
         self.damages == other.damages
             && self.torn_tail == other.torn_tail
             && said(&self.refusals) == said(&other.refusals)
-    }
-}
-
-impl FoundDamage {
-    pub(super) fn fatal((path, offset, damage): (PathBuf, u64, Damage)) -> Self {
-        Self { path, offset, damage, is_fatal: true }
     }
 }
 

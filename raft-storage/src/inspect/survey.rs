@@ -1,13 +1,13 @@
 //! Reads every segment that can be opened, whatever is wrong with the others.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use raft_core::GroupId;
 
-use super::report::{SegmentReport, SegmentRole};
-use crate::error::{Damage, Failure, OpenError, Operation};
+use super::report::{FoundDamage, SegmentReport, SegmentRole};
+use crate::error::{Failure, OpenError, Operation};
 use crate::files::dir::DataDir;
 use crate::files::mark_file::MarkFile;
 use crate::files::segment::Segment;
@@ -17,6 +17,7 @@ use crate::format::record::{Link, RecordKind};
 use crate::format::segment::{SegmentSeq, segment_name};
 use crate::recovery::LastSegment;
 use crate::recovery::directory::{self, Found, Names};
+use crate::recovery::newest;
 use crate::recovery::replay::Replay;
 use crate::recovery::scan::{self, Record};
 use crate::recovery::window::Window;
@@ -36,7 +37,7 @@ pub(super) struct Survey {
 /// What is wrong, in the order in which it was found.
 #[derive(Debug, Default)]
 pub(super) struct Wrong {
-    pub(super) damages: Vec<(PathBuf, u64, Damage)>,
+    pub(super) damages: Vec<FoundDamage>,
     /// What is no damage of a file's content.
     pub(super) others: Vec<OpenError>,
 }
@@ -134,9 +135,14 @@ impl Survey {
 
     fn note_missing(&mut self, found: &Found, window: &mut Window) {
         let highest = found.all().map(|segment| segment.seq).max().unwrap_or(0);
-        for seq in found.first_live()..=highest.max(found.last().seq) {
+        // If the newest link is broken, nobody knows which ones before it still mattered.
+        let first = match newest::check_next(found, window) {
+            Ok(()) => found.first_live(),
+            Err(_) => found.last().seq,
+        };
+        for seq in first..=highest.max(found.last().seq) {
             if !found.names.segments.contains(&seq) {
-                self.wrong.add(found.missing(seq, window));
+                self.wrong.add(found.missing(seq));
             }
         }
     }
@@ -178,7 +184,7 @@ impl Survey {
         if let Some(damage) = broken {
             builder.restart();
             report.is_whole = false;
-            wrong.note(segment.path().clone(), u64::from(scanned.end), damage);
+            wrong.add(OpenError::damaged(segment.path(), scanned.end.into(), damage));
         }
         self.segments.push(report);
         Ok(())
@@ -199,7 +205,9 @@ fn is_in_log(found: &Found, seq: SegmentSeq) -> bool {
 impl Wrong {
     pub(super) fn add(&mut self, error: OpenError) {
         match error {
-            OpenError::Damaged { path, offset, damage } => self.note(path, offset, damage),
+            OpenError::Damaged { path, offset, damage, lost } => {
+                self.note(FoundDamage { path, offset, damage, lost, is_fatal: true });
+            }
             OpenError::NotInitialised { .. }
             | OpenError::AlreadyInitialised { .. }
             | OpenError::Locked { .. }
@@ -211,26 +219,28 @@ impl Wrong {
     }
 
     /// The first that is said about a place is kept: opening says it, and it knows most.
-    pub(super) fn note(&mut self, path: PathBuf, offset: u64, damage: Damage) {
-        if !self.damages.iter().any(|(known, at, _)| (known, *at) == (&path, offset)) {
-            self.damages.push((path, offset, damage));
+    fn note(&mut self, found: FoundDamage) {
+        let is_known = |known: &FoundDamage| (&known.path, known.offset) == (&found.path, found.offset);
+        if !self.damages.iter().any(is_known) {
+            self.damages.push(found);
         }
     }
 
     /// Notes what an error says about a file; what it says beyond that stays with the caller.
     pub(super) fn add_copy(&mut self, error: &OpenError) {
-        if let OpenError::Damaged { path, offset, damage } = error {
-            self.note(path.clone(), *offset, *damage);
+        if let OpenError::Damaged { path, offset, damage, lost } = error {
+            let (path, offset, damage, lost) = (path.clone(), *offset, *damage, *lost);
+            self.note(FoundDamage { path, offset, damage, lost, is_fatal: true });
         }
     }
 
     pub(super) fn append(&mut self, more: Self) {
-        more.damages.into_iter().for_each(|(path, offset, damage)| self.note(path, offset, damage));
+        more.damages.into_iter().for_each(|found| self.note(found));
         self.others.extend(more.others);
     }
 
     pub(super) fn is_about(&self, path: &Path) -> bool {
-        self.damages.iter().any(|(known, ..)| known == path)
+        self.damages.iter().any(|found| found.path == path)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::format::segment::segment_name;
 use crate::format::snapshot::{CHUNK_BYTES, SnapshotName, snapshot_file_name};
 use crate::recovery::carry::Carried;
 use crate::recovery::directory::Names;
+use crate::recovery::lost::Left;
 use crate::recovery::window::Window;
 use crate::recovery::{self, Examined, LastSegment, initialise};
 use crate::report::{SnapshotLoss, TornTail};
@@ -76,8 +77,14 @@ pub(super) fn look(dir: &DataDir, names: Names) -> Result<Inspection, OpenError>
             refusals.push(Refusal::Log(error));
         }
     }
-    let fatal = wrong.damages.into_iter().map(FoundDamage::fatal);
-    let damages = fatal.chain(snapshots.losses.iter().map(|loss| damage_of(loss, &refusals))).collect();
+    if let Some(owner) = &owner {
+        say_lost(dir, owner, &mut wrong.damages);
+    }
+    let damages = wrong
+        .damages
+        .into_iter()
+        .chain(snapshots.losses.iter().map(|loss| damage_of(loss, &refusals)))
+        .collect();
     let newest = mark.as_ref().map(|mark| *mark.newest()).filter(|newest| newest.count > 0);
     Ok(Inspection {
         dir: dir.path().to_owned(),
@@ -114,13 +121,22 @@ pub(super) fn bytes_to_read(dir: &DataDir, names: &Names) -> u64 {
     2 * segments + snapshots
 }
 
+/// Says of the first damages what is lost with them, where opening has not said so.
+fn say_lost(dir: &DataDir, owner: &IdentityFile, damages: &mut [FoundDamage]) {
+    let mut left = Left::new(dir, owner);
+    for found in damages.iter_mut().take(EXPLAINED_MAX).filter(|found| found.lost.is_none()) {
+        found.lost = left.lost_at(&found.path, found.offset, &found.damage);
+    }
+}
+
 /// A damaged snapshot is as bad as what its group says of it.
 fn damage_of(loss: &SnapshotLoss, refusals: &[Refusal]) -> FoundDamage {
     let is_fatal = refusals.iter().any(|refusal| match refusal {
         Refusal::Group(_, LogError::Corrupt { path, .. }) => *path == loss.path,
         Refusal::Group(..) | Refusal::Log(_) => false,
     });
-    FoundDamage { path: loss.path.clone(), offset: loss.offset, damage: loss.damage, is_fatal }
+    let (path, offset, damage) = (loss.path.clone(), loss.offset, loss.damage);
+    FoundDamage { path, offset, damage, lost: None, is_fatal }
 }
 
 impl LogEnd {
@@ -239,3 +255,6 @@ impl Snapshots {
 fn live_bytes(state: &GroupState) -> u64 {
     state.index.extents().map(|extent| u64::from(extent.byte_count)).sum()
 }
+
+/// What is lost is looked for with so many damages, since each means to read the log again.
+const EXPLAINED_MAX: usize = 16;

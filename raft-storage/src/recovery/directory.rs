@@ -7,7 +7,7 @@ use super::initialise::{IDENTITY_NAME, LOCK_NAME};
 use super::reader::Reading;
 use super::scan::Scanned;
 use super::window::Window;
-use super::{damaged, missing, prepared, scan};
+use super::{damaged, prepared, scan};
 use crate::error::{Damage, Failure, OpenError, Operation};
 use crate::files::dir::{DataDir, UNFINISHED_SUFFIX};
 use crate::files::mark_file::MarkFile;
@@ -77,16 +77,16 @@ pub(crate) fn read(
     }
     let Some((last, newest)) = linked else {
         let Some((_, first)) = segments.first_key_value() else {
-            return Err(missing::explain(dir, &segments, first_live, marked.max(1), window));
+            return Err(missing(dir, marked.max(1)));
         };
         let damage = scan::read_link(first, window)?.err().unwrap_or(Damage::Missing);
         let offset = first.byte_count()?.min(u64::from(Link::OFFSET));
-        return Err(OpenError::Damaged { path: first.path().clone(), offset, damage });
+        return Err(OpenError::damaged(first.path(), offset, damage));
     };
     let mut links = BTreeMap::new();
     for seq in newest.first_live..=last.seq {
         let Some(segment) = segments.get(&seq) else {
-            return Err(missing::explain(dir, &segments, first_live, seq, window));
+            return Err(missing(dir, seq));
         };
         let link = scan::read_link(segment, window)?.map_err(|damage| damaged(segment, damage))?;
         if link.previous_seq.checked_add(1) != Some(seq) {
@@ -96,7 +96,7 @@ pub(crate) fn read(
     }
     let highest = segments.keys().next_back().copied().unwrap_or(last.seq);
     if let Some(gap) = (last.seq..=highest).find(|seq| !segments.contains_key(seq)) {
-        return Err(missing::explain(dir, &segments, first_live, gap, window));
+        return Err(missing(dir, gap));
     }
     if links.is_empty() {
         // The last segment itself is always among those that matter.
@@ -179,8 +179,8 @@ impl Found {
     }
 
     /// Names a segment that should be among these.
-    pub(crate) fn missing(&self, seq: SegmentSeq, window: &mut Window) -> OpenError {
-        missing::explain(&self.dir, &self.segments, self.first_live(), seq, window)
+    pub(crate) fn missing(&self, seq: SegmentSeq) -> OpenError {
+        missing(&self.dir, seq)
     }
 
     pub(crate) fn last_link(&self) -> &Link {
@@ -224,10 +224,7 @@ impl Found {
     /// begun.
     pub(crate) fn check_left(&self, segment: &Segment, scanned: &Scanned) -> Result<(), OpenError> {
         let missing = self.links.get(&(segment.seq + 1)).and_then(|link| missing_to(link, scanned));
-        missing.map_or(Ok(()), |damage| {
-            let offset = u64::from(scanned.end);
-            Err(OpenError::Damaged { path: segment.path().clone(), offset, damage })
-        })
+        missing.map_or(Ok(()), |damage| Err(OpenError::damaged(segment.path(), scanned.end.into(), damage)))
     }
 }
 
@@ -241,9 +238,14 @@ pub(crate) fn missing_to(link: &Link, scanned: &Scanned) -> Option<Damage> {
     })
 }
 
+/// Names a segment that is not there (F15).
+fn missing(dir: &DataDir, seq: SegmentSeq) -> OpenError {
+    OpenError::damaged(dir.path_of(&segment_name(seq)), 0, Damage::MissingSegment { seq })
+}
+
 /// The last segment that is part of the log. Those behind it are not begun, or nothing in them was
 /// ever durable.
-fn newest_linked(
+pub(super) fn newest_linked(
     segments: &BTreeMap<SegmentSeq, Arc<Segment>>,
     window: &mut Window,
 ) -> Result<Option<(Arc<Segment>, Link)>, OpenError> {
@@ -255,6 +257,16 @@ fn newest_linked(
     Ok(None)
 }
 
+/// Opens those segments whose heads are whole and ours.
+pub(super) fn open_readable(
+    dir: &DataDir,
+    names: &Names,
+    owner: &IdentityFile,
+) -> BTreeMap<SegmentSeq, Arc<Segment>> {
+    let open = |seq: &SegmentSeq| Some((*seq, Arc::new(open_segment(dir, *seq, owner).ok()?)));
+    names.segments.iter().filter_map(open).collect()
+}
+
 pub(crate) fn open_segment(
     dir: &DataDir,
     seq: SegmentSeq,
@@ -264,7 +276,7 @@ pub(crate) fn open_segment(
     let path = dir.path_of(&segment_name(seq));
     OpenError::check_owner(&path, owner, &header.owner)?;
     if header.seq != seq {
-        return Err(OpenError::Damaged { path, offset: 0, damage: Damage::Misnamed { seq: header.seq } });
+        return Err(OpenError::damaged(path, 0, Damage::Misnamed { seq: header.seq }));
     }
     Ok(Segment::new(&header, seed, path, file))
 }
@@ -280,7 +292,7 @@ pub(crate) fn open_head(
     let count = read_up_to(&*file, &mut bytes, 0).map_err(Failure::of(Operation::Read, &path))?;
     if count < bytes.len() {
         let damage = Damage::TooShort { needed_bytes: bytes.len() as u64 };
-        return Err(OpenError::Damaged { path, offset: 0, damage });
+        return Err(OpenError::damaged(path, 0, damage));
     }
     let (header, seed) = SegmentHeader::decode(&bytes).map_err(|error| OpenError::of_head(&path, error))?;
     Ok((header, seed, file))

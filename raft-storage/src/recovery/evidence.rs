@@ -22,34 +22,56 @@ pub(crate) struct Behind {
 
 /// Looks at every place where a record could begin.
 pub(crate) fn behind(segment: &Segment, end: u32, window: &mut Window) -> Result<Behind, Failure> {
-    let zeros = vec![0; STRIDE_BYTES as usize + RecordHeader::BYTES as usize];
     let mut behind = Behind::default();
-    let mut start = end;
+    each_piece(segment, end, window, |bytes, start| {
+        let last = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+        behind.byte_count = u64::from(start - end) + last as u64 + 1;
+        for (_, header) in headers_in(bytes, segment, start) {
+            behind.has_records = true;
+            behind.durable = behind.durable.max(header.durable);
+        }
+    })?;
+    Ok(behind)
+}
+
+/// The record headers of a segment from a place on, with where they stand.
+pub(crate) fn headers_from(
+    segment: &Segment,
+    start: u32,
+    window: &mut Window,
+) -> Result<Vec<(u32, RecordHeader)>, Failure> {
+    let mut headers = Vec::new();
+    each_piece(segment, start, window, |bytes, start| headers.extend(headers_in(bytes, segment, start)))?;
+    // One that ends a piece begins the next one as well.
+    headers.dedup_by_key(|(offset, _)| *offset);
+    Ok(headers)
+}
+
+/// Shows a segment from `start` on in pieces, less those that hold nothing but zeros.
+fn each_piece(
+    segment: &Segment,
+    mut start: u32,
+    window: &mut Window,
+    mut show: impl FnMut(&[u8], u32),
+) -> Result<(), Failure> {
+    let zeros = vec![0; STRIDE_BYTES as usize + RecordHeader::BYTES as usize];
     loop {
         // Each piece reaches one header into the next, so none is cut in two.
         let bytes = window.at(segment, start, STRIDE_BYTES + RecordHeader::BYTES)?;
         if bytes != &zeros[..bytes.len()] {
-            let last = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
-            behind.byte_count = u64::from(start - end) + last as u64 + 1;
-            behind.look(bytes, segment, start);
+            show(bytes, start);
         }
         match start.checked_add(STRIDE_BYTES) {
             Some(next) if bytes.len() > STRIDE_BYTES as usize => start = next,
-            _ => return Ok(behind),
+            _ => return Ok(()),
         }
     }
 }
 
-impl Behind {
-    fn look(&mut self, bytes: &[u8], segment: &Segment, start: u32) {
-        let heads = bytes.windows(RecordHeader::BYTES as usize).step_by(RecordHeader::ALIGN as usize);
-        for (head, offset) in heads.zip((start..).step_by(RecordHeader::ALIGN as usize)) {
-            if let Some(header) = recognise(head, segment, offset) {
-                self.has_records = true;
-                self.durable = self.durable.max(header.durable);
-            }
-        }
-    }
+fn headers_in(bytes: &[u8], segment: &Segment, start: u32) -> impl Iterator<Item = (u32, RecordHeader)> {
+    let heads = bytes.windows(RecordHeader::BYTES as usize).step_by(RecordHeader::ALIGN as usize);
+    let places = heads.zip((start..).step_by(RecordHeader::ALIGN as usize));
+    places.filter_map(|(head, offset)| Some((offset, recognise(head, segment, offset)?)))
 }
 
 fn recognise(head: &[u8], segment: &Segment, offset: u32) -> Option<RecordHeader> {

@@ -94,7 +94,7 @@ fn read_identity(dir: &DataDir) -> Result<IdentityFile, OpenError> {
         Some(Ok(owner)) => Ok(owner),
         Some(Err(error @ HeadError::Version(_))) => Err(OpenError::of_head(&path, error)),
         Some(Err(HeadError::Magic | HeadError::Checksum { .. })) | None => {
-            Err(OpenError::Damaged { path, offset: 0, damage: Damage::IdentityBroken })
+            Err(OpenError::damaged(path, 0, Damage::IdentityBroken))
         }
     }
 }
@@ -103,10 +103,7 @@ fn read_identity(dir: &DataDir) -> Result<IdentityFile, OpenError> {
 /// segment with nothing in it, and a mark of nothing. Anything else was a node's, or is none of ours;
 /// either way it is not ours to overwrite (F21).
 fn refuse_orphans(dir: &DataDir, names: &[String]) -> Result<(), OpenError> {
-    let missing = || {
-        let path = dir.path_of(IDENTITY_NAME);
-        OpenError::Damaged { path, offset: 0, damage: Damage::IdentityMissing }
-    };
+    let missing = || OpenError::damaged(dir.path_of(IDENTITY_NAME), 0, Damage::IdentityMissing);
     for name in names {
         if parse_snapshot_name(name).is_some() {
             return Err(missing());

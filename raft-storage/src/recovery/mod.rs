@@ -6,7 +6,8 @@ pub(crate) mod carry;
 pub(crate) mod directory;
 mod evidence;
 pub(crate) mod initialise;
-pub(crate) mod missing;
+pub(crate) mod lost;
+pub(crate) mod newest;
 mod prepared;
 mod reader;
 pub(crate) mod replay;
@@ -123,6 +124,16 @@ pub(crate) fn examine(
     threads: usize,
     window: &mut Window,
 ) -> Result<Examined, OpenError> {
+    let judged = judge(dir, owner, threads, window);
+    judged.map_err(|error| lost::explain(dir, owner, newest::explain(dir, owner, error)))
+}
+
+fn judge(
+    dir: &DataDir,
+    owner: &IdentityFile,
+    threads: usize,
+    window: &mut Window,
+) -> Result<Examined, OpenError> {
     let mark = MarkFile::open(dir)?;
     let found = directory::read(dir, owner, mark.newest().seq, window)?;
     let mut replay = Replay::new(found.first_live() > 1);
@@ -174,10 +185,10 @@ impl LastSegment {
         if size < capacity {
             // It had its full size before it had its name, so no crash made it shorter (F14).
             let damage = Damage::TooShort { needed_bytes: capacity };
-            return Err(OpenError::Damaged { path: segment.path().clone(), offset: size, damage });
+            return Err(OpenError::damaged(segment.path(), size, damage));
         }
         let Read { scanned, records, behind } = read;
-        let marked = Self::marked(found, mark, &segment, window)?;
+        let marked = Self::marked(found, mark, &segment)?;
         let noted = records.iter().map(|record| record.header.durable).max().unwrap_or(0);
         let link = *found.last_link();
         let proven = noted.max(marked).max(behind.durable).max(link.born_end);
@@ -196,41 +207,22 @@ impl LastSegment {
             last.torn_tail = Some(TornTail { path, offset: end, byte_count: behind.byte_count, damage });
         }
         if last.scanned.is_sealed {
-            last.check_successor(found, window)?;
+            // The next segment was there before this one was sealed, and nothing in it was durable.
+            let next = last.segment.seq + 1;
+            found.find(next).ok_or_else(|| found.missing(next))?;
+            newest::check_next(found, window)?;
         }
         Ok(last)
     }
 
     /// What the sync mark says about this segment.
-    fn marked(
-        found: &Found,
-        mark: &MarkFile,
-        segment: &Segment,
-        window: &mut Window,
-    ) -> Result<u32, OpenError> {
+    fn marked(found: &Found, mark: &MarkFile, segment: &Segment) -> Result<u32, OpenError> {
+        newest::check_mark(found, mark)?;
         let newest = mark.newest();
-        if newest.seq > segment.seq {
-            // It says that records in a later segment were durable, but none is readable there.
-            return Err(match found.find(newest.seq) {
-                Some(later) => damaged(later, Damage::EndsBeforeMark { durable: u64::from(newest.offset) }),
-                None => found.missing(newest.seq, window),
-            });
-        }
         if let Some(marked) = found.find(newest.seq).filter(|marked| marked.seed != newest.seed) {
             return Err(damaged(marked, Damage::Foreign));
         }
         Ok(if newest.seq == segment.seq { newest.offset } else { 0 })
-    }
-
-    /// The next segment was there before this one was sealed, and nothing in it was durable.
-    fn check_successor(&self, found: &Found, window: &mut Window) -> Result<(), OpenError> {
-        let seq = self.segment.seq + 1;
-        let Some(next) = found.find(seq) else { return Err(found.missing(seq, window)) };
-        if evidence::behind(next, Link::OFFSET, window)?.durable <= Link::OFFSET {
-            return Ok(());
-        }
-        let broken = scan::read_link(next, window)?.err();
-        Err(damaged(next, broken.unwrap_or(Damage::Missing)))
     }
 
     /// What moves to a new segment: whatever is not proven to be durable, because a sync of pages
@@ -253,11 +245,11 @@ impl LastSegment {
     }
 
     fn damaged(&self, damage: Damage) -> OpenError {
-        OpenError::Damaged { path: self.segment.path().clone(), offset: u64::from(self.scanned.end), damage }
+        OpenError::damaged(self.segment.path(), self.scanned.end.into(), damage)
     }
 }
 
 /// A segment of which nothing can be read.
 fn damaged(segment: &Segment, damage: Damage) -> OpenError {
-    OpenError::Damaged { path: segment.path().clone(), offset: u64::from(Link::OFFSET), damage }
+    OpenError::damaged(segment.path(), Link::OFFSET.into(), damage)
 }

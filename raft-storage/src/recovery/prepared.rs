@@ -24,13 +24,13 @@ pub(crate) fn explain(
     window: &mut Window,
 ) -> Result<OpenError, OpenError> {
     let is_head = is_broken_head(&error);
-    let OpenError::Damaged { path, offset, damage } = error else { return Ok(error) };
+    let OpenError::Damaged { path, offset, damage, .. } = error else { return Ok(error) };
     let is_entered = match before {
         Some(before) => is_left(before, window)?,
         None => true,
     };
     if !is_head || is_entered {
-        return Ok(OpenError::Damaged { path, offset, damage });
+        return Ok(OpenError::damaged(path, offset, damage));
     }
     let file = dir.open(&segment_name(seq))?;
     let read = Failure::of(Operation::Read, &path);
@@ -40,7 +40,7 @@ pub(crate) fn explain(
         true => Damage::Unused { is_certain: false },
         false => damage,
     };
-    Ok(OpenError::Damaged { path, offset, damage })
+    Ok(OpenError::damaged(path, offset, damage))
 }
 
 /// Whether nothing can be told about a segment, because its head cannot be read.

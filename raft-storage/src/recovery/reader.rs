@@ -172,11 +172,7 @@ impl Piece {
             RecordKind::Link | RecordKind::Seal => return Ok(()),
             RecordKind::Batch => {}
         }
-        let damaged = || OpenError::Damaged {
-            path: segment.path().clone(),
-            offset: u64::from(record.offset),
-            damage: Damage::Content,
-        };
+        let damaged = || OpenError::damaged(segment.path(), record.offset.into(), Damage::Content);
         let Record { offset, header, .. } = *record;
         self.batches.clear();
         let decoded = Decoded::decode(&header, body, &mut self.batches).ok_or_else(damaged)?;

@@ -31,11 +31,7 @@ impl Replay {
             self.records += 1;
             let state = self.groups.entry(group).or_default();
             let applied = state.apply(group, segment.seq, decoded, extents, last, self.floating);
-            applied.map_err(|damage| OpenError::Damaged {
-                path: segment.path().clone(),
-                offset: u64::from(offset),
-                damage,
-            })
+            applied.map_err(|damage| OpenError::damaged(segment.path(), offset.into(), damage))
         })
     }
 

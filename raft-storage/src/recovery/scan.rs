@@ -71,16 +71,14 @@ pub(crate) fn read_again<'a>(
 ) -> Result<&'a [u8], OpenError> {
     match read(segment, record.offset, record.chain_before, record.end(), window)? {
         Ok((_, _, body)) => Ok(body),
-        Err(damage) => {
-            Err(OpenError::Damaged { path: segment.path().clone(), offset: u64::from(record.offset), damage })
-        }
+        Err(damage) => Err(OpenError::damaged(segment.path(), record.offset.into(), damage)),
     }
 }
 
 /// Reads one record behind the one with this checksum, not past `limit`: the record, the checksum of
 /// its header, its body.
 #[expect(clippy::type_complexity, reason = "what cannot be read is one thing, what cannot be right another")]
-fn read<'a>(
+pub(super) fn read<'a>(
     segment: &Segment,
     offset: u32,
     chain: u32,

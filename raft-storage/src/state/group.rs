@@ -1,6 +1,6 @@
 //! A group's durable state as recovery builds it, record by record.
 
-use raft_core::{GroupId, HardState, LogIndex, NewMark, Position, Recovered, SnapshotMark, Term};
+use raft_core::{GroupId, HardState, LogIndex, NewMark, NodeId, Position, Recovered, SnapshotMark, Term};
 
 use super::index::Index;
 use crate::error::Damage;
@@ -51,6 +51,9 @@ impl GroupState {
         if let Some(state) = record.hard_state {
             if state.term < self.hard_state.term {
                 return Err(Damage::StaleTerm { group, hard_state: state.term, last: self.hard_state.term });
+            }
+            if let Some(first) = vote_broken_by(self.hard_state, state) {
+                return Err(Damage::VoteChanged { group, term: state.term, first, second: state.vote });
             }
             self.hard_state = state;
             self.hard_state_segment = Some(segment);
@@ -116,4 +119,9 @@ impl GroupState {
             runs: self.index.runs_behind(self.mark_position().index),
         }
     }
+}
+
+/// The vote that a later hard state takes back within its term, if it does (F17).
+pub(crate) fn vote_broken_by(before: HardState, after: HardState) -> Option<NodeId> {
+    before.vote.filter(|vote| after.term == before.term && after.vote != Some(*vote))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use raft_core::{GroupId, LogStore, Persist, PersistId};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::Kept;
-use raft_storage::{Damage, GroupLog, OpenError, Wal};
+use raft_storage::{Damage, GroupLog, LostEntries, OpenError, Wal};
 
 use super::{Models, entries, hard_state, initialise, open, read_all, request, segment};
 
@@ -66,7 +66,15 @@ pub(crate) fn refused(fs: &SimFs) -> OpenError {
 
 pub(crate) fn damage(error: &OpenError) -> (PathBuf, u64, Damage) {
     match error {
-        OpenError::Damaged { path, offset, damage } => (path.clone(), *offset, *damage),
+        OpenError::Damaged { path, offset, damage, .. } => (path.clone(), *offset, *damage),
+        other => panic!("{other}"),
+    }
+}
+
+/// Which entries a refusal says are lost.
+pub(crate) fn lost(error: &OpenError) -> Option<LostEntries> {
+    match error {
+        OpenError::Damaged { lost, .. } => *lost,
         other => panic!("{other}"),
     }
 }
