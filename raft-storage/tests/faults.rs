@@ -12,7 +12,7 @@ use common::faulty::{
     GROUP, append, closed_with_segments, damage, killed_after, last_byte, new_log, refused,
 };
 use common::{DIR, entries, hard_state, initialise, open, options, read_all, request, reset, segment};
-use raft_core::{Batches, GroupId, LogIndex, LogStore, Persist};
+use raft_core::{Batches, GroupId, HardState, LogIndex, LogStore, Persist};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault, Kept};
 use raft_storage::{Damage, GroupLog, LogError, OpenError, Operation, RequestRule, Start, Wal};
@@ -333,6 +333,7 @@ fn a_truncated_file_is_refused_whatever_its_length_f14() {
 /// one are refused, so recovery's own checks never hit a log that was written honestly.
 #[test]
 fn requests_that_recovery_would_refuse_are_refused_when_made_f17() {
+    let forgotten_vote = hard_state(1, 1, 0).map(|state| HardState { vote: None, ..state });
     let cases = [
         (Persist { entries: entries(2, 3, 1, 1), ..request(2) }, RequestRule::HardStateCoversLog),
         (Persist { entries: entries(1, 4, 1, 1), ..request(2) }, RequestRule::EntriesFollowLog),
@@ -341,6 +342,8 @@ fn requests_that_recovery_would_refuse_are_refused_when_made_f17() {
             RequestRule::CommitWithinLog,
         ),
         (Persist { hard_state: hard_state(0, 1, 0), ..request(2) }, RequestRule::HardStateDoesNotFall),
+        (Persist { hard_state: hard_state(1, 2, 0), ..request(2) }, RequestRule::VoteStays),
+        (Persist { hard_state: forgotten_vote, ..request(2) }, RequestRule::VoteStays),
         (Persist { truncate_from: Some(LogIndex::new(4)), ..request(2) }, RequestRule::TruncationWithinLog),
         (
             Persist {

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use raft_core::{
     Entries, EntryKind, GroupId, HardState, LogIndex, LogStore, NodeId, Persist, PersistId, Position, Term,
 };
+use raft_storage::inspect::Inspector;
 use raft_storage::{GroupLog, Identity, OpenError, Start, Wal, WalOptions};
 
 const IDENTITY: Identity = Identity { cluster: 5, node: NodeId::new(3) };
@@ -117,21 +118,54 @@ fn a_killed_process_loses_nothing_it_called_durable_s58() {
     }
 }
 
-#[test]
-fn a_second_process_is_told_who_holds_the_directory_f22() {
-    let root = tempfile::tempdir().unwrap();
-    let dir = root.path().join("log");
-    let mut child = start(&dir);
+/// A process that has the directory open.
+fn holder_of(dir: &Path) -> Child {
+    let mut child = start(dir);
     let mut reader = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains("durable ") {
         line.clear();
         reader.read_line(&mut line).unwrap();
     }
-    let error = Wal::open(&options(&dir), || ()).unwrap_err();
-    let OpenError::Locked { path, holder } = &error else { panic!("{error}") };
-    assert_eq!((path, holder), (&dir.join("lock"), &format!("process {}", child.id())));
+    child
+}
+
+/// Opening is refused, and names the process.
+fn check_held(dir: &Path, holder: &Child) {
+    let error = Wal::open(&options(dir), || ()).unwrap_err();
+    let OpenError::Locked { path, holder: named } = &error else { panic!("{error}") };
+    assert_eq!((path, named), (&dir.join("lock"), &format!("process {}", holder.id())));
+}
+
+fn end(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_second_process_is_told_who_holds_the_directory_f22() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("log");
+    let child = holder_of(&dir);
+    check_held(&dir, &child);
+    end(child);
     drop(Wal::open(&options(&dir), || ()).unwrap());
+}
+
+/// The lock is the process's as long as it is there, whether it does anything or not. Nobody waits for it.
+#[test]
+fn a_hung_process_holds_the_directory_until_it_is_gone_f22() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("log");
+    let child = holder_of(&dir);
+    let hang = Command::new("kill").args(["-STOP", &child.id().to_string()]).status();
+    assert!(hang.unwrap().success());
+    for _ in 0..2 {
+        check_held(&dir, &child);
+    }
+    let looked = Inspector::new(&dir).inspect().unwrap();
+    assert_eq!(looked.in_use_by, Some(format!("process {}", child.id())));
+    end(child);
+    let wal = Wal::open(&options(&dir), || ()).unwrap();
+    assert!(GROUPS.iter().all(|id| wal.group_ids().contains(&GroupId::new(*id))), "nothing is lost");
 }

@@ -57,8 +57,9 @@ impl Fs for RealFs {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => {
-                file.set_len(0)?;
+                // In this order a full disk has room for it where the last holder's name was (F12).
                 file.write_all(holder.as_bytes())?;
+                file.set_len(holder.len() as u64)?;
                 Ok(LockOutcome::Taken(Box::new(RealLock { _file: file })))
             }
             Err(TryLockError::WouldBlock) => Ok(LockOutcome::Held(read_holder(file)?)),
