@@ -8,7 +8,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use common::faulty::{GROUP, append, damage, new_log, refused};
+use common::faulty::{GROUP, append, damage, refused};
 use common::{DIR, compact, entries, hard_state, open, options, read_all, request, segment};
 use raft_core::{GroupId, LogStore, Membership, NewMark, Persist, Position, SnapshotMark};
 use raft_storage::fs::SimFs;
@@ -37,7 +37,13 @@ fn fill(log: &mut GroupLog, ids: std::ops::Range<u64>) {
 
 /// A log that was begun with two requests.
 fn begun(fs: &SimFs) -> (Wal, GroupLog) {
-    let (wal, mut log) = new_log(fs);
+    begun_with(&options(fs, Start::Initialise))
+}
+
+fn begun_with(settings: &WalOptions) -> (Wal, GroupLog) {
+    let wal = Wal::open(settings, || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
     append(&mut log, 1, 1, 12, 900);
     append(&mut log, 2, 13, 12, 900);
     (wal, log)
@@ -171,17 +177,14 @@ fn a_whole_end_among_old_records_is_reported_as_no_tear_and_a_torn_one_is_f1_f3(
 /// link that broke is named, and not what is only missed because of it.
 #[test]
 fn a_broken_newest_link_is_named_and_not_the_segments_that_it_let_go_f6() {
-    let (mut refusals, mut unlinked) = (0, 0);
-    for requests in 25..41 {
-        let begin = || {
-            let fs = SimFs::new();
-            let (wal, mut log) = begun(&fs);
-            fill(&mut log, 3..requests);
-            (fs, wal, log)
-        };
+    let (mut refusals, mut unlinked, mut links_alone) = (0, 0, 0);
+    for (requests, spares) in (25..41).flat_map(|requests| [(requests, 0), (requests, 4)]) {
         // Killed at each call of one more flush, which may roll.
         for calls in 0..12 {
-            let (fs, wal, mut log) = begin();
+            let fs = SimFs::new();
+            let settings = options(&fs, Start::Initialise).spare_segments_max(spares);
+            let (wal, mut log) = begun_with(&settings);
+            fill(&mut log, 3..requests);
             fs.stop_after(calls);
             let last = requests * 12;
             log.persist(Persist { entries: entries(1, last - 11, 12, 900), ..request(2 * requests) })
@@ -196,6 +199,8 @@ fn a_broken_newest_link_is_named_and_not_the_segments_that_it_let_go_f6() {
                 Ok(_) => unlinked += 1,
                 Err(error) => {
                     refusals += 1;
+                    let behind = &image.content(segment(newest)).unwrap()[LINK + 64..LINK + 128];
+                    links_alone += usize::from(behind.iter().all(|byte| *byte == 0));
                     let place = (damage(&error).0, damage(&error).1);
                     assert_eq!(place, (segment(newest), LINK as u64), "{requests}, {calls}: {error}");
                     let found = Inspector::new(DIR).fs(Arc::new(image)).inspect().unwrap();
@@ -210,7 +215,8 @@ fn a_broken_newest_link_is_named_and_not_the_segments_that_it_let_go_f6() {
             }
         }
     }
-    assert!(refusals > 50 && unlinked > 0, "{refusals} refused, {unlinked} not durable");
+    let seen = [refusals, unlinked, links_alone];
+    assert!(seen.iter().all(|count| *count > 3), "refused, not durable, links without records: {seen:?}");
 }
 
 /// It holds nothing that matters, so it costs nothing but the zeros of a new one.

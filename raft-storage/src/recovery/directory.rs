@@ -191,6 +191,11 @@ impl Found {
         self.last_link.first_live
     }
 
+    /// Whether files of segments that the last link calls for are not there.
+    pub(crate) fn lacks_older(&self) -> bool {
+        (self.first_live()..self.last.seq).any(|seq| !self.names.segments.contains(&seq))
+    }
+
     /// Segments that the log has left behind.
     pub(crate) fn dead(&self) -> impl Iterator<Item = Arc<Segment>> {
         self.segments.range(..self.first_live()).map(|(_, segment)| Arc::clone(segment))

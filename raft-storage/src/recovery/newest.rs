@@ -26,40 +26,31 @@ pub(crate) fn check_mark(found: &Found, mark: &MarkFile) -> Result<(), OpenError
     })
 }
 
-/// Refuses the segment behind the last one if records in it were durable.
+/// Refuses the segment behind the last one if the log had gone on to it.
 pub(crate) fn check_next(found: &Found, window: &mut Window) -> Result<(), OpenError> {
     let Some(next) = found.find(found.last().seq.saturating_add(1)) else { return Ok(()) };
-    if evidence::behind(next, Link::OFFSET, window)?.durable <= Link::OFFSET {
-        return Ok(());
+    let broken = scan::read_link(next, window)?.err().unwrap_or(Damage::Missing);
+    // A link that a crash tore calls for nothing. But once it was durable, it let go of segments.
+    let let_go = broken != Damage::Missing && found.lacks_older();
+    if let_go || evidence::behind(next, Link::OFFSET, window)?.durable > Link::OFFSET {
+        return Err(damaged(next, broken));
     }
-    let broken = scan::read_link(next, window)?.err();
-    Err(damaged(next, broken.unwrap_or(Damage::Missing)))
+    Ok(())
 }
 
 /// Names the newest link instead of what is only missed because that one is broken.
 pub(crate) fn explain(dir: &DataDir, owner: &IdentityFile, error: OpenError) -> OpenError {
-    let OpenError::Damaged { damage, .. } = &error else { return error };
-    match find(dir, owner, damage) {
-        Ok(Some(newest)) => newest,
-        // What else is wrong with the others is not what was asked.
-        Ok(None) | Err(_) => error,
+    match error {
+        OpenError::Damaged { .. } => check(dir, owner).err().unwrap_or(error),
+        other => other,
     }
 }
 
-fn find(dir: &DataDir, owner: &IdentityFile, damage: &Damage) -> Result<Option<OpenError>, OpenError> {
+fn check(dir: &DataDir, owner: &IdentityFile) -> Result<(), OpenError> {
     let names = Names::read(dir)?;
     let segments = directory::open_readable(dir, &names, owner);
     let mut window = Window::default();
-    let Some(found) = Found::salvage(dir, names, segments, &mut window)? else { return Ok(None) };
-    let mark = MarkFile::open(dir)?;
-    if let Err(error) = check_mark(&found, &mark).and_then(|()| check_next(&found, &mut window)) {
-        return Ok(Some(error));
-    }
-    // A link that a crash tore calls for nothing. But one that was durable alone left its mark: what the
-    // older link calls for is gone.
-    let is_gone = matches!(damage, Damage::MissingSegment { seq } if *seq < found.last().seq);
-    let next = found.find(found.last().seq.saturating_add(1)).filter(|_| is_gone);
-    let Some(next) = next else { return Ok(None) };
-    let broken = scan::read_link(next, &mut window)?.err();
-    Ok(broken.filter(|damage| *damage != Damage::Missing).map(|damage| damaged(next, damage)))
+    let Some(found) = Found::salvage(dir, names, segments, &mut window)? else { return Ok(()) };
+    check_mark(&found, &MarkFile::open(dir)?)?;
+    check_next(&found, &mut window)
 }
