@@ -45,7 +45,7 @@ pub(crate) static ALL: [Scenario; 9] = [
     },
     Scenario {
         name: "full-disk",
-        claim: "a full disk stops the node until there is room",
+        claim: "on a full disk nodes wait, and go on when there is room",
         needs_root: true,
         run: full::run,
     },
