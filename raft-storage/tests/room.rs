@@ -71,7 +71,7 @@ fn full() -> (SimFs, Wal, [GroupLog; 2], u64) {
     let mut other = wal.group(OTHER).unwrap();
     other.recover().unwrap();
     fs.set_free_bytes(Some(0));
-    for id in 1.. {
+    for id in 1..100 {
         let last = 10 * id;
         let new = Persist {
             entries: entries(1, last - 9, 10, 100),
@@ -240,15 +240,16 @@ fn what_waits_for_room_counts_for_the_limit_of_the_queue_f12() {
     let mut log = wal.group(GROUP).unwrap();
     log.recover().unwrap();
     fs.set_free_bytes(Some(0));
-    for id in 1.. {
+    for id in 1..30 {
         let hard_state = hard_state(1, 1, 0);
         match log.persist(Persist { entries: entries(1, id, 1, 10_000), hard_state, ..request(id) }) {
             Ok(()) => drop(log.flush_now()),
             Err(LogError::QueueFull { waiting_bytes, limit_bytes }) => {
                 assert!(waiting_bytes > 80_000 && limit_bytes == 100_000, "{waiting_bytes}");
-                break;
+                return;
             }
             Err(other) => panic!("{other}"),
         }
     }
+    panic!("more waits than allowed");
 }

@@ -79,13 +79,13 @@ pub fn unreported_requests_survive_whole_and_in_order<B: Bench>(bench: &mut B) {
             let last = state.last().index.get();
             let mut new = Persist {
                 entries: batch(term, last + 1, 2).into(),
-                hard_state: Some(hard_state(term, id, last)),
+                hard_state: Some(hard_state(term, term, last)),
                 ..request(id)
             };
             if step == 2 {
                 new.truncate_from = Some(LogIndex::new(last));
                 new.entries = batch(term, last, 5).into();
-                new.hard_state = Some(hard_state(term, id, last));
+                new.hard_state = Some(hard_state(term, term, last));
             }
             state.apply(&new);
             states.push(state.clone());

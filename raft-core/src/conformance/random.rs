@@ -6,7 +6,7 @@ use super::Bench;
 use super::model::{Model, batch_of, compact, hard_state, persist, poll, recover, request, reset};
 use crate::words::batches::Batches;
 use crate::words::entries::EntryKind;
-use crate::words::ids::{LogIndex, Position, Term};
+use crate::words::ids::{LogIndex, NodeId, Position, Term};
 use crate::words::persist::Persist;
 
 /// Any sequence of requests leaves what the same sequence leaves in a plain list; after a crash, a
@@ -93,7 +93,10 @@ fn random_request(random: &mut Random, state: &Model, id: u64) -> Persist {
         new.entries = batches;
     }
     commit += random.below(last.index.get().saturating_sub(commit) + 1);
-    new.hard_state = Some(hard_state(term, random.below(4), commit));
+    let drawn = random.below(4);
+    // A vote stays for the rest of its term.
+    let given = state.hard_state.vote.filter(|_| term == state.hard_state.term.get());
+    new.hard_state = Some(hard_state(term, given.map_or(drawn, NodeId::get), commit));
     new
 }
 

@@ -163,6 +163,34 @@ fn damage_is_told_with_its_place_and_the_way_out_as_the_node_tells_it_w7() {
     assert!(node.contains(refused), "{node}");
 }
 
+/// Of a broken record in the middle of the log, the entries that were in it are named.
+#[test]
+fn damage_is_told_with_the_entries_that_are_lost_w7() {
+    let (_cluster, dir) = stopped_node();
+    let dumped = log(&["dump", "--records", "--json"], &dir);
+    let records = String::from_utf8(dumped.stdout).unwrap();
+    let records = records.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let has_entries =
+        |record: &Value| record["content"]["batches"].as_array().is_some_and(|batches| !batches.is_empty());
+    let record = records.filter(has_entries).nth(10).unwrap();
+    let path = dir.join(format!("{:08x}.wal", record["segment"].as_u64().unwrap()));
+    let body = usize::try_from(record["offset"].as_u64().unwrap()).unwrap() + 40;
+    edit(path.to_str().unwrap(), |bytes| bytes[body] ^= 1);
+    let found = json("verify", &dir);
+    let content = &record["content"];
+    let batches = content["batches"].as_array().unwrap();
+    let (first, last) = (&batches[0]["first"], &batches[batches.len() - 1]["last"]);
+    let lost = &found["damages"][0]["lost"];
+    assert_eq!((&lost["group"], &lost["first"], &lost["last"]), (&content["group"], first, last), "{found}");
+    assert_eq!(lost["other_groups"], 0);
+    let said = text(&log(&["verify"], &dir));
+    let words =
+        format!("group {} lacks entries {first} to {last}; acknowledged data is lost", content["group"]);
+    assert!(said.contains(&words), "{said}");
+    let node = refusal_of(&dir, &["--id", "1", "--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"]);
+    assert!(node.contains(&words), "{node}");
+}
+
 #[test]
 fn an_interrupted_write_is_a_warning_w7() {
     let (_cluster, dir) = stopped_node();

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use raft_core::{Batches, LogIndex, Persist, Term};
+use raft_core::{Batches, HardState, LogIndex, Persist, Term};
 
 use super::{Model, Step, compact, entries, hard_state, request, reset};
 
@@ -54,10 +54,10 @@ fn draw(random: &mut Random, model: &Model, id: u64) -> Persist {
     let last = model.last().get();
     match random.below(12) {
         // To begin again at zero fills segments with what was in them before.
-        0 => Persist { mark: Some(reset(0, 0)), hard_state: hard_state(term, 1, 0), ..request(id) },
+        0 => Persist { mark: Some(reset(0, 0)), hard_state: voted(term, 0), ..request(id) },
         1 => {
             let index = last + random.below(5);
-            Persist { mark: Some(reset(term, index)), hard_state: hard_state(term, 1, index), ..request(id) }
+            Persist { mark: Some(reset(term, index)), hard_state: voted(term, index), ..request(id) }
         }
         2 | 3 if !model.entries.is_empty() => {
             let (index, term, _) = &model.entries[random.below(model.entries.len() as u64) as usize];
@@ -67,17 +67,22 @@ fn draw(random: &mut Random, model: &Model, id: u64) -> Persist {
             let from = begin + 1 + random.below(last - begin);
             let entries = some_entries(random, term + 1, from);
             let commit = model.hard_state.commit.get().min(from - 1);
-            let hard_state = hard_state(term + 1, 1 + random.below(3), commit);
+            let hard_state = voted(term + 1, commit);
             let truncate_from = Some(LogIndex::new(from));
             Persist { truncate_from, entries, hard_state, ..request(id) }
         }
-        5 => Persist { hard_state: hard_state(term + random.below(2), 2, last), ..request(id) },
+        5 => Persist { hard_state: voted(term + random.below(2), last), ..request(id) },
         _ => {
             let needs_term = model.hard_state.term == Term::ZERO;
-            let hard_state = hard_state(term, 1, last).filter(|_| needs_term || random.below(2) == 0);
+            let hard_state = voted(term, last).filter(|_| needs_term || random.below(2) == 0);
             Persist { entries: some_entries(random, term, last + 1), hard_state, ..request(id) }
         }
     }
+}
+
+/// One vote in each term.
+fn voted(term: u64, commit: u64) -> Option<HardState> {
+    hard_state(term, 1 + term % 3, commit)
 }
 
 fn some_entries(random: &mut Random, term: u64, first: u64) -> Batches {
