@@ -24,17 +24,10 @@ pub(crate) struct Held {
 impl Held {
     /// Adds a request that found no room.
     pub(crate) fn push(&mut self, queued: Queued, refusal: Failure) {
+        self.groups.insert(queued.group.id);
+        self.byte_count += queued.record_bytes;
+        self.requests.push(queued);
         self.refusal = Some(refusal);
-        self.push_behind(queued);
-    }
-
-    /// Gives the request back, unless an earlier one of its group waits; then it waits as well.
-    pub(crate) fn pass(&mut self, queued: Queued) -> Option<Queued> {
-        if !self.groups.contains(&queued.group.id) {
-            return Some(queued);
-        }
-        self.push_behind(queued);
-        None
     }
 
     /// Puts all that waits in front of these requests, to be tried again.
@@ -58,9 +51,8 @@ impl Held {
         self.refusal.as_ref()
     }
 
-    fn push_behind(&mut self, queued: Queued) {
-        self.groups.insert(queued.group.id);
-        self.byte_count += queued.record_bytes;
-        self.requests.push(queued);
+    /// Why a request of this group has to wait, if an earlier one does.
+    pub(crate) fn refusal_of(&self, group: GroupId) -> Option<&Failure> {
+        self.refusal.as_ref().filter(|_| self.groups.contains(&group))
     }
 }

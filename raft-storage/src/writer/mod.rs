@@ -106,7 +106,6 @@ impl Writer {
         let waited = self.held.refusal().is_some();
         self.held.put_before(requests);
         for queued in requests.drain(..) {
-            let Some(queued) = self.held.pass(queued) else { continue };
             match self.find_room(&queued) {
                 Ok(()) => {}
                 Err(failure) if failure.is_storage_full() => {
@@ -182,6 +181,9 @@ impl Writer {
     /// Only once the next segment is there may entries take the end of this one. Without it, the end is
     /// kept for votes and terms: a disk that fills up takes none of those away (F12).
     fn find_room(&mut self, queued: &Queued) -> Result<(), Failure> {
+        if let Some(failure) = self.held.refusal_of(queued.group.id) {
+            return Err(failure.clone());
+        }
         let fits = self.has_room(queued.record_bytes);
         let kept_bytes = u64::from(self.segment.capacity / KEPT_SHARE);
         if self.has_room(queued.record_bytes + kept_bytes) || (fits && queued.request.entries.is_empty()) {
