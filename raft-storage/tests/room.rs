@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::io::ErrorKind;
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 
@@ -11,8 +12,8 @@ use common::faulty::{GROUP, append, new_log};
 use common::{entries, hard_state, initialise, open, options, read_all, request, segment};
 use raft_core::{GroupId, LogIndex, LogStore, Persist, PersistId};
 use raft_storage::fs::SimFs;
-use raft_storage::fs::sim::Kept;
-use raft_storage::{Flushing, GroupLog, LogError, Start, Wal, WalOptions};
+use raft_storage::fs::sim::{Call, Fault, Kept};
+use raft_storage::{Flushing, GroupLog, LogError, Operation, Start, Wal, WalOptions};
 use slog::{Drain, Logger, Never, OwnedKVList, Record, o};
 
 /// Hands on what is logged.
@@ -153,6 +154,37 @@ fn a_full_disk_has_room_for_the_votes_of_groups_whose_entries_do_not_wait_f12() 
     left.set_free_bytes(None);
     let model = &read_all(&open(&left).unwrap()).unwrap()[&OTHER];
     assert_eq!(model.hard_state.term.get(), votes);
+}
+
+/// A request too large for the segment that is ready takes that one's name for its own, and then the name
+/// cannot be made durable. Nothing may be written any more to the file that has lost it.
+#[test]
+fn a_ready_segment_that_may_have_lost_its_name_is_not_written_to_f12_f18() {
+    let fs = SimFs::new();
+    let ready = u64::from(WalOptions::SEGMENT_BYTES_MIN);
+    let wal = Wal::open(&options(&fs, Start::Initialise).reserved_bytes(ready), || ()).unwrap();
+    let [mut large, mut small] = [GROUP, OTHER].map(|id| wal.group(id).unwrap());
+    large.recover().unwrap();
+    small.recover().unwrap();
+    fs.inject(Fault { call: Call::SyncDir, skip: 0, count: u64::MAX, error: ErrorKind::StorageFull });
+    let hard_state = hard_state(1, 1, 0);
+    large.persist(Persist { entries: entries(1, 1, 1, 40_000), hard_state, ..request(1) }).unwrap();
+    let Err(LogError::NoRoom(failure)) = large.flush_now() else { panic!("it was written") };
+    assert_eq!(failure.operation, Operation::SyncDirectory);
+    let mut acknowledged = 0;
+    for id in 1..=40 {
+        small.persist(Persist { entries: entries(1, id, 1, 1000), hard_state, ..request(id) }).unwrap();
+        assert!(matches!(small.flush_now(), Err(LogError::NoRoom(_))));
+        acknowledged = small.poll_persisted().unwrap().map_or(acknowledged, PersistId::get);
+    }
+    assert!((10..40).contains(&acknowledged), "{acknowledged}");
+    fs.stop_after(0);
+    drop((large, small, wal));
+    for left in [fs.after_process_death(), fs.after_power_cut(|_, _| Kept::Everything)] {
+        left.heal();
+        let found = read_all(&open(&left).unwrap()).unwrap();
+        assert_eq!(found[&OTHER].last().get(), acknowledged);
+    }
 }
 
 /// What little room there is, is used.

@@ -138,7 +138,7 @@ impl Maker {
         let made = match self.make_now(seq, needed, |_| Vec::new()) {
             Ok(made) => made,
             Err(failure) => {
-                self.note(seq, &failure);
+                self.note_failure(seq, &failure);
                 return Err(failure);
             }
         };
@@ -149,7 +149,11 @@ impl Maker {
         Ok(())
     }
 
-    fn note(&mut self, seq: SegmentSeq, failure: &Failure) {
+    fn note_failure(&mut self, seq: SegmentSeq, failure: &Failure) {
+        if failure.operation == Operation::SyncDirectory {
+            // The one that is ready may have lost its name to the one that was made.
+            self.ready.pop_front_if(|segment| segment.seq == seq);
+        }
         if failure.is_storage_full() {
             self.smallest = seq;
             if let Some(background) = &mut self.background {
