@@ -6,7 +6,7 @@ mod common;
 
 use std::io::ErrorKind;
 use std::sync::Mutex;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use common::faulty::{GROUP, append, new_log};
 use common::{entries, hard_state, initialise, open, options, read_all, request, segment};
@@ -30,6 +30,21 @@ impl Drain for Tell {
     }
 }
 
+/// Opens a log with threads of its own, and hears what it logs and its bell.
+fn open_with_thread(fs: &SimFs) -> (Wal, Receiver<String>, Receiver<()>) {
+    let (tell, told) = channel();
+    let (ring, rung) = channel();
+    let ring = Mutex::new(ring);
+    let settings = options(fs, Start::Existing)
+        .flushing(Flushing::Thread)
+        .logger(Logger::root(Tell(Mutex::new(tell)), o!()));
+    let wake = move || {
+        // After the test there is nobody to wake.
+        let _ = ring.lock().unwrap().send(());
+    };
+    (Wal::open(&settings, wake).unwrap(), told, rung)
+}
+
 /// A disk was full while the next segment was made ahead of need. The operator made room at once, and
 /// hours later, when that segment was needed, the log stopped for want of room.
 #[test]
@@ -37,17 +52,7 @@ fn a_disk_that_was_full_only_when_a_segment_was_made_ahead_of_need_does_not_stop
     let fs = SimFs::new();
     initialise(&fs).unwrap().close().unwrap();
     fs.set_free_bytes(Some(0));
-    let (tell, told) = channel();
-    let (ring, rung) = channel();
-    let ring = Mutex::new(ring);
-    let settings = options(&fs, Start::Existing)
-        .flushing(Flushing::Thread)
-        .logger(Logger::root(Tell(Mutex::new(tell)), o!()));
-    let wake = move || {
-        // After the test there is nobody to wake.
-        let _ = ring.lock().unwrap().send(());
-    };
-    let wal = Wal::open(&settings, wake).unwrap();
+    let (wal, told, rung) = open_with_thread(&fs);
     told.iter().find(|text| text.contains("no room for the next segment")).unwrap();
     fs.set_free_bytes(None);
     let mut log = wal.group(GROUP).unwrap();
@@ -219,17 +224,7 @@ fn a_log_with_a_thread_goes_on_by_itself_once_there_is_room_f12_s67() {
     let fs = SimFs::new();
     initialise(&fs).unwrap().close().unwrap();
     fs.set_free_bytes(Some(0));
-    let (tell, told) = channel();
-    let (ring, rung) = channel();
-    let ring = Mutex::new(ring);
-    let settings = options(&fs, Start::Existing)
-        .flushing(Flushing::Thread)
-        .logger(Logger::root(Tell(Mutex::new(tell)), o!()));
-    let wake = move || {
-        // After the test there is nobody to wake.
-        let _ = ring.lock().unwrap().send(());
-    };
-    let wal = Wal::open(&settings, wake).unwrap();
+    let (wal, told, rung) = open_with_thread(&fs);
     let mut log = wal.group(GROUP).unwrap();
     log.recover().unwrap();
     for id in 1..=40 {
