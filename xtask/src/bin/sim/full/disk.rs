@@ -115,8 +115,10 @@ impl WalMedium {
     fn flush(&mut self) {
         let Some(wal) = &self.wal else { return };
         let before = self.fs.changes();
-        // How it went, the store tells the node.
-        let _ = wal.flush_now();
+        // How else it went, the store tells the node.
+        if let Err(LogError::NoRoom(_)) = wal.flush_now() {
+            self.situations.note("requests wait for room");
+        }
         self.is_marked &= self.fs.changes() == before;
         if let Some(neighbour) = &mut self.neighbour {
             self.neighbour_durable = neighbour.durable();
