@@ -128,7 +128,7 @@ impl WalOptions {
         Self { spare_segments_max, ..self }
     }
 
-    /// How many bytes may wait to be written before `persist` fails with
+    /// How many bytes may wait to be written, for their turn or for room, before `persist` fails with
     /// [`QueueFull`](crate::LogError::QueueFull). Whoever bounds what is in flight never meets it.
     #[must_use]
     pub fn queue_bytes_max(self, queue_bytes_max: usize) -> Self {
