@@ -127,6 +127,8 @@ fn holder_of(dir: &Path) -> Child {
         line.clear();
         reader.read_line(&mut line).unwrap();
     }
+    // As long as somebody could listen, it goes on.
+    child.stdout = Some(reader.into_inner());
     child
 }
 

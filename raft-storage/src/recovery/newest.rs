@@ -40,10 +40,11 @@ pub(crate) fn check_next(found: &Found, window: &mut Window) -> Result<(), OpenE
 
 /// Names the newest link instead of what is only missed because that one is broken.
 pub(crate) fn explain(dir: &DataDir, owner: &IdentityFile, error: OpenError) -> OpenError {
-    match error {
-        OpenError::Damaged { .. } => check(dir, owner).err().unwrap_or(error),
-        other => other,
+    let is_damage = |error: &OpenError| matches!(error, OpenError::Damaged { .. });
+    if !is_damage(&error) {
+        return error;
     }
+    check(dir, owner).err().filter(is_damage).unwrap_or(error)
 }
 
 fn check(dir: &DataDir, owner: &IdentityFile) -> Result<(), OpenError> {
