@@ -80,13 +80,16 @@ impl Segment {
             None => (dir.create(unfinished)?, u64::from(header.capacity)),
         };
         write_all_at(&*file, &start, 0).map_err(Failure::of(Operation::Write, &path))?;
-        let zeros = vec![0; ZERO_CHUNK_BYTES];
         let mut at = start.len() as u64;
+        let chunk_bytes = |at: u64| {
+            usize::try_from(zeros_end.saturating_sub(at))
+                .map_or(ZERO_CHUNK_BYTES, |left| left.min(ZERO_CHUNK_BYTES))
+        };
+        let zeros = vec![0; chunk_bytes(at)];
         while at < zeros_end {
-            let count = (zeros_end - at).min(ZERO_CHUNK_BYTES as u64);
-            let chunk = &zeros[..usize::try_from(count).unwrap_or(ZERO_CHUNK_BYTES)];
+            let chunk = &zeros[..chunk_bytes(at)];
             write_all_at(&*file, chunk, at).map_err(Failure::of(Operation::Write, &path))?;
-            at += count;
+            at += chunk.len() as u64;
         }
         file.sync_data().map_err(Failure::of(Operation::Sync, &path))?;
         dir.rename(unfinished, name)?;
