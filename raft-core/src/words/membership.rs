@@ -1,5 +1,6 @@
 //! Who belongs to a group, and what each member does in it.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::{error, fmt};
 
@@ -91,10 +92,10 @@ impl Member {
 }
 
 /// The members of a group, in the order of their ids. The default is that of a node without a
-/// group: nobody.
+/// group: nobody. Clones share them, since a membership never changes: another one takes its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Membership {
-    members: Vec<Member>,
+    members: Arc<[Member]>,
     joint: bool,
     auto_leave: bool,
 }
@@ -223,7 +224,7 @@ impl Membership {
                 return Err(MembershipError::NotJoint(member.id));
             }
         }
-        let membership = Self { members, joint, auto_leave };
+        let membership = Self { members: members.into(), joint, auto_leave };
         membership.check_voters(votes_incoming, false)?;
         if joint {
             membership.check_voters(|member| member.outgoing_voter, true)?;
