@@ -49,10 +49,7 @@ impl Bounds {
             let details = format!("node {} has {waiting} {name}, {limit} are allowed", raft.id());
             return Err(Violation::new(KEPT, details));
         }
-        if !raft.is_leader() {
-            return Ok(());
-        }
-        match raft.status().peers.iter().find(|peer| is_window_over(peer, limits)) {
+        match raft.peers().find(|peer| is_window_over(peer, limits)) {
             Some(peer) => {
                 let details = format!("node {} has {peer:?}, {limits:?} are allowed", raft.id());
                 Err(Violation::new(KEPT, details))

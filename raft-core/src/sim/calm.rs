@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::checker::digest;
 use super::cluster::{Cluster, SimNode};
 use super::plan::{STEPS_PER_TICK, joining_count};
 use super::recorder::MarkKind;
@@ -11,6 +12,7 @@ use super::subject::{Medium, Subject};
 use super::violation::Violation;
 use crate::doors::node::Node;
 use crate::doors::raft::Raft;
+use crate::words::entries::EntryKind;
 use crate::words::ids::{NodeId, Position, Term};
 use crate::words::membership::Membership;
 
@@ -70,7 +72,7 @@ impl<S: Subject> Cluster<S> {
     fn has_sent_more(&self, known: &mut BTreeMap<NodeId, (Position, u64)>) -> bool {
         let Some(leader) = self.latest_leader() else { return false };
         let mut has_more = false;
-        for peer in leader.status().peers {
+        for peer in leader.raft().peers() {
             let Some(snapshot) = peer.snapshot.filter(|snapshot| snapshot.acknowledged_bytes > 0) else {
                 continue;
             };
@@ -212,7 +214,9 @@ impl<S: Subject> Cluster<S> {
             let waiting = self.requests.waiting_count(|_| true);
             world.checker.violate("liveness in calm times", format!("{waiting} wait, {states:?}"));
         }
-        let result = self.subject.finish(&|payload| world.checker.count_committed(payload));
+        let counts = world.checker.count_commands();
+        let count = |payload: &[u8]| counts.get(&digest(EntryKind::Command, payload)).copied();
+        let result = self.subject.finish(&|payload| count(payload).unwrap_or_default());
         if let Err(violation) = result {
             world.checker.report(violation);
         }

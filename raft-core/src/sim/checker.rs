@@ -22,6 +22,8 @@ use crate::words::status::RoleName;
 /// Everything that was ever seen.
 #[derive(Debug, Default)]
 pub(super) struct Checker {
+    /// The membership that the group began with.
+    founders: Membership,
     /// Every entry ever written, and the term of the entry before it.
     entries: BTreeMap<Position, (Content, Term)>,
     leaders: BTreeMap<Term, NodeId>,
@@ -79,8 +81,9 @@ struct Seen {
 
 impl Checker {
     /// Nothing was seen yet of a group that begins like this.
-    pub(super) fn new(founders: &Membership) -> Self {
-        Self { marks: Marks::new(membership_digest(founders)), ..Self::default() }
+    pub(super) fn new(founders: Membership) -> Self {
+        let marks = Marks::new(membership_digest(&founders));
+        Self { founders, marks, ..Self::default() }
     }
 
     /// The first violation, if any.
@@ -93,10 +96,13 @@ impl Checker {
         self.committed.len()
     }
 
-    /// Whether a command with this content is committed, and how often.
-    pub(super) fn count_committed(&self, payload: &[u8]) -> usize {
-        let content = Content::new(EntryKind::Command, payload);
-        self.committed.iter().filter(|(_, committed)| *committed == content).count()
+    /// How often commands are committed, by the digests of their contents.
+    pub(super) fn count_commands(&self) -> BTreeMap<u64, usize> {
+        let mut counts = BTreeMap::new();
+        for (_, content) in self.committed.iter().filter(|(_, content)| content.kind == EntryKind::Command) {
+            *counts.entry(content.digest).or_default() += 1;
+        }
+        counts
     }
 
     pub(super) fn violate(&mut self, property: &'static str, details: String) {
@@ -340,7 +346,7 @@ impl Checker {
             let details = format!("node {node} leads term {term} and commits {commit}, which is older");
             self.violate("leaders commit entries of their own term", details);
         }
-        for peer in raft.status().peers {
+        for peer in raft.peers() {
             if peer.id != node && peer.next <= peer.matched {
                 let details = format!("node {node} thinks of {peer:?}");
                 self.violate("what is known to match is not sent again", details);
@@ -409,7 +415,8 @@ impl Checker {
 
     /// Whatever is lost of what is not durable, somebody can win: a full member whose log is not
     /// behind those of a majority, witnesses included. Only for groups that stay as they are.
-    pub(super) fn check_electable(&mut self, founders: &Membership, ledgers: &BTreeMap<NodeId, Ledger>) {
+    pub(super) fn check_electable(&mut self, ledgers: &BTreeMap<NodeId, Ledger>) {
+        let founders = &self.founders;
         let ends: Vec<(NodeId, Position)> =
             founders.voters().map(|id| (id, ledgers[&id].last_position())).collect();
         let wins = |end: Position| ends.iter().filter(|(_, other)| *other <= end).count() * 2 > ends.len();

@@ -364,7 +364,7 @@ impl<S: Subject> Cluster<S> {
             }
         }
         if world.plan.change == 0 && self.lost.is_empty() {
-            world.checker.check_electable(&world.plan.founders(), &world.ledgers);
+            world.checker.check_electable(&world.ledgers);
             if is_leader
                 && let Err(violation) = world.checker.reigns.check_witnesses(node.raft(), &world.ledgers)
             {

@@ -7,7 +7,6 @@ use super::plan::Options;
 use super::report::Report;
 use super::subject::Subject;
 use super::violation::Failure;
-use crate::doors::node::Node;
 use crate::words::ids::NodeId;
 use crate::words::trace::TraceEvent;
 
@@ -47,9 +46,10 @@ impl<S: Subject> Cluster<S> {
 
     /// What a node did joins what others did before.
     pub(super) fn collect_trace(&mut self, id: NodeId) {
-        let new = self.node(id).map(Node::take_trace).unwrap_or_default();
-        if let Some(events) = &mut self.events {
-            events.extend(new);
+        if let Some(events) = &mut self.events
+            && let Some(node) = self.seats.get_mut(&id).and_then(|seat| seat.node.as_mut())
+        {
+            events.extend(node.take_trace());
         }
     }
 }

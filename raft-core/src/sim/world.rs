@@ -60,7 +60,7 @@ pub(super) struct Trap {
 
 impl World {
     pub(super) fn new(dice: Dice, plan: Plan) -> Self {
-        let checker = Checker::new(&plan.founders());
+        let checker = Checker::new(plan.founders());
         Self {
             now: 0,
             dice,

@@ -10,7 +10,7 @@ use crate::words::counters::Counters;
 use crate::words::ids::{LogIndex, NodeId, Position, Term};
 use crate::words::membership::Membership;
 use crate::words::notice::Offence;
-use crate::words::status::{Backlog, CommitStatus, RoleName, Status};
+use crate::words::status::{Backlog, CommitStatus, PeerStatus, RoleName, Status};
 
 impl Raft {
     /// This node.
@@ -258,12 +258,10 @@ impl Raft {
     #[must_use]
     pub fn status(&self) -> Status {
         let books = &self.machine.books;
-        let (mut peers, mut votes) = (Vec::new(), Vec::new());
-        match &self.machine.role {
-            Role::Leader(leader) => peers = leader.progress.iter().map(Progress::status).collect(),
-            Role::PreCandidate(campaign) | Role::Candidate(campaign) => votes.clone_from(&campaign.votes),
-            Role::Follower(_) => {}
-        }
+        let votes = match &self.machine.role {
+            Role::PreCandidate(campaign) | Role::Candidate(campaign) => campaign.votes.clone(),
+            Role::Follower(_) | Role::Leader(_) => Vec::new(),
+        };
         Status {
             id: books.id(),
             role: self.role(),
@@ -281,8 +279,17 @@ impl Raft {
             transferee: self.transferee(),
             membership: books.memberships.current().clone(),
             backlog: self.backlog(),
-            peers,
+            peers: self.peers().collect(),
         }
+    }
+
+    /// How the others progress; nobody unless it leads.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = PeerStatus> {
+        let leader = match &self.machine.role {
+            Role::Leader(leader) => Some(leader),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        };
+        leader.into_iter().flat_map(|leader| leader.progress.iter()).map(Progress::status)
     }
 
     /// What waits in the node.
