@@ -1,20 +1,19 @@
 //! What waits in a node stays within its settings.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 
+use super::by_node::ByNode;
 use super::plan::{APPEND_BYTES_MAX, ENTRY_BYTES_MAX};
 use super::violation::Violation;
 use crate::doors::raft::Raft;
 use crate::means::config::Config;
-use crate::words::ids::NodeId;
 use crate::words::status::PeerStatus;
 
 /// How wide the settings of each node were at most since it started: what was let in under wider ones
 /// than there are now may still wait.
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
-    widest: BTreeMap<NodeId, Config>,
+    widest: ByNode<Config>,
 }
 
 impl Bounds {

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::bounds::Bounds;
+use super::by_node::ByNode;
 use super::ledger::Ledger;
 use super::marks::Marks;
 use super::reigns::Reigns;
@@ -37,7 +38,7 @@ pub(super) struct Checker {
     /// What the node that is being pumped has applied since the pump began.
     applied: Vec<Applied>,
     /// What was last seen of each running node.
-    seen: BTreeMap<NodeId, Seen>,
+    seen: ByNode<Seen>,
     /// A digest of the state after some of the entries, as whoever came first had it.
     states: BTreeMap<LogIndex, u64>,
     /// Highest index a client knows to be applied.
@@ -147,7 +148,7 @@ impl Checker {
     }
 
     /// A promise may leave only when what it rests on is durable.
-    pub(super) fn on_send(&mut self, message: &Message, ledgers: &BTreeMap<NodeId, Ledger>) {
+    pub(super) fn on_send(&mut self, message: &Message, ledgers: &ByNode<Ledger>) {
         let Message { from, to, term, body } = message;
         let disk = &ledgers[from];
         let hard = disk.hard_state();
@@ -222,7 +223,7 @@ impl Checker {
         node: NodeId,
         before: &Membership,
         raft: &Raft,
-        ledgers: &BTreeMap<NodeId, Ledger>,
+        ledgers: &ByNode<Ledger>,
     ) {
         let seen = self.seen.get(&node).copied().unwrap_or_default();
         let (term, commit, last) = (raft.term(), raft.commit(), raft.last().index);
@@ -270,7 +271,7 @@ impl Checker {
 
     /// A leader appends a change of membership only when the one before is committed, and an entry of
     /// its own term is (Raft §6, and Ongaro's correction of diss. §4.1).
-    fn check_changes(&mut self, node: NodeId, raft: &Raft, ledgers: &BTreeMap<NodeId, Ledger>) {
+    fn check_changes(&mut self, node: NodeId, raft: &Raft, ledgers: &ByNode<Ledger>) {
         for change in core::mem::take(&mut self.changes) {
             let is_before = |(at, (term, _)): (usize, &(Term, Content))| {
                 *term == change.term && (at as u64) < change.index.prev().get()
@@ -376,7 +377,7 @@ impl Checker {
         (node, before): (NodeId, &Membership),
         raft: &Raft,
         from: LogIndex,
-        ledgers: &BTreeMap<NodeId, Ledger>,
+        ledgers: &ByNode<Ledger>,
     ) {
         let mut index = from;
         while index < raft.commit() {
@@ -415,7 +416,7 @@ impl Checker {
 
     /// Whatever is lost of what is not durable, somebody can win: a full member whose log is not
     /// behind those of a majority, witnesses included. Only for groups that stay as they are.
-    pub(super) fn check_electable(&mut self, ledgers: &BTreeMap<NodeId, Ledger>) {
+    pub(super) fn check_electable(&mut self, ledgers: &ByNode<Ledger>) {
         let founders = &self.founders;
         let ends: Vec<(NodeId, Position)> =
             founders.voters().map(|id| (id, ledgers[&id].last_position())).collect();
@@ -430,7 +431,7 @@ impl Checker {
         before: &Membership,
         raft: &Raft,
         position: Position,
-        ledgers: &BTreeMap<NodeId, Ledger>,
+        ledgers: &ByNode<Ledger>,
     ) {
         // Who stepped down since it committed may have another membership by now.
         if !raft.is_leader() {

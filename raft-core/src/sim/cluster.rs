@@ -1,12 +1,12 @@
 //! One run: nodes, faults, clients, and the check after every step.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
+use super::by_node::ByNode;
 use super::dice::Dice;
 use super::ends::{SimTransport, WatchedStore};
 use super::machine::Watched;
@@ -105,7 +105,7 @@ impl<S: Subject> Seat<S> {
 pub(super) struct Cluster<S: Subject> {
     pub(super) world: Shared,
     pub(super) ids: Vec<NodeId>,
-    pub(super) seats: BTreeMap<NodeId, Seat<S>>,
+    pub(super) seats: ByNode<Seat<S>>,
     pub(super) requests: Requests,
     pub(super) subject: S,
     /// Whose disks are gone for ever.
@@ -125,7 +125,7 @@ impl<S: Subject> Cluster<S> {
         let plan = Plan::new(&mut dice, options);
         let ids: Vec<NodeId> = (1..=plan.nodes + plan.spares).map(NodeId::new).collect();
         let mut world = World::new(dice, plan);
-        let mut seats = BTreeMap::new();
+        let mut seats = ByNode::default();
         for _ in &ids {
             let id = world.add_node();
             let mut medium = subject.medium(id, world.dice.split(), &world.situations);
@@ -296,9 +296,11 @@ impl<S: Subject> Cluster<S> {
         let ticks = core::mem::take(&mut seat.missed_ticks) + u32::from(is_due);
         if let Some(node) = seat.node.as_mut() {
             node.tick_many(ticks);
-            seat.ticks += u64::from(ticks);
-            let durable = world.ledger(id).last();
-            world.checker.reigns.on_tick(node.raft(), ticks, durable);
+            if ticks > 0 {
+                seat.ticks += u64::from(ticks);
+                let durable = world.ledgers[&id].last();
+                world.checker.reigns.on_tick(node.raft(), ticks, durable);
+            }
         }
     }
 

@@ -38,7 +38,8 @@ impl Dice {
 
     /// Whether a chance comes true.
     pub fn happens(&mut self, chance: Chance) -> bool {
-        self.between(0, 65535) < chance
+        // As a number below 65536 is drawn.
+        self.next() >> 48 < u64::from(chance)
     }
 
     /// How likely something is in this run: not at all, a little, or up to the maximum. So some seeds

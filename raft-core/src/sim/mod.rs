@@ -21,6 +21,7 @@
 mod admin;
 mod ambush;
 mod bounds;
+mod by_node;
 mod calm;
 mod caption;
 mod checker;

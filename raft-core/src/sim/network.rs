@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use super::by_node::ByNode;
 use super::dice::Dice;
 use crate::doors::transport::Arrival;
 use crate::words::ids::NodeId;
@@ -17,7 +18,7 @@ pub(super) struct Network {
     held_back: BTreeSet<u64>,
     sent: u64,
     /// What has arrived, messages with their number.
-    inboxes: BTreeMap<NodeId, VecDeque<(u64, Arrival)>>,
+    inboxes: ByNode<VecDeque<(u64, Arrival)>>,
     /// Links that are cut, each in one direction.
     cut: BTreeSet<(NodeId, NodeId)>,
     /// Some old messages, to be replayed.
@@ -90,7 +91,7 @@ impl Network {
             if self.cut.contains(&(message.from, message.to)) && !was_held_back {
                 on_cut(number);
             } else {
-                let inbox = self.inboxes.entry(message.to).or_default();
+                let inbox = self.inboxes.or_default(message.to);
                 inbox.push_back((number, Arrival::Message(message)));
             }
         }
@@ -98,7 +99,7 @@ impl Network {
 
     /// Tells a node that messages to a peer may have been lost.
     pub(super) fn report_unreachable(&mut self, node: NodeId, peer: NodeId) {
-        self.inboxes.entry(node).or_default().push_back((0, Arrival::Unreachable(peer)));
+        self.inboxes.or_default(node).push_back((0, Arrival::Unreachable(peer)));
     }
 
     /// A crashed node receives nothing.

@@ -1,10 +1,11 @@
 //! What a leader's group may count on: whom it makes a voter has caught up (S36), and while it does not
 //! know yet who keeps up, no witness has what the full voters lack.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::by_node::ByNode;
 use super::ledger::Ledger;
 use super::violation::Violation;
 use crate::doors::raft::Raft;
@@ -13,7 +14,7 @@ use crate::words::membership::{Member, Membership};
 
 /// How long whoever leads has done so, by its own clock.
 #[derive(Debug, Default)]
-pub(super) struct Reigns(BTreeMap<NodeId, Reign>);
+pub(super) struct Reigns(ByNode<Reign>);
 
 #[derive(Debug, Default)]
 struct Reign {
@@ -30,7 +31,7 @@ impl Reigns {
             self.0.remove(&raft.id());
             return;
         }
-        let reign = self.0.entry(raft.id()).or_default();
+        let reign = self.0.or_default(raft.id());
         if reign.term != raft.term() {
             *reign = Reign { term: raft.term(), ..Reign::default() };
         }
@@ -49,7 +50,7 @@ impl Reigns {
         &self,
         raft: &Raft,
         before: &Membership,
-        ledgers: &BTreeMap<NodeId, Ledger>,
+        ledgers: &ByNode<Ledger>,
     ) -> Result<(), Violation> {
         let Some(reign) = self.0.get(&raft.id()).filter(|reign| reign.term == raft.term()) else {
             return Ok(());
@@ -72,15 +73,11 @@ impl Reigns {
 
     /// Until its first look, a leader takes all full voters to keep up: a witness has nothing of its term
     /// that they have not, all of them or a majority. Else the group could end with this leader.
-    pub(super) fn check_witnesses(
-        &self,
-        raft: &Raft,
-        ledgers: &BTreeMap<NodeId, Ledger>,
-    ) -> Result<(), Violation> {
-        let is_new = |reign: &&Reign| {
-            reign.term == raft.term() && reign.ticks < raft.config().election_timeout_ticks_min
-        };
-        if self.0.get(&raft.id()).filter(is_new).is_none() {
+    pub(super) fn check_witnesses(&self, raft: &Raft, ledgers: &ByNode<Ledger>) -> Result<(), Violation> {
+        // In its first tick, a leader has none in its term.
+        let reign = self.0.get(&raft.id()).filter(|reign| reign.term == raft.term());
+        let ticks = reign.map_or(0, |reign| reign.ticks);
+        if ticks >= raft.config().election_timeout_ticks_min {
             return Ok(());
         }
         let membership = raft.membership();

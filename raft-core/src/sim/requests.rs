@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::by_node::ByNode;
 use super::subject::RequestId;
 use crate::doors::waiting::ProposalId;
 use crate::words::ids::{LogIndex, NodeId, ReadId};
@@ -11,10 +12,16 @@ use crate::words::ids::{LogIndex, NodeId, ReadId};
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     count: u64,
+    at_nodes: ByNode<Waiting>,
+}
+
+/// What clients wait for at one node.
+#[derive(Debug, Default)]
+struct Waiting {
     /// With when they were made, in ticks of the node.
-    proposals: BTreeMap<(NodeId, ProposalId), (RequestId, u64)>,
+    proposals: BTreeMap<ProposalId, (RequestId, u64)>,
     /// With what they must see: whatever was acknowledged, or read, before they were asked for.
-    reads: BTreeMap<(NodeId, ReadId), (RequestId, LogIndex)>,
+    reads: BTreeMap<ReadId, (RequestId, LogIndex)>,
 }
 
 impl Requests {
@@ -25,42 +32,39 @@ impl Requests {
     }
 
     pub(super) fn on_propose(&mut self, node: NodeId, id: ProposalId, request: RequestId, ticks: u64) {
-        self.proposals.insert((node, id), (request, ticks));
+        self.at_nodes.or_default(node).proposals.insert(id, (request, ticks));
     }
 
     /// When the oldest proposal was made that waits at a node, in ticks of the node.
     pub(super) fn oldest_proposal(&self, node: NodeId) -> Option<u64> {
-        let from = (node, ProposalId::default());
-        let ((at, _), (_, ticks)) = self.proposals.range(from..).next()?;
-        (*at == node).then_some(*ticks)
+        let (_, (_, ticks)) = self.at_nodes.get(&node)?.proposals.first_key_value()?;
+        Some(*ticks)
     }
 
     pub(super) fn on_read(&mut self, node: NodeId, id: ReadId, request: RequestId, needed: LogIndex) {
-        self.reads.insert((node, id), (request, needed));
+        self.at_nodes.or_default(node).reads.insert(id, (request, needed));
     }
 
     pub(super) fn take_proposal(&mut self, node: NodeId, id: ProposalId) -> Option<RequestId> {
-        self.proposals.remove(&(node, id)).map(|(request, _)| request)
+        self.at_nodes.get_mut(&node)?.proposals.remove(&id).map(|(request, _)| request)
     }
 
     /// All reads at a node up to one, with what they must see.
     pub(super) fn take_reads(&mut self, node: NodeId, up_to: ReadId) -> Vec<(RequestId, LogIndex)> {
-        let keys: Vec<_> =
-            self.reads.range((node, ReadId::ZERO)..=(node, up_to)).map(|(key, _)| *key).collect();
-        keys.iter().map(|key| self.reads.remove(key).expect("just seen")).collect()
+        let Some(waiting) = self.at_nodes.get_mut(&node) else { return Vec::new() };
+        waiting.reads.extract_if(..=up_to, |_, _| true).map(|(_, read)| read).collect()
     }
 
     /// The proposals and the reads that a node will not answer any more.
     pub(super) fn take_all(&mut self, node: NodeId) -> (Vec<RequestId>, Vec<RequestId>) {
-        let proposals = self.proposals.extract_if(.., |(at, _), _| *at == node);
-        let proposals = proposals.map(|(_, (request, _))| request);
-        let reads = self.reads.extract_if(.., |(at, _), _| *at == node).map(|(_, (request, _))| request);
-        (proposals.collect(), reads.collect())
+        let Waiting { proposals, reads } = self.at_nodes.remove(&node).unwrap_or_default();
+        let proposals = proposals.into_values().map(|(request, _)| request);
+        (proposals.collect(), reads.into_values().map(|(request, _)| request).collect())
     }
 
     /// How many wait for an answer from these nodes.
     pub(super) fn waiting_count(&self, is_counted: impl Fn(NodeId) -> bool) -> usize {
-        let proposals = self.proposals.keys().filter(|(node, _)| is_counted(*node)).count();
-        proposals + self.reads.keys().filter(|(node, _)| is_counted(*node)).count()
+        let counted = self.at_nodes.iter().filter(|(node, _)| is_counted(*node));
+        counted.map(|(_, waiting)| waiting.proposals.len() + waiting.reads.len()).sum()
     }
 }

@@ -1,7 +1,6 @@
 //! What nodes share: time, the network, everybody's account, and the checker that sees it all.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -11,6 +10,7 @@ use core::fmt;
 use raft_proto::prost::Message as _;
 use raft_proto::v1;
 
+use super::by_node::ByNode;
 use super::checker::Checker;
 use super::dice::Dice;
 use super::digest::Digest;
@@ -34,7 +34,7 @@ pub(super) struct World {
     /// Faults strike.
     pub(super) is_hostile: bool,
     pub(super) network: Network,
-    pub(super) ledgers: BTreeMap<NodeId, Ledger>,
+    pub(super) ledgers: ByNode<Ledger>,
     pub(super) checker: Checker,
     pub(super) situations: Situations,
     /// A digest of all that happened.
@@ -67,7 +67,7 @@ impl World {
             plan,
             is_hostile: true,
             network: Network::default(),
-            ledgers: BTreeMap::new(),
+            ledgers: ByNode::default(),
             checker,
             situations: Situations::default(),
             trace: Digest::new(),
@@ -81,7 +81,7 @@ impl World {
 
     /// Opens an account for one more node.
     pub(super) fn add_node(&mut self) -> NodeId {
-        let last = self.ledgers.keys().next_back().map_or(0, |id| id.get());
+        let last = self.ledgers.iter().next_back().map_or(0, |(id, _)| id.get());
         let id = NodeId::new(last + 1);
         self.ledgers.insert(id, Ledger::default());
         id
@@ -97,7 +97,8 @@ impl World {
                 match self.dice.between(0, 3) {
                     0 | 1 => {
                         // It may not hear that it has been replaced.
-                        self.network.deafen(message.from, self.ledgers.keys());
+                        let all: Vec<NodeId> = self.ledgers.iter().map(|(id, _)| id).collect();
+                        self.network.deafen(message.from, all.iter());
                         self.tell_of_cuts("a leader that hands over hears nobody");
                     }
                     2 if self.plan.ambush > 0 => return self.delay_order(&message),
@@ -138,7 +139,8 @@ impl World {
         self.note("order held back");
         let timeout = u32::try_from(self.plan.election_timeout_steps()).unwrap_or(u32::MAX);
         let due = self.now + u64::from(self.dice.between(timeout / 2, timeout));
-        let others: Vec<NodeId> = self.ledgers.keys().copied().filter(|id| *id != order.to).collect();
+        let others: Vec<NodeId> =
+            self.ledgers.iter().map(|(id, _)| id).filter(|id| *id != order.to).collect();
         let cut: Vec<NodeId> = others.into_iter().filter(|_| self.dice.between(0, 3) > 0).collect();
         self.network.deafen(order.from, cut.iter());
         self.network.mute(order.from, cut.iter());
