@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use raft_proto::bytes::Bytes;
@@ -43,8 +44,8 @@ impl Subject for Digests {
     /// A payload that nobody proposed before; longer ones now and then.
     fn propose(&mut self, request: RequestId, _now: u64, dice: &mut Dice) -> Option<Vec<u8>> {
         let random = dice.next();
-        let mut payload = request.0.to_le_bytes().to_vec();
-        payload.resize(8 + (random % 40) as usize, random.to_le_bytes()[1]);
+        let mut payload = vec![random.to_le_bytes()[1]; 8 + (random % 40) as usize];
+        payload[..8].copy_from_slice(&request.0.to_le_bytes());
         self.waiting.insert(request, payload.clone());
         Some(payload)
     }

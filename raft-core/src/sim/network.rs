@@ -12,8 +12,8 @@ use crate::words::message::Message;
 /// The network between the nodes.
 #[derive(Debug, Default)]
 pub(super) struct Network {
-    /// By the step at which they arrive, then by the order in which they were sent.
-    flying: BTreeMap<(u64, u64), Message>,
+    /// By the step at which they arrive, with their numbers, in the order in which they were sent.
+    flying: BTreeMap<u64, Vec<(u64, Message)>>,
     /// Numbers of those that were held back: they arrive at last, whatever links are cut by then.
     held_back: BTreeSet<u64>,
     sent: u64,
@@ -56,17 +56,19 @@ impl Network {
     /// What is on its way to a node, or has arrived and was not taken in, arrives later, although the link
     /// may be cut by then.
     pub(super) fn hold_back(&mut self, node: NodeId, arrival: u64) {
-        let flying = self.flying.extract_if(.., |_, message| message.to == node);
-        let mut held: Vec<_> = flying.map(|((_, number), message)| (number, message)).collect();
+        let mut held = Vec::new();
+        for flights in self.flying.values_mut() {
+            held.extend(flights.extract_if(.., |(_, message)| message.to == node));
+        }
         for (number, arrived) in self.inboxes.remove(&node).unwrap_or_default() {
             if let Arrival::Message(message) = arrived {
                 held.push((number, message));
             }
         }
-        for (number, message) in held {
-            self.held_back.insert(number);
-            self.flying.insert((arrival, number), message);
-        }
+        self.held_back.extend(held.iter().map(|(number, _)| *number));
+        let flights = self.flying.entry(arrival).or_default();
+        flights.extend(held);
+        flights.sort_by_key(|(number, _)| *number);
     }
 
     /// Cuts one link, in one direction.
@@ -85,14 +87,15 @@ impl Network {
 
     /// Brings in what is due by `now`, and tells the numbers of what gets lost on links that are cut.
     pub(super) fn deliver(&mut self, now: u64, mut on_cut: impl FnMut(u64)) {
-        while let Some(flight) = self.flying.first_entry().filter(|flight| flight.key().0 <= now) {
-            let ((_, number), message) = flight.remove_entry();
-            let was_held_back = self.held_back.remove(&number);
-            if self.cut.contains(&(message.from, message.to)) && !was_held_back {
-                on_cut(number);
-            } else {
-                let inbox = self.inboxes.or_default(message.to);
-                inbox.push_back((number, Arrival::Message(message)));
+        while let Some(flights) = self.flying.first_entry().filter(|flights| *flights.key() <= now) {
+            for (number, message) in flights.remove() {
+                let was_held_back = self.held_back.remove(&number);
+                if self.cut.contains(&(message.from, message.to)) && !was_held_back {
+                    on_cut(number);
+                } else {
+                    let inbox = self.inboxes.or_default(message.to);
+                    inbox.push_back((number, Arrival::Message(message)));
+                }
             }
         }
     }
@@ -115,7 +118,7 @@ impl Network {
     /// Loses everything that is under way, and tells the numbers.
     pub(super) fn lose_all(&mut self, mut on_lost: impl FnMut(u64)) {
         self.held_back.clear();
-        let flying = core::mem::take(&mut self.flying).into_keys().map(|(_, number)| number);
+        let flying = core::mem::take(&mut self.flying).into_values().flatten().map(|(number, _)| number);
         let arrived = core::mem::take(&mut self.inboxes).into_values().flatten().map(|(number, _)| number);
         flying.chain(arrived).for_each(&mut on_lost);
     }
@@ -138,7 +141,7 @@ impl Network {
     /// A message is on its way, under the number that is returned.
     pub(super) fn fly(&mut self, arrival: u64, message: Message) -> u64 {
         self.sent += 1;
-        self.flying.insert((arrival, self.sent), message);
+        self.flying.entry(arrival).or_default().push((self.sent, message));
         self.sent
     }
 
