@@ -66,17 +66,16 @@ impl Machine {
                     }
                     return self.books.outbox.poll();
                 }
-                let Some(action) = replication::poll_append(&mut self.books, leader) else {
+                let action = replication::poll_append(&mut self.books, leader);
+                if action.is_none() {
                     return sending::poll_chunk(&mut self.books, leader);
-                };
-                let asker = match &action {
-                    Action::Load(_) => leader.progress.at(leader.cursor).map(|progress| progress.id),
-                    _ => None,
-                };
-                Some(match asker {
-                    Some(peer) => self.note_load(action, LoadFor::Peer(peer)),
-                    None => action,
-                })
+                }
+                if let Some(Action::Load(load)) = action
+                    && let Some(peer) = leader.progress.at(leader.cursor).map(|progress| progress.id)
+                {
+                    self.note_load(load, LoadFor::Peer(peer));
+                }
+                action
             }
             Role::Follower(follower) => {
                 following::poll_answer(&mut self.books, follower);
@@ -90,11 +89,14 @@ impl Machine {
     }
 
     fn poll_apply(&mut self) -> Option<Action> {
-        let action = applying::poll_apply(&mut self.books)?;
-        if let (Action::Apply(batches), Role::Leader(leader)) = (&action, &mut self.role) {
+        let action = applying::poll_apply(&mut self.books);
+        if let (Some(Action::Apply(batches)), Role::Leader(leader)) = (&action, &mut self.role) {
             let own = batches.iter().filter(|batch| batch.term() == self.books.hard.term);
             leader.uncommitted_bytes -= own.map(Entries::byte_count).sum::<usize>();
         }
-        Some(self.note_load(action, LoadFor::Apply))
+        if let Some(Action::Load(load)) = action {
+            self.note_load(load, LoadFor::Apply);
+        }
+        action
     }
 }

@@ -30,7 +30,7 @@ use crate::books::snapshots::Snapshots;
 use crate::means::config::Config;
 use crate::means::rng::Rng;
 use crate::rooms::{applying, proposing, reading, reconfiguration, replication, sending, transfer};
-use crate::words::action::{Action, Load};
+use crate::words::action::Load;
 use crate::words::change::MembershipChange;
 use crate::words::counters::Counters;
 use crate::words::entries::Entries;
@@ -443,11 +443,8 @@ impl Machine {
     }
 
     /// Notes who a load is for. What was asked for before for the same is overtaken.
-    fn note_load(&mut self, action: Action, asker: LoadFor) -> Action {
-        if let Action::Load(load) = &action {
-            self.loads.retain(|(_, other)| *other != asker);
-            self.loads.push((*load, asker));
-        }
-        action
+    fn note_load(&mut self, load: Load, asker: LoadFor) {
+        self.loads.retain(|(_, other)| *other != asker);
+        self.loads.push((load, asker));
     }
 }
