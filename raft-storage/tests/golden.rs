@@ -27,7 +27,7 @@ use raft_storage::{FORMAT_VERSION, GroupLog, OpenError, Start, Wal};
 
 const GOLDEN: &str = "tests/golden/version-1";
 /// Written by earlier builds from the same requests.
-const EARLIER: [&str; 1] = ["tests/golden/version-1-earlier"];
+const EARLIER: [&str; 2] = ["tests/golden/version-1-earlier", "tests/golden/version-1-fewer-marks"];
 /// What each of them holds, in words; beside it, because it is no part of them.
 const HELD: &str = "tests/golden/version-1.txt";
 /// A full member's group and a witness's.

@@ -171,3 +171,16 @@ fn a_hung_process_holds_the_directory_until_it_is_gone_f22() {
     let wal = Wal::open(&options(&dir), || ()).unwrap();
     assert!(GROUPS.iter().all(|id| wal.group_ids().contains(&GroupId::new(*id))), "nothing is lost");
 }
+
+/// What stands where a segment should be, but is no file, is refused by name, and nobody waits for it.
+#[test]
+fn a_pipe_in_the_place_of_a_segment_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let wal = Wal::open(&options(dir.path()).start(Start::Initialise), || ()).unwrap();
+    wal.close().unwrap();
+    let path = dir.path().join("00000002.wal");
+    let _ = std::fs::remove_file(&path);
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let error = Wal::open(&options(dir.path()), || ()).unwrap_err().to_string();
+    assert!(error.contains("00000002.wal") && error.contains("no regular file"), "{error}");
+}

@@ -197,8 +197,10 @@ impl<S: Subject> Cluster<S> {
             world.deliver();
         }
         for id in self.ids.clone() {
-            self.faults(id);
-            // It may have lost its disk just now.
+            // Its disk may have been lost just now, by what befell another node, or by what befalls it.
+            if self.seats.contains_key(&id) {
+                self.faults(id);
+            }
             if self.seats.contains_key(&id) {
                 self.advance(id);
             }

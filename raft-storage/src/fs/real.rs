@@ -12,6 +12,14 @@ use super::{Fs, FsFile, LockGuard, LockOutcome};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealFs;
 
+/// Refuses what is no file of a log: opening a pipe of that name could wait for ever.
+fn check_regular(path: &Path) -> io::Result<()> {
+    match fs::metadata(path)?.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no regular file; move it away")),
+    }
+}
+
 impl Fs for RealFs {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(dir)
@@ -29,10 +37,12 @@ impl Fs for RealFs {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        check_regular(path)?;
         Ok(Arc::new(RealFile(OpenOptions::new().read(true).write(true).open(path)?)))
     }
 
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        check_regular(path)?;
         Ok(Arc::new(RealFile(File::open(path)?)))
     }
 

@@ -29,6 +29,11 @@ pub(crate) fn check_mark(found: &Found, mark: &MarkFile) -> Result<(), OpenError
 /// Refuses the segment behind the last one if the log had gone on to it.
 pub(crate) fn check_next(found: &Found, window: &mut Window) -> Result<(), OpenError> {
     let Some(next) = found.find(found.last().seq.saturating_add(1)) else { return Ok(()) };
+    let (size, capacity) = (next.byte_count()?, u64::from(next.capacity));
+    if size < capacity {
+        // It had its full size before it had its name, so no crash made it shorter (F14).
+        return Err(OpenError::damaged(next.path(), size, Damage::TooShort { needed_bytes: capacity }));
+    }
     let broken = scan::read_link(next, window)?.err().unwrap_or(Damage::Missing);
     // A link that a crash tore calls for nothing. But once it was durable, it let go of segments.
     let let_go = broken != Damage::Missing && found.lacks_older();

@@ -56,6 +56,8 @@ pub(crate) struct Writer {
     registry: Arc<Registry>,
     maker: Maker,
     mark: MarkFile,
+    /// Syncs since the mark was written.
+    unmarked_syncs: u32,
     logger: Logger,
     /// Held as long as anybody may write.
     _lock: Box<dyn LockGuard>,
@@ -86,6 +88,7 @@ impl Writer {
             registry,
             maker,
             mark,
+            unmarked_syncs: 0,
             logger,
             _lock: lock,
         }
@@ -145,7 +148,18 @@ impl Writer {
 
     /// Notes in the mark's file that all of it is durable, so later damage is recognised as such.
     pub(crate) fn write_sync_mark(&mut self) -> Result<(), Failure> {
+        self.unmarked_syncs = 0;
         self.mark.write(self.segment.seq, self.segment.seed, self.durable)
+    }
+
+    /// Notes it also under load: once the log is in another segment, before anybody knows of anything there,
+    /// and every so many syncs. So the end of the log cannot be lost unseen for longer than that (F14).
+    fn keep_sync_mark(&mut self) -> Result<(), Failure> {
+        self.unmarked_syncs += 1;
+        if self.mark.newest().seq == self.segment.seq && self.unmarked_syncs < SYNCS_PER_MARK {
+            return Ok(());
+        }
+        self.write_sync_mark()
     }
 
     /// Writes and syncs what is in the buffer, then reports it.
@@ -157,6 +171,7 @@ impl Writer {
         self.segment.write(&self.buffer, self.durable)?;
         self.segment.sync()?;
         self.durable = self.offset;
+        self.keep_sync_mark()?;
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES_KEPT);
         let mut extents = self.extents.drain(..);
@@ -317,6 +332,8 @@ impl Chain {
     }
 }
 
+/// After so many syncs the mark is written anew: a thousandth of the syncs more.
+const SYNCS_PER_MARK: u32 = 1000;
 /// The end of a segment that is kept for requests without entries, as a share of the whole.
 const KEPT_SHARE: u32 = 16;
 /// The room a seal takes.

@@ -1,0 +1,89 @@
+//! The newest segment loses what was acknowledged: the sync mark tells, although the log was never quiet
+//! (F5, F14, F23).
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::path::PathBuf;
+
+use common::faulty::{GROUP, append, killed_after, refused};
+use common::{open, options, segment};
+use raft_core::LogStore;
+use raft_storage::fs::SimFs;
+use raft_storage::{OpenError, Start, Wal, WalOptions};
+
+/// The newest segment of a directory.
+fn newest(fs: &SimFs) -> PathBuf {
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|end| end == "wal");
+    fs.paths().into_iter().filter(is_segment).max().unwrap()
+}
+
+#[track_caller]
+fn assert_refused(fs: &SimFs, path: &PathBuf, what: &str) {
+    let OpenError::Damaged { path: named, damage, .. } = refused(fs) else { panic!("{what} opens") };
+    assert_eq!(named, *path, "{what}: {damage:?}");
+}
+
+/// F14: no crash makes a segment shorter, nor takes back what was acknowledged in it.
+#[test]
+fn a_newest_segment_that_is_cut_or_emptied_is_refused_f14() {
+    let (dead, _) = killed_after(30, 1500);
+    let path = newest(&dead);
+    assert!(path > segment(3), "{path:?}");
+    let whole = dead.content(&path).unwrap();
+    for length in
+        (0..whole.len()).step_by(61).chain([60, 4095, 4096, 4097, 4127, 4128, 4136, whole.len() - 1])
+    {
+        let image = dead.after_process_death();
+        image.edit(&path, |bytes| bytes.truncate(length));
+        assert_refused(&image, &path, &format!("cut to {length} bytes"));
+    }
+    dead.edit(&path, |bytes| bytes[4096..].fill(0));
+    assert_refused(&dead, &path, "emptied");
+}
+
+/// F14, F23: the newest segment is put back as it was before the log had gone on to it.
+#[test]
+fn a_newest_segment_as_it_was_before_it_was_used_is_refused_f14_f23() {
+    let fs = SimFs::new();
+    let ahead = u64::from(WalOptions::SEGMENT_BYTES_MIN);
+    let wal = Wal::open(&options(&fs, Start::Initialise).reserved_bytes(ahead), || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    let early = fs.after_process_death();
+    let path = newest(&early);
+    let mut id = 0;
+    while fs.content(&path) == early.content(&path) {
+        id += 1;
+        append(&mut log, id, (id - 1) * 10 + 1, 10, 300);
+    }
+    append(&mut log, id + 1, id * 10 + 1, 10, 300);
+    // A close would note all of it.
+    fs.stop_after(0);
+    drop((log, wal));
+    let dead = fs.after_process_death();
+    dead.put(&path, &early.content(&path).unwrap());
+    assert_refused(&dead, &path, "put back");
+}
+
+/// A log that is never quiet notes now and then how far it is durable.
+#[test]
+fn a_busy_log_that_lost_its_end_is_refused_f5_f14() {
+    let fs = SimFs::new();
+    let wal = Wal::open(&options(&fs, Start::Initialise).segment_bytes(1 << 20), || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    for id in 1..=2500 {
+        append(&mut log, id, id, 1, 10);
+    }
+    // A close would note all of it.
+    fs.stop_after(0);
+    drop((log, wal));
+    let dead = fs.after_process_death();
+    let path = segment(1);
+    let used = dead.content(&path).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    dead.edit(&path, |bytes| bytes[used / 2..].fill(0));
+    assert_refused(&dead, &path, "half of it");
+    assert!(open(&fs.after_process_death()).is_ok());
+}
