@@ -7,7 +7,7 @@
 //!
 //! All groups share the segments, so a segment goes only when no group needs anything in it. A group that
 //! was written to once and never again holds the segment with its entries and its hard state, and all
-//! behind that: compact quiet groups as well, and persist their hard state with it.
+//! behind that: compact quiet groups as well.
 //!
 //! This crate knows what was asked to be durable and in which order. It does not know who leads, or
 //! what entries mean.
