@@ -153,8 +153,16 @@ impl Wal {
         flushed
     }
 
+    /// Whether something that was asked for waits for room on the medium (F12). It is not reported as
+    /// durable, and is written once there is room.
+    #[must_use]
+    pub fn waits_for_room(&self) -> bool {
+        self.shared.queue.is_held()
+    }
+
     /// Notes how far the log is durable, so that damage before that is never taken for a torn
-    /// write. The flusher's thread does so by itself when the log is quiet.
+    /// write. The log does so by itself with the first sync in a segment and every thousand syncs, the
+    /// flusher's thread also when the log is quiet.
     ///
     /// # Errors
     ///

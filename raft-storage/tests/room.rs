@@ -105,6 +105,7 @@ fn vote(log: &mut GroupLog, id: u64, term: u64) {
 fn what_finds_no_room_waits_and_is_written_when_there_is_some_f12_s67() {
     let (fs, wal, [mut log, other], id) = full();
     assert_eq!(log.poll_persisted().unwrap(), None, "nothing of it is reported");
+    assert!(wal.waits_for_room());
     assert_eq!(fs.paths().iter().filter(|path| path.to_string_lossy().contains(".new")).count(), 0);
     // What was asked for behind it waits as well, in order.
     log.persist(Persist { entries: entries(1, 10 * id + 1, 5, 100), ..request(id + 1) }).unwrap();
@@ -122,6 +123,7 @@ fn what_finds_no_room_waits_and_is_written_when_there_is_some_f12_s67() {
     );
     fs.set_free_bytes(None);
     log.flush_now().unwrap();
+    assert!(!wal.waits_for_room());
     assert_eq!(log.poll_persisted().unwrap(), Some(PersistId::new(id + 2)));
     drop((log, other));
     wal.close().unwrap();
