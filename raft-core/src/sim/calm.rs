@@ -18,22 +18,27 @@ use crate::words::membership::Membership;
 
 impl<S: Subject> Cluster<S> {
     /// Steps until something is committed. It may take long, for a leader may have much to send before,
-    /// through a window of a few bytes or at a low rate; but never twenty election timeouts, nor five in
-    /// a row in which neither a log becomes longer nor a member has more of a snapshot than ever before,
-    /// although a leader is missing or has something to commit.
+    /// through a window of a few bytes or at a low rate; but never twenty election timeouts in a row in
+    /// which no member has more of a snapshot than ever before, nor five in which no log becomes longer
+    /// either, although a leader is missing or has something to commit.
+    ///
+    /// That ends: without a commit there are no newer snapshots, and each has an end.
     pub(super) fn serve(&mut self) -> Result<(), Violation> {
         let timeout_steps = self.world.borrow().plan.election_timeout_steps();
-        let (mut advanced_at, mut durable) = (0, self.durable_sum());
+        let (mut sent_at, mut advanced_at, mut durable) = (0, 0, self.durable_sum());
         let mut transfers = BTreeMap::new();
-        for step in 0..20 * timeout_steps {
+        for step in 0.. {
             if step % u64::from(STEPS_PER_TICK) == 0 {
                 if let Some(leader) = self.latest_leader().map(|node| node.raft().id()) {
                     self.propose(leader);
                 }
                 let now = self.durable_sum();
-                if self.has_sent_more(&mut transfers) || now > durable || self.has_idle_leader() {
+                if self.has_sent_more(&mut transfers) {
+                    (sent_at, advanced_at) = (step, step);
+                } else if now > durable || self.has_idle_leader() {
                     advanced_at = step;
-                } else if step - advanced_at > 5 * timeout_steps {
+                }
+                if step - advanced_at > 5 * timeout_steps || step - sent_at >= 20 * timeout_steps {
                     break;
                 }
                 // A follower may have cut off more than it was sent since.
