@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::checker::digest;
 use super::cluster::{Cluster, SimNode};
-use super::plan::{STEPS_PER_TICK, joining_count};
+use super::plan::{SNAPSHOT_BYTES_PER_TICK_MIN, SNAPSHOT_CHUNK_BYTES_MAX, STEPS_PER_TICK, joining_count};
 use super::recorder::MarkKind;
 use super::subject::{Medium, Subject};
 use super::violation::Violation;
@@ -20,7 +20,8 @@ impl<S: Subject> Cluster<S> {
     /// Steps until something is committed. It may take long, for a leader may have much to send before,
     /// through a window of a few bytes or at a low rate; but never twenty election timeouts in a row in
     /// which no member has more of a snapshot than ever before, nor five in which no log becomes longer
-    /// either, although a leader is missing or has something to commit.
+    /// either, although a leader is missing or has something to commit. Low rates may make it
+    /// longer.
     ///
     /// That ends: without a commit there are no newer snapshots, and each has an end.
     pub(super) fn serve(&mut self) -> Result<(), Violation> {
@@ -38,7 +39,10 @@ impl<S: Subject> Cluster<S> {
                 } else if now > durable || self.has_idle_leader() {
                     advanced_at = step;
                 }
-                if step - advanced_at > 5 * timeout_steps || step - sent_at >= 20 * timeout_steps {
+                let pause = self.pause_of_transfers(&transfers);
+                if step - advanced_at > 5 * timeout_steps + pause
+                    || step - sent_at >= 20 * timeout_steps + pause
+                {
                     break;
                 }
                 // A follower may have cut off more than it was sent since.
@@ -71,22 +75,33 @@ impl<S: Subject> Cluster<S> {
         self.serving().map(|node| node.status().durable.get()).sum()
     }
 
-    /// Whether some member's store has taken more of a snapshot than ever before, as the leader knows.
-    /// A transfer that begins anew gets there only once it has passed what was known, and one of an
-    /// older snapshot never: sending the same again and again is no progress.
-    fn has_sent_more(&self, known: &mut BTreeMap<NodeId, (Position, u64)>) -> bool {
+    /// Whether some member's store has taken more of some snapshot than ever before, as the leader knows.
+    /// A transfer that begins anew gets there only once it has passed what was known: sending the same
+    /// again and again is no progress.
+    fn has_sent_more(&self, known: &mut BTreeMap<(NodeId, Position), u64>) -> bool {
         let Some(leader) = self.latest_leader() else { return false };
         let mut has_more = false;
         for peer in leader.raft().peers() {
-            let Some(snapshot) = peer.snapshot.filter(|snapshot| snapshot.acknowledged_bytes > 0) else {
-                continue;
-            };
-            let now = (snapshot.last, snapshot.acknowledged_bytes);
-            let most = known.entry(peer.id).or_default();
-            has_more |= now > *most;
-            *most = now.max(*most);
+            let Some(snapshot) = peer.snapshot else { continue };
+            let most = known.entry((peer.id, snapshot.last)).or_default();
+            has_more |= snapshot.acknowledged_bytes > *most;
+            *most = snapshot.acknowledged_bytes.max(*most);
         }
         has_more
+    }
+
+    /// How many steps it may take until some member has more of a snapshot than ever before: a receiver
+    /// that was restarted begins anew, and after a chunk to each of them the leader's rate has to catch up,
+    /// by a clock that may be slow.
+    fn pause_of_transfers(&self, known: &BTreeMap<(NodeId, Position), u64>) -> u64 {
+        let Some(leader) = self.latest_leader() else { return 0 };
+        let bytes = leader.raft().peers().filter_map(|peer| {
+            let snapshot = peer.snapshot?;
+            let most = known.get(&(peer.id, snapshot.last)).copied().unwrap_or_default();
+            let lost = most.saturating_sub(snapshot.acknowledged_bytes);
+            Some(lost + u64::from(SNAPSHOT_CHUNK_BYTES_MAX))
+        });
+        bytes.sum::<u64>() / u64::from(SNAPSHOT_BYTES_PER_TICK_MIN) * u64::from(STEPS_PER_TICK + 1)
     }
 
     /// Steps until everybody agrees.

@@ -18,7 +18,9 @@ pub struct Options {
     /// Steps with faults. Default 4000.
     pub fault_steps: u64,
     /// Steps without faults, within which the cluster must recover and agree; most need a few
-    /// hundred. Default 20000.
+    /// hundred. But a leader may send as little as 10 bytes of snapshots in a tick of 8 steps, to all
+    /// members together, so a state of some KB needs more: about a step for each byte of its snapshot, times
+    /// the number of members. Default 20000.
     pub calm_steps: u64,
     /// At most so many founding members. Default `u64::MAX`, which leaves it to the seed.
     pub nodes_max: u64,
@@ -49,6 +51,10 @@ pub const STEPS_PER_TICK: u32 = 8;
 /// The widest that a node's settings are for what it makes one message of, and for one command.
 pub(super) const APPEND_BYTES_MAX: u32 = 200;
 pub(super) const ENTRY_BYTES_MAX: u32 = 64;
+
+/// The largest chunks of snapshots that a node's settings allow, and the lowest rate at which it sends them.
+pub(super) const SNAPSHOT_CHUNK_BYTES_MAX: u32 = 300;
+pub(super) const SNAPSHOT_BYTES_PER_TICK_MIN: u32 = 10;
 
 /// The plan of one run.
 #[derive(Clone, Debug)]
@@ -238,9 +244,9 @@ impl Plan {
         config.snapshot_log_bytes = u64::from(dice.between(0, 1) * dice.between(50, 3000));
         config.retained_entries = u64::from(dice.between(0, 2) * dice.between(0, 30));
         config.retained_bytes = u64::from(dice.between(0, 1) * dice.between(0, 2000)).wrapping_sub(1);
-        config.snapshot_chunk_bytes = dice.between(8, 300);
+        config.snapshot_chunk_bytes = dice.between(8, SNAPSHOT_CHUNK_BYTES_MAX);
         config.snapshot_chunks_max = dice.between(1, 4);
-        config.snapshot_bytes_per_tick = dice.between(0, 1) * dice.between(10, 200);
+        config.snapshot_bytes_per_tick = dice.between(0, 1) * dice.between(SNAPSHOT_BYTES_PER_TICK_MIN, 200);
         config.read_rounds_max = dice.between(1, 4);
         config.pre_vote = dice.between(0, 9) > 0;
         // Without it, leaders that were overtaken stay long enough to be asked for stale reads.
