@@ -26,6 +26,8 @@ impl<S: Subject> Cluster<S> {
     /// That ends: without a commit there are no newer snapshots, and each has an end.
     pub(super) fn serve(&mut self) -> Result<(), Violation> {
         let timeout_steps = self.world.borrow().plan.election_timeout_steps();
+        // Sending is no faster where leases make timeouts short.
+        let sending_steps = 20 * timeout_steps.max(USUAL_TIMEOUT_STEPS);
         let (mut sent_at, mut advanced_at, mut durable) = (0, 0, self.durable_sum());
         let mut transfers = BTreeMap::new();
         for step in 0.. {
@@ -40,9 +42,7 @@ impl<S: Subject> Cluster<S> {
                     advanced_at = step;
                 }
                 let pause = self.pause_of_transfers(&transfers);
-                if step - advanced_at > 5 * timeout_steps + pause
-                    || step - sent_at >= 20 * timeout_steps + pause
-                {
+                if step - advanced_at > 5 * timeout_steps + pause || step - sent_at >= sending_steps + pause {
                     break;
                 }
                 // A follower may have cut off more than it was sent since.
@@ -243,3 +243,6 @@ impl<S: Subject> Cluster<S> {
         world.checker.violation().cloned().map_or(Ok(()), Err)
     }
 }
+
+/// The longest election timeout where there are no leases.
+const USUAL_TIMEOUT_STEPS: u64 = 20 * STEPS_PER_TICK as u64;

@@ -40,7 +40,7 @@ pub(super) struct Checker {
     /// What was last seen of each running node.
     seen: ByNode<Seen>,
     /// A digest of the state after some of the entries, as whoever came first had it.
-    states: BTreeMap<LogIndex, u64>,
+    states: BTreeMap<LogIndex, (NodeId, u64)>,
     /// Highest index a client knows to be applied.
     pub(super) acknowledged: LogIndex,
     /// Changes of membership that were appended since the last pump.
@@ -199,11 +199,11 @@ impl Checker {
 
     /// A machine's state after the command at `index`: everybody's is the same, whether it was applied
     /// or restored.
-    pub(super) fn on_state(&mut self, index: LogIndex, digest: u64) {
-        let first = *self.states.entry(index).or_insert(digest);
-        if first != digest {
+    pub(super) fn on_state(&mut self, node: NodeId, index: LogIndex, digest: u64) {
+        let (first, known) = *self.states.entry(index).or_insert((node, digest));
+        if known != digest {
             let details =
-                format!("after {index} one machine's digest is {first:016x}, another's {digest:016x}");
+                format!("after {index} node {first} had digest {known:016x}, node {node} has {digest:016x}");
             self.violate("equal state at equal index", details);
         }
     }

@@ -241,7 +241,7 @@ impl<S: Subject> Cluster<S> {
         };
         let store = WatchedStore::new(id, Rc::clone(&self.world), store);
         let transport = SimTransport::new(id, Rc::clone(&self.world));
-        let machine = Watched::new(&self.world, self.subject.machine());
+        let machine = Watched::new(id, &self.world, self.subject.machine());
         let opened = if founders.member(id).is_some() {
             Node::open(config, Some(founders), store, transport, machine)
         } else {
@@ -276,6 +276,10 @@ impl<S: Subject> Cluster<S> {
         let seat = self.seats.get_mut(&id).expect("every node has a seat");
         let fate = match error {
             NodeError::Store(error) => seat.medium.judge(&error),
+            NodeError::Snapshot(_) => {
+                let details = format!("at node {id}, `StateMachine::restore` takes a snapshot for invalid");
+                Fate::Violation(Violation::new("a machine restores the snapshots it took", details))
+            }
             other => {
                 let details = format!("node {id}: {other:?}");
                 Fate::Violation(Violation::new("a node stops only if its disk fails", details))

@@ -6,9 +6,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::checker::digest;
 use crate::doors::store::LogStore;
 use crate::mem::MemLog;
-use crate::words::entries::{Entries, EntryKind};
+use crate::words::entries::{Entries, Entry, EntryKind};
 use crate::words::ids::{LogIndex, PersistId, Position};
 use crate::words::message::SnapshotMeta;
 use crate::words::persist::{HardState, Persist, Recovered, Run};
@@ -133,8 +134,7 @@ impl Ledger {
         let mut requests = core::mem::take(&mut self.queue).into_iter();
         while !holds(&mut candidate, recovered, entries) {
             let Some(request) = requests.next() else {
-                let expected = state_of(&mut self.durable);
-                return Err(format!("{expected:?} was reported, {recovered:?} is there"));
+                return Err(difference(&mut self.durable, recovered, entries));
             };
             apply(&mut candidate, request);
         }
@@ -167,6 +167,41 @@ fn holds(candidate: &mut MemLog, recovered: &Recovered, entries: &[Entries]) -> 
     let (Some(first), Some(last)) = (state.runs.first(), state.runs.last()) else { return true };
     let known = candidate.load(first.first, last.last.next(), usize::MAX).expect("they are there");
     known.iter().flat_map(Entries::iter).eq(entries.iter().flat_map(Entries::iter))
+}
+
+/// What of the durable log is not as a store recovered it.
+fn difference(durable: &mut MemLog, recovered: &Recovered, entries: &[Entries]) -> String {
+    let state = state_of(durable);
+    let mut parts = Vec::new();
+    if state.hard_state != recovered.hard_state {
+        parts.push(format!("{:?} was reported, {:?} is there", state.hard_state, recovered.hard_state));
+    }
+    if state.mark != recovered.mark {
+        parts.push(format!("{:?} was reported, {:?} is there", state.mark, recovered.mark));
+    }
+    let mut known = Vec::new();
+    if let (Some(first), Some(last)) = (state.runs.first(), state.runs.last()) {
+        known = durable.load(first.first, last.last.next(), usize::MAX).expect("they are there");
+    }
+    let mut found = entries.iter().flat_map(Entries::iter);
+    for known in known.iter().flat_map(Entries::iter) {
+        let found = found.next();
+        if found.as_ref() != Some(&known) {
+            let found = found.as_ref().map_or_else(|| "nothing".into(), in_short);
+            parts.push(format!("{} was reported, {found} is there", in_short(&known)));
+            break;
+        }
+    }
+    if parts.is_empty() {
+        parts.push(format!("behind {} is what nobody wrote", durable.last()));
+    }
+    parts.join("; ")
+}
+
+/// An entry, with a digest for its payload.
+fn in_short(entry: &Entry<'_>) -> String {
+    let position = Position::new(entry.term, entry.index);
+    format!("{:?} {position} of digest {:016x}", entry.kind, digest(entry.kind, entry.payload))
 }
 
 /// Runs as long as they can be: a store may cut them where it likes.

@@ -15,10 +15,11 @@ use super::subject::Subject;
 use super::world::Shared;
 use crate::doors::state_machine::{InvalidSnapshot, SnapshotPiece, SnapshotSource, StateMachine};
 use crate::words::entries::{Entry, EntryKind};
-use crate::words::ids::LogIndex;
+use crate::words::ids::{LogIndex, NodeId};
 
 /// A machine, and an eye on it.
 pub(super) struct Watched<S: Subject> {
+    id: NodeId,
     world: Shared,
     pub(super) machine: S::Machine,
     /// The last command.
@@ -29,14 +30,14 @@ pub(super) struct Watched<S: Subject> {
 }
 
 impl<S: Subject> Watched<S> {
-    pub(super) fn new(world: &Shared, machine: S::Machine) -> Self {
-        Self { world: Rc::clone(world), machine, applied: LogIndex::ZERO, digest: 0, head: Vec::new() }
+    pub(super) fn new(id: NodeId, world: &Shared, machine: S::Machine) -> Self {
+        Self { id, world: Rc::clone(world), machine, applied: LogIndex::ZERO, digest: 0, head: Vec::new() }
     }
 
     /// Compares the state with that of the others after the same command.
     fn compare(&mut self) {
         let Some(digest) = S::digest(&mut self.machine) else { return };
-        self.world.borrow_mut().checker.on_state(self.applied, digest);
+        self.world.borrow_mut().checker.on_state(self.id, self.applied, digest);
     }
 }
 
