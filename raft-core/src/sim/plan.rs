@@ -3,47 +3,12 @@
 //! Probabilities are themselves drawn, so that some seeds meet one fault in abundance and others
 //! many in small doses.
 
-use alloc::collections::BTreeSet;
-
 use super::dice::{ALWAYS, Chance, Dice};
 use super::fault::Fault;
+use super::options::Options;
 use crate::means::config::Config;
 use crate::words::ids::NodeId;
 use crate::words::membership::{Member, MemberRole, Membership};
-
-/// How long runs are, and what of the seed's plan they leave out. The seed decides the rest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Options {
-    /// Steps with faults. Default 4000.
-    pub fault_steps: u64,
-    /// Steps without faults, within which the cluster must recover and agree; most need a few
-    /// hundred. But a leader may send as little as 10 bytes of snapshots in a tick of 8 steps, to all
-    /// members together, so a state of some KB needs more: about a step for each byte of its snapshot, times
-    /// the number of members. Default 20000.
-    pub calm_steps: u64,
-    /// At most so many founding members. Default `u64::MAX`, which leaves it to the seed.
-    pub nodes_max: u64,
-    /// At most so many nodes that may be taken in later. Default `u64::MAX`.
-    pub spares_max: u64,
-    /// What never strikes, although the seed may plan it. Default none.
-    pub without: BTreeSet<Fault>,
-    /// The run is over when faults end.
-    pub(super) ends_with_faults: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            fault_steps: 4000,
-            calm_steps: 20000,
-            nodes_max: u64::MAX,
-            spares_max: u64::MAX,
-            without: BTreeSet::new(),
-            ends_with_faults: false,
-        }
-    }
-}
 
 /// Steps between two ticks of a node whose clock is right.
 pub const STEPS_PER_TICK: u32 = 8;

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::plan::Options;
+use super::options::Options;
 use super::recorder::Recorder;
 use super::violation::Failure;
 

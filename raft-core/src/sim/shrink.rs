@@ -3,7 +3,8 @@
 
 use super::dice::Dice;
 use super::fault::Fault;
-use super::plan::{Options, Plan};
+use super::options::Options;
+use super::plan::Plan;
 use super::report::Report;
 use super::violation::Failure;
 

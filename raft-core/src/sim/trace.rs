@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::cluster::Cluster;
-use super::plan::Options;
+use super::options::Options;
 use super::report::Report;
 use super::subject::Subject;
 use super::violation::Failure;

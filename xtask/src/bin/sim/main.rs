@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, value_parser};
-use raft_core::sim::{self, Fault, Report, UnknownFault};
+use raft_core::sim::{self, Report};
 
 use mode::Mode;
 use runner::run_seeds;
@@ -60,42 +60,41 @@ struct Options {
     gate: bool,
 }
 
-/// What runs leave out of what their seeds plan.
+/// What runs leave out of what their seeds plan, in the words of [`sim::Options`].
 #[derive(clap::Args)]
 struct PlanOptions {
     /// How many steps faults strike for
-    #[arg(long, default_value_t = sim::Options::default().fault_steps)]
-    steps: u64,
+    #[arg(long)]
+    steps: Option<String>,
+    /// How many steps without faults the cluster has to recover in
+    #[arg(long, value_name = "STEPS")]
+    calm_steps: Option<String>,
     /// At most so many founding members
     #[arg(long, value_name = "NODES")]
-    nodes_max: Option<u64>,
+    nodes_max: Option<String>,
     /// At most so many nodes that are taken in later
     #[arg(long, value_name = "NODES")]
-    spares_max: Option<u64>,
+    spares_max: Option<String>,
     /// Faults that never strike, for instance `loss,crash`
-    #[arg(long, value_name = "FAULTS", value_delimiter = ',')]
-    without: Vec<Fault>,
+    #[arg(long, value_name = "FAULTS")]
+    without: Option<String>,
     /// No others strike than these, or than `none`
-    #[arg(long, value_name = "FAULTS", value_delimiter = ',', value_parser = named, conflicts_with = "without")]
-    only: Vec<Option<Fault>>,
-}
-
-/// The fault of this name, if it is not `none`.
-fn named(name: &str) -> Result<Option<Fault>, UnknownFault> {
-    if name == "none" { Ok(None) } else { name.parse().map(Some) }
+    #[arg(long, value_name = "FAULTS", conflicts_with = "without")]
+    only: Option<String>,
 }
 
 impl PlanOptions {
-    fn sim_options(&self) -> sim::Options {
-        let mut options = sim::Options::default();
-        options.fault_steps = self.steps;
-        options.nodes_max = self.nodes_max.unwrap_or(options.nodes_max);
-        options.spares_max = self.spares_max.unwrap_or(options.spares_max);
-        options.without.extend(&self.without);
-        if !self.only.is_empty() {
-            options.without.extend(Fault::ALL.iter().filter(|fault| !self.only.contains(&Some(**fault))));
-        }
-        options
+    fn sim_options(&self) -> Result<sim::Options> {
+        let flags = [
+            ("--steps", &self.steps),
+            ("--calm-steps", &self.calm_steps),
+            ("--nodes-max", &self.nodes_max),
+            ("--spares-max", &self.spares_max),
+            ("--without", &self.without),
+            ("--only", &self.only),
+        ];
+        let words = flags.iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value.as_ref()?)));
+        Ok(words.collect::<Vec<_>>().join(" ").parse()?)
     }
 }
 
@@ -143,7 +142,7 @@ fn run() -> Result<()> {
         return gate();
     }
     let mode = if options.full { Mode::Full } else { Mode::Model };
-    let plan = options.plan.sim_options();
+    let plan = options.plan.sim_options()?;
     if let Some(seeds) = options.prove_determinism {
         return prove_determinism(mode, &plan, options.from.unwrap_or(0), seeds);
     }

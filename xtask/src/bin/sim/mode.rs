@@ -3,7 +3,7 @@
 use std::fmt;
 
 use raft_core::TraceEvent;
-use raft_core::sim::{self, Digests, Failure, Fault, Options, Recording, Report};
+use raft_core::sim::{self, Digests, Failure, Options, Recording, Report};
 
 use crate::full::{self, Full};
 
@@ -57,17 +57,11 @@ impl Mode {
             command += " --full";
         }
         command += &format!(" --seed {seed}");
-        let usual = Options::default();
-        for (flag, value, usual) in [
-            ("steps", options.fault_steps, usual.fault_steps),
-            ("nodes-max", options.nodes_max, usual.nodes_max),
-            ("spares-max", options.spares_max, usual.spares_max),
-        ] {
-            if value != usual {
-                command += &format!(" --{flag} {value}");
-            }
+        let options = options.to_string();
+        if !options.is_empty() {
+            command += &format!(" {options}");
         }
-        command + &faults(options)
+        command
     }
 
     /// Situations that only this mode can reach, and must.
@@ -76,18 +70,5 @@ impl Mode {
             Self::Model => &["disk stall", "snapshot failed"],
             Self::Full => &full::EXPECTED,
         }
-    }
-}
-
-/// The shorter way to say which faults strike.
-fn faults(options: &Options) -> String {
-    let (without, only): (Vec<Fault>, Vec<Fault>) =
-        Fault::ALL.iter().partition(|fault| options.without.contains(fault));
-    let list = |faults: &[Fault]| faults.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(",");
-    match (without.len(), only.len()) {
-        (0, _) => String::new(),
-        (_, 0) => " --only none".to_owned(),
-        (without_count, only_count) if without_count < only_count => format!(" --without {}", list(&without)),
-        _ => format!(" --only {}", list(&only)),
     }
 }
