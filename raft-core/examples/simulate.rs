@@ -5,9 +5,10 @@
 //! not the leader of the poll, which `restore` works out anew; when two names have the same count, it
 //! may come to another result than the nodes that were there. The simulator finds a seed in which that
 //! happens, makes the run small, tells what led to it, and draws it on the page. Then the same runs with
-//! the bug mended.
+//! the bug mended. With a seed and options behind the page, it runs that seed alone.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::{env, fs, io};
 
 use raft_core::bytes::Bytes;
@@ -156,23 +157,45 @@ impl<const MENDED: bool> Subject for Voters<MENDED> {
 
 const SEEDS: u64 = 50;
 
-fn main() -> io::Result<()> {
+const COMMAND: &str = "cargo run -p raft-core --features sim --example simulate --";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    match &args[..] {
+        [page, seed, options @ ..] => show(page, seed.parse()?, &options.join(" ").parse()?)?,
+        [page] => hunt(page)?,
+        [] => return Err(format!("{COMMAND} PAGE [SEED [OPTIONS]]").into()),
+    }
+    Ok(())
+}
+
+/// Finds the bug, and shows it with as little else as possible.
+fn hunt(page: &str) -> io::Result<()> {
     let options = Options::default();
     let found = (0..SEEDS).find_map(|seed| run(seed, &options, Voters::<false>::default()).err());
     let failure = found.expect("the bug is found");
     println!("{failure}\n");
     let shrunk = shrink(failure, &options, |seed, options| run(seed, options, Voters::<false>::default()));
-    println!("The same with less: {}\n\nWhat led to it:", shrunk.failure);
-    let recording = record(shrunk.failure.seed, &shrunk.options, Voters::<false>::default());
-    for line in recording.story(12) {
-        println!("{line}");
-    }
-    if let Some(path) = env::args_os().nth(1) {
-        fs::write(path, recording.page("cargo run -p raft-core --features sim --example simulate"))?;
-    }
+    println!("The same with less:");
+    show(page, shrunk.failure.seed, &shrunk.options)?;
     for seed in 0..SEEDS {
         run(seed, &options, Voters::<true>::default()).expect("the mended machine keeps every property");
     }
     println!("\nMended, the same {SEEDS} seeds keep every property.");
     Ok(())
+}
+
+/// Runs one seed, tells what led to its failure, and draws it.
+fn show(page: &str, seed: u64, options: &Options) -> io::Result<()> {
+    let recording = record(seed, options, Voters::<false>::default());
+    match recording.failure() {
+        Some(failure) => println!("{failure}\n\nWhat led to it:"),
+        None => println!("seed {seed} keeps every property"),
+    }
+    for line in recording.story(12) {
+        println!("{line}");
+    }
+    let command = format!("{COMMAND} {page} {seed} {options}");
+    println!("\nOnce more: {command}");
+    fs::write(page, recording.page(&command))
 }
