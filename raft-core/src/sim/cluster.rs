@@ -57,7 +57,8 @@ pub fn run<S: Subject>(seed: u64, options: &Options, subject: S) -> Result<Repor
 }
 
 /// Runs one seed as [`run`] does, and writes down all that happens. That takes several times as long,
-/// and a seed that has failed fails again; so run first, and record what has failed.
+/// and a seed that has failed fails again; so run first, and record what has failed. If it fails in another
+/// way or not at all, the subject is not deterministic.
 ///
 /// ```
 /// use raft_core::sim::{Digests, Options, record};

@@ -21,8 +21,9 @@ pub struct Operation<C, A> {
 /// one that was answered before it was asked for.
 ///
 /// `apply` carries out a call on a state. The time it takes grows with how many operations overlap,
-/// and doubles with each one of unknown outcome: check objects apart from each other, and leave out
-/// reads without an answer.
+/// and doubles with each one of unknown outcome: check objects apart from each other, leave out
+/// reads without an answer, and have answers that tell where in the order they belong, such as the
+/// entry's index.
 ///
 /// ```
 /// use raft_core::sim::{Operation, is_linearizable};

@@ -60,8 +60,9 @@ pub trait Subject {
     }
 
     /// A digest of a machine's state: nodes that have applied the same must agree in it. By default
-    /// that of its snapshot, so a snapshot's bytes must depend on the state alone; `None` if it has no
-    /// snapshots, and nothing is compared.
+    /// that of its snapshot, so a snapshot's bytes must depend on the state alone, and a field that it
+    /// leaves out is not seen: better give one of the whole state. `None` if it has no snapshots, and
+    /// nothing is compared.
     fn digest(machine: &mut Self::Machine) -> Option<u64> {
         machine.snapshot().map(digest_of_snapshot)
     }
@@ -118,7 +119,8 @@ pub trait Medium {
     ///
     /// # Errors
     ///
-    /// If that is not possible, and what is to be done.
+    /// If that is not possible, and what is to be done. [`Fate::Lost`] is for what
+    /// [`damage`](Self::damage) has spoilt: at other times the group may need this node.
     fn open(&mut self) -> Result<Self::Store, Fate>;
 
     /// A step begins. Here writes become durable, late or never.
