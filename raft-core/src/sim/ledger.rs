@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::checker::digest;
+use super::digest::Digest;
 use crate::doors::store::LogStore;
 use crate::mem::MemLog;
 use crate::words::entries::{Entries, Entry, EntryKind};
@@ -201,7 +201,9 @@ fn difference(durable: &mut MemLog, recovered: &Recovered, entries: &[Entries]) 
 /// An entry, with a digest for its payload.
 fn in_short(entry: &Entry<'_>) -> String {
     let position = Position::new(entry.term, entry.index);
-    format!("{:?} {position} of digest {:016x}", entry.kind, digest(entry.kind, entry.payload))
+    let mut digest = Digest::new();
+    digest.bytes(entry.payload);
+    format!("{:?} {position} of digest {:016x}", entry.kind, digest.value())
 }
 
 /// Runs as long as they can be: a store may cut them where it likes.
