@@ -99,7 +99,7 @@ impl PlanOptions {
 }
 
 /// Seeds that found a bug once, if only one of the simulator itself.
-const REGRESSIONS: [(Mode, u64); 17] = [
+const REGRESSIONS: [(Mode, u64); 18] = [
     (Mode::Model, 7_001_168),
     (Mode::Model, 1_500_011_196),
     (Mode::Full, 1013),
@@ -117,6 +117,7 @@ const REGRESSIONS: [(Mode, u64); 17] = [
     (Mode::Full, 900_067_870),
     (Mode::Full, 900_078_511),
     (Mode::Full, 1_000_075_556),
+    (Mode::Full, 2_000_088_547),
 ];
 
 /// How many seeds the gate runs of each mode: always the same first ones, so that a gate that was
