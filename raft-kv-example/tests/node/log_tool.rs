@@ -229,7 +229,8 @@ fn what_is_no_nodes_directory_or_cannot_be_read_has_an_exit_code_of_its_own_w7()
     fs::create_dir(&segment).unwrap();
     let output = log(&["verify"], &dir);
     assert_eq!(code(&output), 3, "{}", text(&output));
-    assert!(text(&output).contains(&format!("could not read {segment}")), "{}", text(&output));
+    let words = format!("could not open {segment}: this is no regular file");
+    assert!(text(&output).contains(&words), "{}", text(&output));
 }
 
 /// A directory of three groups whose segments were filled several times, with one made ahead of need.
