@@ -87,3 +87,15 @@ fn a_busy_log_that_lost_its_end_is_refused_f5_f14() {
     assert_refused(&dead, &path, "half of it");
     assert!(open(&fs.after_process_death()).is_ok());
 }
+
+/// F14, F27: without a sync mark, the length that the segment before calls for still tells.
+#[test]
+fn a_newest_segment_that_is_cut_is_refused_without_a_mark_too_f14() {
+    let (dead, _) = killed_after(30, 1500);
+    let path = newest(&dead);
+    dead.edit(path.with_file_name("sync-mark"), |bytes| bytes.fill(0));
+    let image = dead.after_process_death();
+    assert!(open(&image).is_ok(), "whole");
+    dead.edit(&path, |bytes| bytes.truncate(4096));
+    assert_refused(&dead, &path, "cut");
+}

@@ -30,16 +30,14 @@ impl<S: Subject> Cluster<S> {
             return;
         };
         let (hands_over, commit) = (raft.transferee().is_some(), raft.commit());
-        let is_mine = {
+        let strikes = {
             let world = &mut *self.world.borrow_mut();
             let is_changing = hands_over || world.ledger(leader).changes_behind(commit) > 0;
-            let chance = world.plan.ambush * if is_changing { CHANGING_FACTOR } else { 1 };
-            world.dice.happens(chance)
+            world.dice.happens(world.plan.ambush * if is_changing { CHANGING_FACTOR } else { 1 })
         };
-        if !is_mine {
-            return;
+        if strikes {
+            self.depose(leader);
         }
-        self.depose(leader);
     }
 
     /// An order of this leader that came late is there: from now on nobody hears the leader.
