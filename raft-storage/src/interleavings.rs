@@ -9,11 +9,12 @@
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use raft_core::bytes::Bytes;
 use raft_core::{
-    Entries, EntryKind, GroupId, HardState, LogIndex, LogStore, Membership, NodeId, Persist, PersistId,
-    Position, SnapshotMeta, SnapshotStore, Term,
+    Batches, Entries, EntryKind, GroupId, HardState, LogIndex, LogStore, Membership, NewMark, NodeId,
+    Persist, PersistId, Position, SnapshotMark, SnapshotMeta, SnapshotStore, Term,
 };
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
@@ -260,3 +261,42 @@ fn whoever_waits_for_a_snapshot_is_woken_although_another_thread_flushes_by_hand
         wal.close().unwrap();
     });
 }
+
+/// What a quiet group holds is moved while its owner reads and writes.
+#[test]
+fn whoever_reads_a_group_that_is_moved_finds_what_was_asked_for() {
+    explore(|| {
+        let disk = SimFs::new();
+        let (wal, [mut quiet, mut busy], _bell) = start(&disk);
+        persist(&mut quiet, 1, 100).unwrap();
+        wal.flush_now().unwrap();
+        let reader = spawn(move || {
+            for id in 2..=4 {
+                let end = LogIndex::new(id);
+                let held = quiet.load(LogIndex::new(1), end, usize::MAX).unwrap();
+                assert_eq!(held.last().map(Entries::last), Some(end.prev()));
+                persist(&mut quiet, id, 100).unwrap();
+                quiet.flush_now().unwrap();
+            }
+        });
+        // Two of these fill a segment, and each lets go of the one before.
+        let membership = Membership::of_voters([NodeId::new(1)]).unwrap();
+        for id in 1..=20 {
+            persist(&mut busy, id, 12_000).unwrap();
+            let last = Position::new(Term::new(1), LogIndex::new(id));
+            let mark = SnapshotMark { last, membership: membership.clone() };
+            let mark = Some(NewMark { mark, keeps_entries: true });
+            let (id, entries) = (PersistId::new(id), Batches::new());
+            busy.persist(Persist { id, mark, truncate_from: None, entries, hard_state: None }).unwrap();
+            busy.flush_now().unwrap();
+        }
+        reader.join().unwrap();
+        wal.close().unwrap();
+        assert_eq!(durable(&disk)[0], 4);
+        MOVES.fetch_add(u64::from(disk.content("/log/00000001.wal").is_none()), Ordering::Relaxed);
+    });
+    assert!(MOVES.load(Ordering::Relaxed) > 0, "in no order was it moved");
+}
+
+/// In how many orders the first segment was let go of.
+static MOVES: AtomicU64 = AtomicU64::new(0);

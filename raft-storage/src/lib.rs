@@ -5,9 +5,10 @@
 //! `docs/FORMAT.md`; which fault gets which reaction, and the test that shows it, in
 //! `docs/FAULTS.md`. [`inspect`] looks at a directory without changing anything.
 //!
-//! All groups share the segments, so a segment goes only when no group needs anything in it. A group that
-//! was written to once and never again holds the segment with its entries and its hard state, and all
-//! behind that: compact quiet groups as well.
+//! All groups share the segments, so a segment goes only when no group needs anything in it. What a quiet
+//! group holds in old segments, the log writes anew at its end by itself, so a group that was written to
+//! once and never again holds nothing else; up to a quarter of a segment's size per group, 16 MiB by
+//! default. A group that holds more holds all behind its first entry until its owner compacts it.
 //!
 //! This crate knows what was asked to be durable and in which order. It does not know who leads, or
 //! what entries mean.

@@ -2,14 +2,14 @@
 //! of a scheduler that tries orders in which they may run; everybody else has the real ones.
 
 #[cfg(not(test))]
-pub(crate) use parking_lot::{Condvar, Mutex};
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(not(test))]
 pub(crate) use std::sync::{atomic, mpsc};
 #[cfg(not(test))]
 pub(crate) use std::thread;
 
 #[cfg(test)]
-pub(crate) use modelled::{Condvar, Mutex};
+pub(crate) use modelled::{Condvar, Mutex, MutexGuard};
 #[cfg(test)]
 pub(crate) use shuttle::sync::{atomic, mpsc};
 #[cfg(test)]
@@ -46,6 +46,10 @@ mod modelled {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             MutexGuard(Some(self.0.lock().expect(NOT_POISONED)))
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok().map(|held| MutexGuard(Some(held)))
         }
     }
 

@@ -54,7 +54,6 @@ pub struct Wal {
     snapshots: Mutex<Candidates>,
     report: Recovery,
     incarnation: u64,
-    newest_segment: u32,
 }
 
 impl Wal {
@@ -72,8 +71,7 @@ impl Wal {
         warn(&options.logger, &report);
         slog::info!(options.logger, "log opened"; "records" => report.records, "groups" => report.groups,
             "segments" => report.segments, "carried" => report.carried_records);
-        let newest_segment = position.segment.seq;
-        let registry = Arc::new(Registry::new(groups));
+        let registry = Arc::new(Registry::new(groups, position.segment.seq));
         let (files, logger) = (segments.clone(), options.logger.clone());
         let mut writer = Writer::new(position, files, Arc::clone(&registry), maker, mark, lock, logger);
         if options.flushing == Flushing::Thread {
@@ -100,7 +98,6 @@ impl Wal {
             snapshots: Mutex::new(snapshots),
             report,
             incarnation: owner.incarnation,
-            newest_segment,
         };
         if options.flushing == Flushing::Thread {
             wal.start_threads(options)?;
@@ -116,10 +113,10 @@ impl Wal {
     pub fn group(&self, id: GroupId) -> Result<GroupLog, LogError> {
         self.shared.check()?;
         let rule = RequestRule::OpenedOnce;
-        let (link, state) = self.shared.registry.open(id).ok_or(LogError::BadRequest { group: id, rule })?;
+        let link = self.shared.registry.open(id).ok_or(LogError::BadRequest { group: id, rule })?;
         let snapshots = self.snapshots.lock().remove(&id).unwrap_or_default();
         let shelf = Shelf::new(Arc::clone(&self.scribe), id, snapshots);
-        Ok(GroupLog::new(Arc::clone(&self.shared), link, state, shelf, self.newest_segment))
+        Ok(GroupLog::new(Arc::clone(&self.shared), link, shelf))
     }
 
     /// The groups that have something in the log, or have been opened.

@@ -103,6 +103,7 @@ fn group(group: &GroupReport) -> Value {
         "records": group.records,
         "record_bytes": group.record_bytes,
         "live_bytes": group.live_bytes,
+        "oldest_segment": group.oldest_segment,
         "snapshot": meta,
         "snapshot_refusal": refusal,
     })

@@ -36,6 +36,9 @@ pub(super) fn print(found: &Inspection, out: &mut dyn Write) -> io::Result<()> {
         }
         writeln!(out, "  requests         {}, {} bytes", group.records, group.record_bytes)?;
         writeln!(out, "  entries in use   {} bytes", group.live_bytes)?;
+        if let Some(oldest) = group.oldest_segment {
+            writeln!(out, "  needs segments   from {oldest:08x} on")?;
+        }
     }
     if !found.snapshots.is_empty() {
         writeln!(out, "\nsnapshot of       up to       bytes    chunks")?;

@@ -59,6 +59,11 @@ impl Request {
         record_bytes(bytes as u64)
     }
 
+    /// Whether its batches are no more than a record can count.
+    pub(crate) fn has_countable_rows(&self) -> bool {
+        self.rows().count() <= usize::from(u16::MAX)
+    }
+
     /// Appends the body to `out`; tells the parts and the number of batches for the header.
     pub(crate) fn encode_body(&self, out: &mut Vec<u8>) -> (u8, u16) {
         let mut parts = 0;

@@ -1,4 +1,3 @@
 //! One group's log as its owner uses it.
 
-mod load;
 pub(crate) mod log;

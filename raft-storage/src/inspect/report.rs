@@ -142,6 +142,8 @@ pub struct GroupReport {
     pub record_bytes: u64,
     /// How many bytes the entries in them take that the log still holds.
     pub live_bytes: u64,
+    /// The oldest segment that it needs, and with it all behind; none if it needs none.
+    pub oldest_segment: Option<u32>,
     /// The snapshot that counts, or why the group would be refused.
     pub snapshot: Result<Option<SnapshotMeta>, LogError>,
 }

@@ -246,6 +246,7 @@ impl Snapshots {
             records,
             record_bytes,
             live_bytes: live_bytes(state),
+            oldest_segment: state.live_from(),
             snapshot,
         }
     }

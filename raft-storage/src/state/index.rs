@@ -65,6 +65,12 @@ impl Index {
         }
     }
 
+    /// Changes the place of all entries.
+    pub(crate) fn replace(&mut self, extents: impl Iterator<Item = Extent>) {
+        self.extents.clear();
+        self.extents.extend(extents);
+    }
+
     pub(crate) fn clear(&mut self) {
         self.extents.clear();
     }

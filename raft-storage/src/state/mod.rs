@@ -2,4 +2,6 @@
 
 pub(crate) mod group;
 pub(crate) mod index;
+mod load;
 pub(crate) mod registry;
+pub(crate) mod view;

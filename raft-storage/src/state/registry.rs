@@ -6,10 +6,11 @@ use std::sync::Arc;
 use raft_core::GroupId;
 
 use super::group::GroupState;
+use super::view::View;
 use crate::format::extent::Extent;
 use crate::format::segment::SegmentSeq;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// What one group and the writer share.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct GroupLink {
     /// The oldest segment this group needs; `u32::MAX` if none.
     live_from: AtomicU32,
     opened: AtomicBool,
+    /// Locked by the owner for the time of a call, and by the writer to move what a group at rest holds.
+    view: Mutex<View>,
 }
 
 /// Requests that have become durable, in order, and where their entries are.
@@ -39,6 +42,31 @@ pub(crate) struct CompletedRequest {
 }
 
 impl GroupLink {
+    fn new(id: GroupId, state: GroupState, newest_segment: SegmentSeq) -> Self {
+        Self {
+            id,
+            durable_count: AtomicU64::new(0),
+            completed: Mutex::default(),
+            live_from: AtomicU32::new(state.live_from().unwrap_or(SegmentSeq::MAX)),
+            opened: AtomicBool::new(false),
+            view: Mutex::new(View::new(state, newest_segment)),
+        }
+    }
+
+    /// The group as its owner sees it, with all that is known to be durable.
+    pub(crate) fn view(&self) -> MutexGuard<'_, View> {
+        let mut view = self.view.lock();
+        view.absorb(self);
+        view
+    }
+
+    /// The same, unless its owner has it in use.
+    pub(crate) fn try_view(&self) -> Option<MutexGuard<'_, View>> {
+        let mut view = self.view.try_lock()?;
+        view.absorb(self);
+        Some(view)
+    }
+
     /// Reports a request as durable.
     pub(crate) fn complete(&self, request: CompletedRequest, extents: impl Iterator<Item = Extent>) {
         self.live_from.fetch_min(request.segment, Ordering::AcqRel);
@@ -72,33 +100,26 @@ impl GroupLink {
 }
 
 /// All groups of one log.
-#[derive(Debug, Default)]
-pub(crate) struct Registry {
-    groups: Mutex<BTreeMap<GroupId, Member>>,
-}
-
 #[derive(Debug)]
-struct Member {
-    link: Arc<GroupLink>,
-    /// What recovery found, until the group is opened.
-    found: Option<GroupState>,
+pub(crate) struct Registry {
+    groups: Mutex<BTreeMap<GroupId, Arc<GroupLink>>>,
+    /// The newest segment when the log was opened.
+    newest_segment: SegmentSeq,
 }
 
 impl Registry {
     /// Takes what recovery found.
-    pub(crate) fn new(found: BTreeMap<GroupId, GroupState>) -> Self {
-        let groups = found.into_iter().map(|(id, state)| (id, Member::new(id, Some(state)))).collect();
-        Self { groups: Mutex::new(groups) }
+    pub(crate) fn new(found: BTreeMap<GroupId, GroupState>, newest_segment: SegmentSeq) -> Self {
+        let link = |(id, state)| (id, Arc::new(GroupLink::new(id, state, newest_segment)));
+        Self { groups: Mutex::new(found.into_iter().map(link).collect()), newest_segment }
     }
 
     /// Opens a group; `None` if it has been opened before.
-    pub(crate) fn open(&self, id: GroupId) -> Option<(Arc<GroupLink>, GroupState)> {
+    pub(crate) fn open(&self, id: GroupId) -> Option<Arc<GroupLink>> {
         let mut groups = self.groups.lock();
-        let member = groups.entry(id).or_insert_with(|| Member::new(id, None));
-        if member.link.opened.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        Some((Arc::clone(&member.link), member.found.take().unwrap_or_default()))
+        let new = || Arc::new(GroupLink::new(id, GroupState::default(), self.newest_segment));
+        let link = groups.entry(id).or_insert_with(new);
+        (!link.opened.swap(true, Ordering::AcqRel)).then(|| Arc::clone(link))
     }
 
     pub(crate) fn ids(&self) -> Vec<GroupId> {
@@ -107,21 +128,15 @@ impl Registry {
 
     /// The oldest segment that any group needs, at most `newest`.
     pub(crate) fn live_from(&self, newest: SegmentSeq) -> SegmentSeq {
-        let groups = self.groups.lock();
-        groups.values().map(|member| member.link.live_from()).fold(newest, SegmentSeq::min)
+        self.groups.lock().values().map(|link| link.live_from()).fold(newest, SegmentSeq::min)
     }
-}
 
-impl Member {
-    fn new(id: GroupId, found: Option<GroupState>) -> Self {
-        let live_from = found.as_ref().and_then(GroupState::live_from).unwrap_or(SegmentSeq::MAX);
-        let link = GroupLink {
-            id,
-            durable_count: AtomicU64::new(0),
-            completed: Mutex::default(),
-            live_from: AtomicU32::new(live_from),
-            opened: AtomicBool::new(false),
-        };
-        Self { link: Arc::new(link), found }
+    /// The groups that need segments before this one, each with the oldest that it needs, in that order.
+    pub(crate) fn holding_before(&self, seq: SegmentSeq) -> Vec<(SegmentSeq, Arc<GroupLink>)> {
+        let groups = self.groups.lock();
+        let all = groups.values().map(|link| (link.live_from(), Arc::clone(link)));
+        let mut holding: Vec<_> = all.filter(|(live_from, _)| *live_from < seq).collect();
+        holding.sort_by_key(|(live_from, _)| *live_from);
+        holding
     }
 }

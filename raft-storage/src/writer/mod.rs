@@ -3,6 +3,7 @@
 
 pub(crate) mod held;
 pub(crate) mod queue;
+mod quiet;
 pub(crate) mod shared;
 
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub(crate) struct Writer {
     mark: MarkFile,
     /// Syncs since the mark was written.
     unmarked_syncs: u32,
+    /// Whether a segment was begun since groups at rest were looked at.
+    has_rolled: bool,
     logger: Logger,
     /// Held as long as anybody may write.
     _lock: Box<dyn LockGuard>,
@@ -89,6 +92,7 @@ impl Writer {
             maker,
             mark,
             unmarked_syncs: 0,
+            has_rolled: false,
             logger,
             _lock: lock,
         }
@@ -138,7 +142,7 @@ impl Writer {
             (true, None) => slog::info!(self.logger, "there is room again; no request waits any more"),
             (false, None) | (true, Some(_)) => {}
         }
-        Ok(())
+        if std::mem::take(&mut self.has_rolled) { self.move_resting() } else { Ok(()) }
     }
 
     /// What waits for room.
@@ -238,6 +242,7 @@ impl Writer {
             self.first_live = link.first_live;
             self.maker.retire(self.segments.take_before(link.first_live));
         }
+        self.has_rolled = true;
         // Now that there may be spares to make it of.
         self.maker.prepare_behind(next);
         slog::debug!(self.logger, "rolled to the next segment"; "segment" => next, "oldest" => self.first_live);

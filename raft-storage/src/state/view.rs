@@ -1,0 +1,296 @@
+//! A group as its owner sees it. This view runs ahead of the medium: what was handed over can be read at
+//! once, from memory until the writer says where it is.
+
+use std::collections::VecDeque;
+
+use raft_core::{
+    Batches, Entries, GroupId, HardState, LogIndex, NewMark, PersistId, Position, Recovered, Term,
+};
+
+use super::group::{GroupState, vote_broken_by};
+use super::load::Loader;
+use super::registry::{Completed, GroupLink};
+use crate::error::{LogError, RequestRule};
+use crate::files::segment::Segments;
+use crate::format::batch::Request;
+use crate::format::extent::Extent;
+use crate::format::segment::SegmentSeq;
+
+/// What a group's owner asked for, and what of it is not known to be durable.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// What has been asked for, less the batches that wait.
+    state: GroupState,
+    /// Batches whose place is not known yet, behind those in the index.
+    waiting: VecDeque<WaitingBatch>,
+    /// Requests that are not known to be durable.
+    requests: VecDeque<WaitingRequest>,
+    /// How many requests are known to be durable.
+    heard_count: u64,
+    /// The newest durable request, until it is asked for.
+    news: Option<PersistId>,
+    /// What waits now will not be in an older segment than this.
+    newest_segment: SegmentSeq,
+    /// Empty; kept for its memory.
+    completed: Completed,
+}
+
+#[derive(Debug)]
+struct WaitingBatch {
+    entries: Entries,
+    /// The number of its request, counted from the opening on.
+    request: u64,
+}
+
+#[derive(Debug)]
+struct WaitingRequest {
+    id: PersistId,
+    /// Once it is durable, the group needs no older segment than this.
+    frees_before: Option<SegmentSeq>,
+}
+
+impl View {
+    /// A group as recovery found it; whatever it asks for will be in this segment or a newer one.
+    pub(crate) fn new(state: GroupState, newest_segment: SegmentSeq) -> Self {
+        Self {
+            state,
+            waiting: VecDeque::new(),
+            requests: VecDeque::new(),
+            heard_count: 0,
+            news: None,
+            newest_segment,
+            completed: Completed::default(),
+        }
+    }
+
+    pub(crate) fn recovered(&self) -> Recovered {
+        self.state.recovered()
+    }
+
+    pub(crate) fn mark_position(&self) -> Position {
+        self.state.mark_position()
+    }
+
+    /// Tells the newest request that became durable, once.
+    pub(crate) fn take_news(&mut self) -> Option<PersistId> {
+        self.news.take()
+    }
+
+    /// Learns where requests went that have become durable.
+    pub(crate) fn absorb(&mut self, link: &GroupLink) {
+        if link.durable_count() == self.heard_count {
+            return;
+        }
+        let mut completed = link.take_completed(std::mem::take(&mut self.completed));
+        let mut extents = &completed.extents[..];
+        for done in completed.requests.drain(..) {
+            let request = self.requests.pop_front().expect("completions are of requests");
+            let (own, rest) = extents.split_at(done.extent_count);
+            extents = rest;
+            self.place_batches(own);
+            self.heard_count += 1;
+            self.newest_segment = done.segment;
+            if let Some(seq) = request.frees_before {
+                link.set_live_from(seq);
+            }
+            self.news = Some(request.id);
+        }
+        completed.extents.clear();
+        self.completed = completed;
+    }
+
+    /// Checks a request and lets it take effect here. Gives it back as it is to be written, with the bytes
+    /// that its record takes.
+    pub(crate) fn admit(
+        &mut self,
+        group: GroupId,
+        id: PersistId,
+        mut request: Request,
+        limit_bytes: u64,
+    ) -> Result<(Request, u64), LogError> {
+        self.check_rules(&request).map_err(|rule| LogError::BadRequest { group, rule })?;
+        let mut frees_before = None;
+        if request.mark.is_some() {
+            // Said again, so that nothing before this record matters to this group any more.
+            request.hard_state = request.hard_state.or(Some(self.state.hard_state));
+        }
+        let record_bytes = request.record_bytes();
+        if record_bytes > limit_bytes || !request.has_countable_rows() {
+            return Err(LogError::TooLarge { record_bytes, limit_bytes });
+        }
+        if let Some(new) = &request.mark {
+            self.apply_mark(new);
+            let kept = self.state.index.first_extent().map(|extent| extent.segment);
+            frees_before = Some(kept.unwrap_or(self.newest_segment));
+        }
+        if let Some(from) = request.truncate_from {
+            self.truncate_from(from);
+        }
+        let number = self.heard_count + self.requests.len() as u64;
+        for entries in request.entries.iter() {
+            self.waiting.push_back(WaitingBatch { entries: entries.clone(), request: number });
+        }
+        self.state.hard_state = request.hard_state.unwrap_or(self.state.hard_state);
+        self.requests.push_back(WaitingRequest { id, frees_before });
+        Ok((request, record_bytes))
+    }
+
+    /// Reads entries within a byte budget.
+    pub(crate) fn load(
+        &self,
+        segments: &Segments,
+        first: LogIndex,
+        end: LogIndex,
+        bytes_max: usize,
+    ) -> Result<Vec<Entries>, LogError> {
+        let (have_first, have_last) = (self.mark_position().index.next(), self.last().index);
+        if first < have_first || first >= end || end > have_last.next() {
+            return Err(LogError::OutOfRange { first, end, have_first, have_last });
+        }
+        let mut loader = Loader::new(segments, first, end, bytes_max);
+        loader.take_from_index(&self.state.index)?;
+        for batch in &self.waiting {
+            loader.take(&batch.entries);
+        }
+        Ok(loader.finish())
+    }
+
+    /// How many bytes the entries take of a group that waits for nothing; `None` if it does, or if they
+    /// are more than this.
+    pub(crate) fn bytes_at_rest(&self, bytes_max: u64) -> Option<u64> {
+        if !self.requests.is_empty() {
+            return None;
+        }
+        let mut bytes = 0;
+        self.state.index.extents().all(|extent| {
+            bytes += u64::from(extent.byte_count);
+            bytes <= bytes_max
+        });
+        (bytes <= bytes_max).then_some(bytes)
+    }
+
+    /// All that a group at rest needs of the log, in one request: once that is durable, nothing before it
+    /// matters to this group.
+    pub(crate) fn whole(&self, segments: &Segments) -> Result<Request, LogError> {
+        let (first, end) = (self.mark_position().index.next(), self.last().index.next());
+        let mut entries = Batches::default();
+        if first < end {
+            self.load(segments, first, end, usize::MAX)?.into_iter().for_each(|batch| entries.push(batch));
+        }
+        let mark = self.state.mark.clone().map(|mark| NewMark { mark, keeps_entries: false });
+        // A mark drops the log by itself.
+        let truncate_from = (mark.is_none() && first < end).then_some(first);
+        Ok(Request { mark, truncate_from, entries, hard_state: Some(self.state.hard_state) })
+    }
+
+    /// Notes where the entries of that request are, now that it is durable.
+    pub(crate) fn moved(&mut self, extents: impl Iterator<Item = Extent>) {
+        self.state.index.replace(extents);
+    }
+
+    /// Moves the waiting batches of the oldest request into the index. Later requests may have cut
+    /// off some of its entries, or forgotten them.
+    fn place_batches(&mut self, extents: &[Extent]) {
+        let number = self.heard_count;
+        let next_of_request = |view: &mut Self| view.waiting.pop_front_if(|batch| batch.request == number);
+        let Some(batch) = next_of_request(self) else { return };
+        let (first, mut last) = (batch.entries.first(), batch.entries.last());
+        while let Some(batch) = next_of_request(self) {
+            last = batch.entries.last();
+        }
+        // One extent may hold entries of several batches, the first of which may be forgotten already.
+        let begin = extents.partition_point(|extent| extent.first <= first).saturating_sub(1);
+        let end = extents.partition_point(|extent| extent.first <= last);
+        let follows = self.state.index.push(first, last, &extents[begin..end]);
+        assert!(follows, "entries from {first} on leave a gap");
+    }
+
+    fn apply_mark(&mut self, new: &NewMark) {
+        let index = new.mark.last.index;
+        if new.keeps_entries {
+            self.state.index.drop_to(index);
+            while self.waiting.front().is_some_and(|batch| batch.entries.last() <= index) {
+                self.waiting.pop_front();
+            }
+        } else {
+            self.state.index.clear();
+            self.waiting.clear();
+        }
+        self.state.mark = Some(new.mark.clone());
+    }
+
+    fn truncate_from(&mut self, from: LogIndex) {
+        while let Some(mut batch) = self.waiting.pop_back() {
+            if let Some(kept) = batch.entries.prefix_before(from) {
+                batch.entries = kept;
+                self.waiting.push_back(batch);
+                break;
+            }
+        }
+        self.state.index.truncate_from(from);
+    }
+
+    /// The rules that make recovery's checks (F17) able to tell damage from a strange request.
+    fn check_rules(&self, request: &Request) -> Result<(), RequestRule> {
+        let (mut mark, mut last) = (self.state.mark_position(), self.last());
+        if let Some(new) = &request.mark {
+            let new_mark = new.mark.last;
+            if !new.keeps_entries {
+                last = new_mark;
+            } else if new_mark.index < mark.index || self.term_at(new_mark.index) != Some(new_mark.term) {
+                return Err(RequestRule::CompactionWithinLog);
+            }
+            mark = new_mark;
+        }
+        if let Some(from) = request.truncate_from {
+            if from <= mark.index || from > last.index.next() {
+                return Err(RequestRule::TruncationWithinLog);
+            }
+            if from <= last.index {
+                let term =
+                    if from.prev() == mark.index { Some(mark.term) } else { self.term_at(from.prev()) };
+                last = Position::new(term.unwrap_or(Term::ZERO), from.prev());
+            }
+        }
+        for batch in request.entries.iter() {
+            if batch.first() != last.index.next() {
+                return Err(RequestRule::EntriesFollowLog);
+            }
+            if batch.term() < last.term {
+                return Err(RequestRule::TermsDoNotFall);
+            }
+            last = batch.last_position();
+        }
+        self.check_hard_state(request.hard_state, last)
+    }
+
+    fn check_hard_state(&self, new: Option<HardState>, last: Position) -> Result<(), RequestRule> {
+        let state = new.unwrap_or(self.state.hard_state);
+        if state.term < self.state.hard_state.term {
+            return Err(RequestRule::HardStateDoesNotFall);
+        }
+        if vote_broken_by(self.state.hard_state, state).is_some() {
+            return Err(RequestRule::VoteStays);
+        }
+        if state.term < last.term {
+            return Err(RequestRule::HardStateCoversLog);
+        }
+        if state.commit > last.index {
+            return Err(RequestRule::CommitWithinLog);
+        }
+        Ok(())
+    }
+
+    /// The last entry, waiting ones included, or the mark.
+    fn last(&self) -> Position {
+        self.waiting.back().map_or_else(|| self.state.last(), |batch| batch.entries.last_position())
+    }
+
+    fn term_at(&self, index: LogIndex) -> Option<Term> {
+        let waiting = self.waiting.iter().rev().find(|batch| batch.entries.first() <= index);
+        match waiting {
+            Some(batch) => (index <= batch.entries.last()).then_some(batch.entries.term()),
+            None => self.state.term_at(index),
+        }
+    }
+}
