@@ -36,6 +36,7 @@ pub use error::{Damage, Failure, LogError, LostEntries, OpenError, Operation, Op
 pub use format::bytes::FORMAT_VERSION;
 pub use format::identity::Identity;
 pub use group::log::GroupLog;
+pub use group::reader::LogReader;
 pub use options::{Flushing, Start, WalOptions};
 pub use report::{MarkLoss, Recovery, SnapshotLoss, TornTail};
 pub use wal::Wal;

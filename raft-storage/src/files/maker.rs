@@ -275,9 +275,10 @@ fn foretell(failure: &Failure, logger: &Logger) {
     }
 }
 
-/// Takes a spare of exactly this length, if there is one.
+/// Takes a spare of exactly this length, if there is one that nobody reads any more.
 fn take_spare(spares: &mut Vec<Arc<Segment>>, capacity: u32) -> Option<Arc<Segment>> {
-    spares.last().is_some_and(|spare| spare.capacity == capacity).then(|| spares.pop()).flatten()
+    let is_free = |spare: &Arc<Segment>| spare.capacity == capacity && Arc::strong_count(spare) == 1;
+    spares.iter().rposition(is_free).map(|at| spares.remove(at))
 }
 
 /// A file that cannot be removed is only reported: it takes room, but the log no longer reads it,

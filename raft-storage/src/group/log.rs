@@ -8,6 +8,7 @@ use raft_core::{
     SnapshotMeta, SnapshotStore,
 };
 
+use super::reader::LogReader;
 use crate::error::LogError;
 use crate::format::batch::Request;
 use crate::report::SnapshotLoss;
@@ -18,7 +19,7 @@ use crate::writer::shared::Shared;
 
 /// The durable log of one group, and its snapshots; a [`LogStore`] and [`SnapshotStore`].
 ///
-/// It belongs to one thread at a time. The [`Wal`](crate::Wal) it comes from may be dropped or
+/// It belongs to one thread at a time; others read beside it with a [`LogReader`]. The [`Wal`](crate::Wal) it comes from may be dropped or
 /// closed first; every call fails from then on.
 #[derive(Debug)]
 pub struct GroupLog {
@@ -37,6 +38,12 @@ impl GroupLog {
     #[must_use]
     pub fn id(&self) -> GroupId {
         self.link.id
+    }
+
+    /// A handle with which other threads read this log.
+    #[must_use]
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(Arc::clone(&self.shared), Arc::clone(&self.link))
     }
 
     /// Writes all that waits, of all groups, on this thread, and returns when it is durable.

@@ -196,9 +196,10 @@ impl Found {
         (self.first_live()..self.last.seq).any(|seq| !self.names.segments.contains(&seq))
     }
 
-    /// Segments that the log has left behind.
-    pub(crate) fn dead(&self) -> impl Iterator<Item = Arc<Segment>> {
-        self.segments.range(..self.first_live()).map(|(_, segment)| Arc::clone(segment))
+    /// Segments that the log has left behind, which nobody else has.
+    pub(crate) fn into_dead(mut self) -> impl Iterator<Item = Arc<Segment>> {
+        drop(self.segments.split_off(&self.first_live()));
+        self.segments.into_values()
     }
 
     /// The names of those of them that cannot be filled again.

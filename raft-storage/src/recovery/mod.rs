@@ -96,8 +96,8 @@ pub(crate) fn open(options: &WalOptions) -> Result<Opened, OpenError> {
         Some(carried) => carried.write(&last, &mut maker, &segments, &mut window)?,
     };
     // Not earlier: the link that says they are dead may only now be durable.
-    maker.retire(found.dead());
     maker.remove(found.unreadable());
+    maker.retire(found.into_dead());
     maker.reserve(position.segment.seq, options.reserved_bytes)?;
     report.segments = segments.all().len();
     let groups = replay.into_groups();

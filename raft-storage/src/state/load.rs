@@ -34,8 +34,19 @@ impl<'a> Loader<'a> {
         Self { segments, next: first, end, bytes_left: bytes_max, found: Vec::new(), is_full: false }
     }
 
+    /// Reads what the index has of the range, and takes what waits behind it.
+    pub(crate) fn load<'b>(
+        mut self,
+        index: &Index,
+        waiting: impl Iterator<Item = &'b Entries>,
+    ) -> Result<Vec<Entries>, LogError> {
+        self.take_from_index(index)?;
+        waiting.for_each(|entries| self.take(entries));
+        Ok(self.found)
+    }
+
     /// Takes what the index has of the range.
-    pub(crate) fn take_from_index(&mut self, index: &Index) -> Result<(), LogError> {
+    fn take_from_index(&mut self, index: &Index) -> Result<(), LogError> {
         if index.is_empty() || self.next > index.last() {
             return Ok(());
         }
@@ -64,7 +75,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Takes what a batch has of the range.
-    pub(crate) fn take(&mut self, entries: &Entries) {
+    fn take(&mut self, entries: &Entries) {
         if self.is_full || self.next >= self.end || entries.last() < self.next {
             return;
         }
@@ -72,10 +83,6 @@ impl<'a> Loader<'a> {
         if let Some(wanted) = wanted {
             self.add(wanted);
         }
-    }
-
-    pub(crate) fn finish(self) -> Vec<Entries> {
-        self.found
     }
 
     /// Takes entries that are wanted, as far as the budget goes.

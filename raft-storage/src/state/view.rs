@@ -2,12 +2,14 @@
 //! once, from memory until the writer says where it is.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use raft_core::{
     Batches, Entries, GroupId, HardState, LogIndex, NewMark, PersistId, Position, Recovered, Term,
 };
 
 use super::group::{GroupState, vote_broken_by};
+use super::index::Index;
 use super::load::Loader;
 use super::registry::{Completed, GroupLink};
 use crate::error::{LogError, RequestRule};
@@ -33,6 +35,14 @@ pub(crate) struct View {
     newest_segment: SegmentSeq,
     /// Empty; kept for its memory.
     completed: Completed,
+}
+
+/// Entries that are about to be read, with the segments they are in.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    index: Index,
+    segments: Segments,
+    waiting: Vec<Entries>,
 }
 
 #[derive(Debug)]
@@ -135,6 +145,12 @@ impl View {
         Ok((request, record_bytes))
     }
 
+    /// The entries that there are.
+    pub(crate) fn range(&self) -> Option<RangeInclusive<LogIndex>> {
+        let (first, last) = (self.mark_position().index.next(), self.last().index);
+        (first <= last).then_some(first..=last)
+    }
+
     /// Reads entries within a byte budget.
     pub(crate) fn load(
         &self,
@@ -143,16 +159,38 @@ impl View {
         end: LogIndex,
         bytes_max: usize,
     ) -> Result<Vec<Entries>, LogError> {
+        self.check_range(first, end)?;
+        let waiting = self.waiting.iter().map(|batch| &batch.entries);
+        Loader::new(segments, first, end, bytes_max).load(&self.state.index, waiting)
+    }
+
+    /// All that it takes to read these entries without looking here again, whatever becomes of them.
+    pub(crate) fn stretch(
+        &self,
+        segments: &Segments,
+        first: LogIndex,
+        end: LogIndex,
+        bytes_max: usize,
+    ) -> Result<Stretch, LogError> {
+        self.check_range(first, end)?;
+        let (index, is_whole) = self.state.index.stretch(first, end, bytes_max);
+        // A segment that somebody has is not filled again.
+        let held = Segments::default();
+        for extent in index.extents() {
+            if held.find(extent.segment).is_none() {
+                held.insert(segments.find(extent.segment).expect("indexed segments are kept"));
+            }
+        }
+        let waiting = self.waiting.iter().filter(|batch| is_whole && batch.entries.first() < end);
+        Ok(Stretch { index, segments: held, waiting: waiting.map(|batch| batch.entries.clone()).collect() })
+    }
+
+    fn check_range(&self, first: LogIndex, end: LogIndex) -> Result<(), LogError> {
         let (have_first, have_last) = (self.mark_position().index.next(), self.last().index);
-        if first < have_first || first >= end || end > have_last.next() {
-            return Err(LogError::OutOfRange { first, end, have_first, have_last });
+        match first < have_first || first >= end || end > have_last.next() {
+            true => Err(LogError::OutOfRange { first, end, have_first, have_last }),
+            false => Ok(()),
         }
-        let mut loader = Loader::new(segments, first, end, bytes_max);
-        loader.take_from_index(&self.state.index)?;
-        for batch in &self.waiting {
-            loader.take(&batch.entries);
-        }
-        Ok(loader.finish())
     }
 
     /// How many bytes the entries take of a group that waits for nothing; `None` if it does, or if they
@@ -292,5 +330,16 @@ impl View {
             Some(batch) => (index <= batch.entries.last()).then_some(batch.entries.term()),
             None => self.state.term_at(index),
         }
+    }
+}
+
+impl Stretch {
+    pub(crate) fn load(
+        &self,
+        first: LogIndex,
+        end: LogIndex,
+        bytes_max: usize,
+    ) -> Result<Vec<Entries>, LogError> {
+        Loader::new(&self.segments, first, end, bytes_max).load(&self.index, self.waiting.iter())
     }
 }

@@ -1,0 +1,232 @@
+//! Readers beside the owner of a log and beside the writer.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use common::faulty::GROUP;
+use common::{compact, entries, hard_state, initialise, options, request, segment};
+use raft_core::{Batches, Entries, LogIndex, LogStore, Persist};
+use raft_storage::fs::{Fs, FsFile, LockOutcome, SimFs};
+use raft_storage::{Flushing, GroupLog, Identity, LogError, LogReader, Start, Wal, WalOptions};
+
+const BYTES: usize = 300;
+
+/// Appends so many entries of term 1 in one request.
+fn append(log: &mut GroupLog, id: u64, first: u64, count: u64) {
+    let hard_state = hard_state(1, 1, first - 1);
+    log.persist(Persist { entries: entries(1, first, count, BYTES), hard_state, ..request(id) }).unwrap();
+    log.flush_now().unwrap();
+    log.poll_persisted().unwrap().unwrap();
+}
+
+/// Checks that these are the entries from `first` on, and tells how many.
+fn check(found: &[Entries], first: u64) -> u64 {
+    let mut next = first;
+    for entry in found.iter().flat_map(Entries::iter) {
+        let expected = entries(1, next, 1, BYTES);
+        assert_eq!((entry.index.get(), entry.payload), (next, expected.entries().next().unwrap().payload));
+        next += 1;
+    }
+    next - first
+}
+
+#[test]
+fn a_reader_finds_what_its_owner_asked_for_within_its_budget() {
+    let fs = SimFs::new();
+    let wal = initialise(&fs).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    let reader = log.reader();
+    assert_eq!((reader.id(), reader.range()), (GROUP, None));
+    for id in 0..20 {
+        append(&mut log, id + 1, id * 10 + 1, 10);
+    }
+    // These wait.
+    let last = Persist { entries: entries(1, 201, 5, BYTES), ..request(21) };
+    log.persist(last).unwrap();
+    assert_eq!(reader.range(), Some(LogIndex::new(1)..=LogIndex::new(205)));
+    for first in [1, 2, 7, 10, 11, 100, 195, 201, 205] {
+        for count in [1, 2, 9, 10, 11, 60, 205] {
+            for bytes_max in [0, 1, 301, 302, 303, 3000, 10_000, usize::MAX] {
+                let (first, end) = (LogIndex::new(first), LogIndex::new((first + count).min(206)));
+                let found = reader.load(first, end, bytes_max).unwrap();
+                assert_eq!(check(&found, first.get()), {
+                    let own = log.load(first, end, bytes_max).unwrap();
+                    own.iter().map(|batch| u64::from(batch.count())).sum::<u64>()
+                });
+            }
+        }
+    }
+    log.persist(Persist { mark: Some(compact(1, 50)), ..request(22) }).unwrap();
+    let error = reader.load(LogIndex::new(50), LogIndex::new(60), 100).unwrap_err();
+    assert!(matches!(error, LogError::OutOfRange { .. }), "{error}");
+    assert_eq!(reader.range(), Some(LogIndex::new(51)..=LogIndex::new(205)));
+}
+
+/// Reads here and there until the writer is done; tells how many entries that were.
+fn read_beside(reader: &LogReader, is_done: &AtomicBool, mut random: u64) -> u64 {
+    let mut count = 0;
+    while !is_done.load(Ordering::Acquire) {
+        let Some(range) = reader.range() else { continue };
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let (first, last) = (range.start().get(), range.end().get());
+        let from = first + (random >> 33) % (last - first + 1);
+        let end = LogIndex::new((from + 64).min(last + 1));
+        match reader.load(LogIndex::new(from), end, usize::MAX) {
+            Ok(found) => count += check(&found, from),
+            // Compacted since.
+            Err(LogError::OutOfRange { have_first, .. }) => assert!(have_first.get() > from),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    count
+}
+
+#[test]
+fn many_read_while_the_log_grows_rolls_and_is_compacted() {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = Identity { cluster: 1, node: raft_core::NodeId::new(1) };
+    let options = WalOptions::new(dir.path().join("log"), identity)
+        .start(Start::Initialise)
+        .flushing(Flushing::Manual)
+        .segment_bytes(WalOptions::SEGMENT_BYTES_MIN);
+    let wal = Wal::open(&options, || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..3)
+            .map(|seed| {
+                let (reader, is_done) = (log.reader(), &is_done);
+                scope.spawn(move || read_beside(&reader, is_done, seed))
+            })
+            .collect();
+        for round in 0..300 {
+            let id = round * 2 + 1;
+            append(&mut log, id, round * 20 + 1, 20);
+            if round >= 10 && round % 5 == 0 {
+                log.persist(Persist { mark: Some(compact(1, (round - 9) * 20)), ..request(id + 1) }).unwrap();
+            }
+        }
+        is_done.store(true, Ordering::Release);
+        for reader in readers {
+            assert!(reader.join().unwrap() > 0);
+        }
+    });
+}
+
+/// A disk on which the first read of a segment stands still until it is told to go on, once it is told
+/// to look out.
+#[derive(Clone, Debug)]
+struct Slow {
+    disk: SimFs,
+    is_armed: Arc<AtomicBool>,
+    steps: Arc<Barrier>,
+}
+
+#[derive(Debug)]
+struct SlowFile(Arc<dyn FsFile>, Slow);
+
+impl Slow {
+    fn file(&self, file: Arc<dyn FsFile>) -> Arc<dyn FsFile> {
+        Arc::new(SlowFile(file, self.clone()))
+    }
+}
+
+impl Fs for Slow {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.disk.create_dir_all(dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.disk.list(dir)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        self.disk.open(path).map(|file| self.file(file))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        self.disk.open_to_read(path).map(|file| self.file(file))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        self.disk.create(path).map(|file| self.file(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.disk.sync_dir(dir)
+    }
+
+    fn try_lock(&self, path: &Path, holder: &str) -> io::Result<LockOutcome> {
+        self.disk.try_lock(path, holder)
+    }
+
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {
+        self.disk.lock_holder(path)
+    }
+}
+
+impl FsFile for SlowFile {
+    fn byte_count(&self) -> io::Result<u64> {
+        self.0.byte_count()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.1.is_armed.swap(false, Ordering::AcqRel) {
+            self.1.steps.wait();
+            self.1.steps.wait();
+        }
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn set_byte_count(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_byte_count(bytes)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+/// While somebody reads, the entries are compacted, and the log goes on for so long that their segment
+/// would be filled again.
+#[test]
+fn a_segment_that_somebody_reads_is_not_filled_again() {
+    let disk = SimFs::new();
+    let slow = Slow { disk: disk.clone(), is_armed: Arc::default(), steps: Arc::new(Barrier::new(2)) };
+    let settings = options(&disk, Start::Initialise).fs(Arc::new(slow.clone()));
+    let wal = Wal::open(&settings, || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    append(&mut log, 1, 1, 20);
+    let reader = log.reader();
+    slow.is_armed.store(true, Ordering::Release);
+    let reading = thread::spawn(move || reader.load(LogIndex::new(1), LogIndex::new(21), usize::MAX));
+    slow.steps.wait();
+    for round in 1..60 {
+        append(&mut log, round * 2, round * 20 + 1, 20);
+        let mark = Some(compact(1, round * 20));
+        log.persist(Persist { mark, entries: Batches::new(), ..request(round * 2 + 1) }).unwrap();
+    }
+    let segments = (1..100).filter(|seq| disk.content(segment(*seq)).is_some());
+    assert!(segments.clone().max() > Some(10) && segments.count() < 10, "filled again: {:?}", disk.paths());
+    slow.steps.wait();
+    assert_eq!(check(&reading.join().unwrap().unwrap(), 1), 20);
+}
