@@ -1,7 +1,7 @@
 //! The durable log, and the snapshots beside it, as the node needs them.
 
 use alloc::vec::Vec;
-use core::error;
+use core::{error, fmt};
 
 use raft_proto::bytes::Bytes;
 
@@ -150,4 +150,16 @@ pub struct SnapshotFailure<E> {
     pub last: Position,
     /// Why.
     pub error: E,
+}
+
+impl<E: fmt::Display> fmt::Display for SnapshotFailure<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no snapshot up to entry {}: {}", self.last.index, self.error)
+    }
+}
+
+impl<E: error::Error + 'static> error::Error for SnapshotFailure<E> {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.error)
+    }
 }

@@ -42,7 +42,7 @@ pub struct NewMark {
 ///
 /// The parts take effect in the order of the fields. Requests take effect in the order of their
 /// ids; a store may make several durable at once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Persist {
     /// Names the request; report it back once everything up to here is durable.
