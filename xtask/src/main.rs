@@ -8,6 +8,7 @@ mod codegen;
 mod crash;
 mod fuzz;
 mod planted;
+mod plots;
 mod scenarios;
 mod tidy;
 mod workspace;
@@ -43,6 +44,8 @@ enum Command {
     Crash(crash::Options),
     /// Give arbitrary bytes to what decodes them, and keep what reaches new code
     Fuzz(fuzz::Options),
+    /// Draw the tables of docs/BENCHMARKS.md
+    Plots(plots::Options),
     /// List the scenarios of docs/SCENARIOS.md with the tests that cite them
     Scenarios(scenarios::Options),
     /// Explore all states of a small cluster of real cores, within bounds; `--planted` plants known bugs
@@ -81,6 +84,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Codegen(options) => codegen::run(&options)?,
         Command::Crash(options) => crash::run(&options)?,
         Command::Fuzz(options) => return fuzz::run(&options),
+        Command::Plots(options) => plots::run(&options)?,
         Command::Scenarios(options) => scenarios::run(&options)?,
         Command::Model(options) => {
             return match options.arguments.split_first() {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 
-use crate::{codegen, planted, scenarios, tidy, workspace};
+use crate::{codegen, planted, plots, scenarios, tidy, workspace};
 
 /// How `cargo xtask ci` was called.
 #[derive(clap::Args)]
@@ -33,9 +33,10 @@ struct Step {
 }
 
 /// All steps: quick ones first, and those that build less before those that build more.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "fmt", claim: "the code is formatted", run: |_| cargo(&["fmt", "--all", "--check"]) },
     Step { name: "codegen", claim: "generated code is fresh", run: |_| codegen::check() },
+    Step { name: "plots", claim: "pictures are of the tables", run: |_| plots::check() },
     Step { name: "tidy", claim: "the rules of the house hold", run: |_| tidy::run() },
     Step {
         name: "scenarios",
