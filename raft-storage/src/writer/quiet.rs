@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{KEPT_SHARE, Writer};
 use crate::error::Failure;
-use crate::format::record::{RecordHeader, RecordKind};
+use crate::format::record::RecordKind;
 use crate::format::segment::SegmentSeq;
 use crate::state::registry::GroupLink;
 use crate::state::view::View;
@@ -25,7 +25,7 @@ impl Writer {
     pub(super) fn move_resting(&mut self) -> Result<(), Failure> {
         let old_end = self.segment.seq.saturating_sub(YOUNG_SEGMENTS);
         let holding = self.registry.holding_before(old_end);
-        let mut bytes_left = u64::from(self.segment.capacity / MOVED_SHARE);
+        let mut bytes_left = u64::from(self.segment.capacity / SEGMENT_SHARE);
         let mut moved = Vec::new();
         for Resting { link, view } in self.worth_moving(&holding, old_end) {
             let request = match view.whole(&self.segments) {
@@ -67,21 +67,23 @@ impl Writer {
         holding: &'a [(SegmentSeq, Arc<GroupLink>)],
         old_end: SegmentSeq,
     ) -> Vec<Resting<'a>> {
+        // What is older goes without this.
+        let oldest = holding.first().map_or(old_end, |(live_from, _)| *live_from);
         let segments = self.segments.all();
         let freed_before = |end: SegmentSeq| {
-            let freed = segments.iter().take_while(|segment| segment.seq < end);
+            let freed = segments.iter().filter(|segment| (oldest..end).contains(&segment.seq));
             freed.map(|segment| u64::from(segment.capacity)).sum::<u64>()
         };
-        let bytes_max = u64::from(self.segment.capacity / MOVED_SHARE);
+        let bytes_max = u64::from(self.segment.capacity / SEGMENT_SHARE);
         let (mut resting, mut worth, mut bytes) = (Vec::new(), 0, 0);
         for (at, (_, link)) in holding.iter().enumerate() {
             // Whoever is not at rest needs its old segments, and with them all behind.
             let Some(view) = link.try_view() else { break };
             let Some(own_bytes) = view.bytes_at_rest(bytes_max) else { break };
-            bytes += own_bytes + u64::from(RecordHeader::BYTES);
+            bytes += own_bytes + OVERHEAD_BYTES;
             resting.push(Resting { link, view });
             let next = holding.get(at + 1).map_or(old_end, |(live_from, _)| *live_from);
-            if bytes * u64::from(MOVED_SHARE) <= freed_before(next) {
+            if bytes * FREED_TIMES <= freed_before(next) {
                 worth = resting.len();
             }
         }
@@ -92,6 +94,10 @@ impl Writer {
 
 /// The newest segments are left alone: most groups compact what they hold there before long.
 const YOUNG_SEGMENTS: SegmentSeq = 4;
-/// What is moved takes at most one part in so many of what that frees, and of a segment for each that is
-/// filled: that bounds the work and how long others wait for it.
-const MOVED_SHARE: u32 = 4;
+/// What is moved frees at least so many times as many bytes, so it adds a tenth to what is written.
+const FREED_TIMES: u64 = 10;
+/// For each segment that is filled, at most one part in so many of one is moved: that bounds how long
+/// others wait for it.
+const SEGMENT_SHARE: u32 = 4;
+/// What a record takes beside its entries, about: its head, a small table, the hard state.
+const OVERHEAD_BYTES: u64 = 100;
