@@ -167,17 +167,29 @@ impl Maker {
         self.ready.pop_front().expect("it was secured")
     }
 
-    /// Makes segment `seq` here and now, beginning with records that need its seed to be encoded.
+    /// Makes segment `seq` here and now, as small as it may be if there is no room for a larger one. It
+    /// begins with records that need its seed to be encoded.
     pub(crate) fn make_now(
         &mut self,
         seq: SegmentSeq,
         needed: u64,
-        records: impl FnOnce(u32) -> Vec<u8>,
+        records: impl Fn(u32) -> Vec<u8>,
     ) -> Result<Arc<Segment>, Failure> {
         let needed = u32::try_from(needed.next_multiple_of(u64::from(SegmentHeader::BYTES)));
-        let header = self.header(seq, needed.expect("requests are bounded when queued"));
-        let (_, seed) = header.encode();
-        self.make(&header, &records(seed))
+        let needed = needed.expect("requests are bounded when queued");
+        let mut make = |maker: &mut Self| {
+            let header = maker.header(seq, needed);
+            let (_, seed) = header.encode();
+            maker.make(&header, &records(seed))
+        };
+        match make(self) {
+            // Otherwise it may have its name already.
+            Err(failure) if failure.is_storage_full() && failure.operation != Operation::SyncDirectory => {
+                self.smallest = seq;
+                make(self)
+            }
+            made => made,
+        }
     }
 
     fn make(&mut self, header: &SegmentHeader, records: &[u8]) -> Result<Arc<Segment>, Failure> {
