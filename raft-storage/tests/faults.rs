@@ -416,6 +416,23 @@ fn limits_are_errors_with_the_limit_in_them_s103() {
     assert!(matches!(error, LogError::TooLarge { .. }), "{error}");
 }
 
+/// D14: as many bytes wait as the limit says, and one request alone whatever it takes.
+#[test]
+fn the_queue_takes_what_its_limit_says_and_one_request_always() {
+    for (limit_bytes, taken) in [(144, 2), (143, 1), (1, 1)] {
+        let fs = SimFs::new();
+        let settings = options(&fs, Start::Initialise).queue_bytes_max(limit_bytes);
+        let wal = Wal::open(&settings, || ()).unwrap();
+        let mut log = wal.group(GROUP).unwrap();
+        log.recover().unwrap();
+        let mut vote = |id| log.persist(Persist { hard_state: hard_state(id, 1, 0), ..request(id) });
+        (1..=taken).for_each(|id| vote(id).unwrap());
+        let error = vote(taken + 1).unwrap_err();
+        let LogError::QueueFull { waiting_bytes, .. } = error else { panic!("{error}") };
+        assert_eq!(waiting_bytes as u64, 72 * taken, "each is counted with 72 bytes");
+    }
+}
+
 /// A follower that catches up is handed entries one by one, and hands over all that came meanwhile: no
 /// number of batches is too many.
 #[test]

@@ -6,12 +6,15 @@
 mod common;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use common::faulty::{GROUP, append, killed_after, refused};
-use common::{open, options, segment};
-use raft_core::LogStore;
+use common::slow::{Signal, SlowFs};
+use common::{entries, hard_state, initialise, open, options, request, segment};
+use raft_core::{LogStore, Persist, PersistId};
 use raft_storage::fs::SimFs;
-use raft_storage::{OpenError, Start, Wal, WalOptions};
+use raft_storage::fs::sim::Call;
+use raft_storage::{Flushing, OpenError, Start, Wal, WalOptions};
 
 /// The newest segment of a directory.
 fn newest(fs: &SimFs) -> PathBuf {
@@ -74,9 +77,11 @@ fn a_busy_log_that_lost_its_end_is_refused_f5_f14() {
     let wal = Wal::open(&options(&fs, Start::Initialise).segment_bytes(1 << 20), || ()).unwrap();
     let mut log = wal.group(GROUP).unwrap();
     log.recover().unwrap();
+    let syncs = fs.calls(Call::Sync);
     for id in 1..=2500 {
         append(&mut log, id, id, 1, 10);
     }
+    assert_eq!(fs.calls(Call::Sync) - syncs, 2500 + 3, "once on entering the segment, every thousand then");
     // A close would note all of it.
     fs.stop_after(0);
     drop((log, wal));
@@ -98,4 +103,29 @@ fn a_newest_segment_that_is_cut_is_refused_without_a_mark_too_f14() {
     assert!(open(&image).is_ok(), "whole");
     dead.edit(&path, |bytes| bytes.truncate(4096));
     assert_refused(&dead, &path, "cut");
+}
+
+/// F14: whoever is told of something in a segment can count on the mark to miss it.
+#[test]
+fn nothing_in_a_segment_is_reported_before_the_mark_names_the_segment_f14() {
+    let disk = SimFs::new();
+    let new = initialise(&disk).unwrap();
+    // A close would note the first segment.
+    disk.stop_after(0);
+    drop(new);
+    let fs = SlowFs::new(disk.after_process_death(), "sync-mark");
+    let woken = Arc::new(Signal::default());
+    let settings = options(&fs.disk, Start::Existing).flushing(Flushing::Thread).fs(Arc::new(fs.clone()));
+    let wake = Arc::clone(&woken);
+    let wal = Wal::open(&settings, move || wake.give()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    let first = Persist { entries: entries(1, 1, 1, 20), hard_state: hard_state(1, 1, 0), ..request(1) };
+    log.persist(first).unwrap();
+    fs.reached.wait();
+    assert_eq!(log.poll_persisted().unwrap(), None, "the mark's sync is held up");
+    fs.released.give();
+    while log.poll_persisted().unwrap() != Some(PersistId::new(1)) {
+        woken.wait_for_next();
+    }
 }

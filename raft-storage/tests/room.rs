@@ -305,3 +305,23 @@ fn what_waits_for_room_counts_for_the_limit_of_the_queue_f12() {
     }
     panic!("more waits than allowed");
 }
+
+/// Once there was room, a full disk later on concerns those alone who wait for it then.
+#[test]
+fn a_group_that_has_waited_for_room_votes_while_another_one_waits_f12() {
+    let (fs, _wal, [mut log, mut other], id) = full();
+    fs.set_free_bytes(None);
+    log.flush_now().unwrap();
+    assert_eq!(log.poll_persisted().unwrap(), Some(PersistId::new(id)));
+    fs.set_free_bytes(Some(0));
+    for id in 1.. {
+        let new = entries(1, id, 1, 1000);
+        other.persist(Persist { entries: new, hard_state: hard_state(1, 1, 0), ..request(id) }).unwrap();
+        if other.flush_now().is_err() {
+            break;
+        }
+    }
+    vote(&mut log, id + 1, 2);
+    assert!(matches!(log.flush_now(), Err(LogError::NoRoom(_))), "the other one waits");
+    assert_eq!(log.poll_persisted().unwrap(), Some(PersistId::new(id + 1)));
+}

@@ -11,6 +11,7 @@ pub(crate) mod glass;
 pub(crate) mod images;
 pub(crate) mod lives;
 pub(crate) mod random;
+pub(crate) mod slow;
 pub(crate) mod snapshots;
 
 use std::collections::BTreeMap;
