@@ -10,7 +10,8 @@ mod common;
 use common::checks::{check_goes_on, check_image};
 use common::images::{cut_at_every_call, cut_during_recovery};
 use common::{
-    Step, Steps, entries, hard_state, initialise, open, read_all, request, reset, run, segment, workload,
+    Step, Steps, compact, entries, hard_state, initialise, open, read_all, request, reset, run, segment,
+    workload,
 };
 use raft_core::{GroupId, HardState, Persist, Term};
 use raft_storage::fs::SimFs;
@@ -79,6 +80,33 @@ fn a_power_cut_at_any_call_brings_no_record_of_a_former_life_back_f3_f18_f21() {
         }
     });
     assert!(count > 3_000, "only {count} images");
+}
+
+/// A compaction waits behind requests of another group that fill the segment: the next one must not let go
+/// yet of what the compaction will.
+#[test]
+fn a_power_cut_before_a_compaction_is_durable_finds_what_it_was_to_let_go_f18_f19() {
+    let mut steps = Vec::new();
+    let state = |commit| hard_state(1, 1, commit);
+    steps.persist(1, Persist { entries: entries(1, 1, 3, 100), hard_state: state(0), ..request(1) });
+    steps.push(Step::Flush);
+    for number in 0..4 {
+        let entries = entries(1, number * 12 + 1, 12, 900);
+        steps.persist(2, Persist { entries, hard_state: state(0), ..request(number + 1) });
+    }
+    steps.push(Step::Flush);
+    steps.persist(1, Persist { entries: entries(1, 4, 3, 100), hard_state: state(6), ..request(2) });
+    steps.persist(2, Persist { mark: Some(compact(1, 48)), ..request(5) });
+    steps.push(Step::Flush);
+    for number in 4..8 {
+        steps.persist(2, Persist { entries: entries(1, number * 12 + 1, 12, 900), ..request(number + 2) });
+    }
+    steps.persist(1, Persist { mark: Some(compact(1, 6)), ..request(3) });
+    steps.push(Step::Flush);
+    let count = cut_at_every_call(&steps, |image, history, place| {
+        check_image(image, history, place);
+    });
+    assert!(count > 1_000, "only {count} images");
 }
 
 #[test]

@@ -11,8 +11,12 @@ use std::io::ErrorKind;
 use common::faulty::{
     GROUP, append, closed_with_segments, damage, killed_after, last_byte, new_log, refused,
 };
-use common::{DIR, entries, hard_state, initialise, open, options, read_all, request, reset, segment};
-use raft_core::{Batches, GroupId, HardState, LogIndex, LogStore, Persist};
+use common::{
+    DIR, compact, entries, hard_state, initialise, open, options, read_all, request, reset, segment,
+};
+use raft_core::{
+    Batches, Entries, EntryKind, GroupId, HardState, LogIndex, LogStore, Persist, Position, Term,
+};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault, Kept};
 use raft_storage::{Damage, GroupLog, LogError, OpenError, Operation, RequestRule, Start, Wal};
@@ -346,6 +350,16 @@ fn requests_that_recovery_would_refuse_are_refused_when_made_f17() {
         (Persist { hard_state: forgotten_vote, ..request(2) }, RequestRule::VoteStays),
         (Persist { truncate_from: Some(LogIndex::new(4)), ..request(2) }, RequestRule::TruncationWithinLog),
         (
+            Persist { mark: Some(compact(1, 2)), truncate_from: Some(LogIndex::new(2)), ..request(2) },
+            RequestRule::TruncationWithinLog,
+        ),
+        (
+            Persist { truncate_from: Some(LogIndex::new(2)), hard_state: hard_state(1, 1, 2), ..request(2) },
+            RequestRule::CommitWithinLog,
+        ),
+        (Persist { mark: Some(compact(1, 3)), ..request(2) }, RequestRule::CompactionWithinLog),
+        (Persist { mark: Some(compact(2, 2)), ..request(2) }, RequestRule::CompactionWithinLog),
+        (
             Persist {
                 mark: Some(reset(1, 9)),
                 entries: entries(0, 10, 1, 1),
@@ -414,6 +428,15 @@ fn limits_are_errors_with_the_limit_in_them_s103() {
     let error =
         other.persist(Persist { entries: huge, hard_state: hard_state(1, 1, 0), ..request(1) }).unwrap_err();
     assert!(matches!(error, LogError::TooLarge { .. }), "{error}");
+    // As many batches that do not become one as a record counts, and one more.
+    let mut batches = Batches::new();
+    for index in 1..=65_536 {
+        let kind = if index % 2 == 0 { EntryKind::Command } else { EntryKind::Empty };
+        batches.push(Entries::single(Position::new(Term::new(1), LogIndex::new(index)), kind, b"").unwrap());
+    }
+    let many = Persist { entries: batches, hard_state: hard_state(1, 1, 0), ..request(1) };
+    let error = wal.group(GroupId::new(3)).unwrap().persist(many).unwrap_err();
+    assert!(matches!(error, LogError::TooLarge { .. }), "{error}");
 }
 
 /// D14: as many bytes wait as the limit says, and one request alone whatever it takes.
@@ -425,9 +448,14 @@ fn the_queue_takes_what_its_limit_says_and_one_request_always() {
         let wal = Wal::open(&settings, || ()).unwrap();
         let mut log = wal.group(GROUP).unwrap();
         log.recover().unwrap();
-        let mut vote = |id| log.persist(Persist { hard_state: hard_state(id, 1, 0), ..request(id) });
-        (1..=taken).for_each(|id| vote(id).unwrap());
-        let error = vote(taken + 1).unwrap_err();
+        let vote =
+            |log: &mut GroupLog, id| log.persist(Persist { hard_state: hard_state(id, 1, 0), ..request(id) });
+        for flushed in [0, 1, 2].map(|flushes| flushes * taken) {
+            // What was written waits no more.
+            log.flush_now().unwrap();
+            (1..=taken).for_each(|id| vote(&mut log, flushed + id).unwrap());
+        }
+        let error = vote(&mut log, 3 * taken + 1).unwrap_err();
         let LogError::QueueFull { waiting_bytes, .. } = error else { panic!("{error}") };
         assert_eq!(waiting_bytes as u64, 72 * taken, "each is counted with 72 bytes");
     }

@@ -7,6 +7,7 @@ mod common;
 use std::io::ErrorKind;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
 
 use common::faulty::{GROUP, append, new_log};
 use common::{Model, entries, hard_state, initialise, open, options, read_all, request, segment};
@@ -263,6 +264,32 @@ fn a_log_with_a_thread_goes_on_by_itself_once_there_is_room_f12_s67() {
         rung.recv().unwrap();
     }
     told.iter().find(|text| text.contains("there is room again")).unwrap();
+}
+
+/// Each try takes all the room that others may need: what is written meanwhile does not bring it about.
+#[test]
+fn a_log_with_a_thread_looks_for_room_once_a_second_however_busy_it_is_f12() {
+    let fs = SimFs::new();
+    initialise(&fs).unwrap().close().unwrap();
+    fs.set_free_bytes(Some(0));
+    let (wal, told, rung) = open_with_thread(&fs);
+    let [mut log, mut other] = [GROUP, OTHER].map(|id| wal.group(id).unwrap());
+    log.recover().unwrap();
+    other.recover().unwrap();
+    for id in 1..=40 {
+        let hard_state = hard_state(1, 1, 0);
+        log.persist(Persist { entries: entries(1, id, 1, 1000), hard_state, ..request(id) }).unwrap();
+    }
+    told.iter().find(|text| text.contains("requests wait")).unwrap();
+    let (tries, begin) = (fs.calls(Call::Create), Instant::now());
+    for id in 1..=30 {
+        vote(&mut other, id, id);
+        while other.poll_persisted().unwrap() != Some(PersistId::new(id)) {
+            rung.recv().unwrap();
+        }
+    }
+    let tries = fs.calls(Call::Create) - tries;
+    assert!(tries <= 1 + begin.elapsed().as_secs(), "{tries} tries in {:?}", begin.elapsed());
 }
 
 /// Whoever polls a log that writes at once need not know that there is room again.
