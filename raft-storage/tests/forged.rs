@@ -8,18 +8,23 @@ mod common;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use common::faulty::{GROUP, append, damage, new_log, refused};
+use common::faulty::{GROUP, append, closed_with_segments, damage, new_log, refused};
 use common::{DIR, hard_state, open, read_all, request, segment};
 use raft_core::{LogIndex, LogStore, NodeId, Persist, Term};
 use raft_storage::fs::SimFs;
 use raft_storage::inspect::Inspector;
 use raft_storage::{Damage, LogError};
 
-/// Where a header has the checksum of the body, the body's length, and the parts.
+/// Where a header has the checksum of the body, the body's length, the checksum of the header before, the
+/// kind and the parts.
 const BODY_CRC: usize = 4;
 const LENGTH: usize = 8;
+const PREVIOUS: usize = 12;
+const KIND: usize = 20;
 const PARTS: usize = 21;
 const BODY: usize = 32;
+/// Where a segment has its link.
+const LINK: usize = 4096;
 
 /// A closed log whose last record, either three entries with a hard state or, behind them, a hard state
 /// alone, was changed and given checksums that fit; and where that record is.
@@ -29,7 +34,9 @@ fn forged(hard_state_alone: bool, forge: impl Fn(&mut [u8])) -> (SimFs, Range<us
     append(&mut log, 1, 1, 2, 100);
     append(&mut log, 2, 3, 3, 100);
     if hard_state_alone {
-        log.persist(Persist { hard_state: hard_state(2, 1, 4), ..request(3) }).unwrap();
+        for term in [2, 3] {
+            log.persist(Persist { hard_state: hard_state(term, 1, 4), ..request(term + 1) }).unwrap();
+        }
     }
     drop(log);
     wal.close().unwrap();
@@ -44,17 +51,8 @@ fn forged(hard_state_alone: bool, forge: impl Fn(&mut [u8])) -> (SimFs, Range<us
         .unwrap();
     let change = |forge: &dyn Fn(&mut [u8])| {
         fs.edit(segment(1), |bytes| {
-            let seed = u32::from_le_bytes(bytes[56..60].try_into().unwrap());
             forge(&mut bytes[last.clone()]);
-            let record = &mut bytes[last.clone()];
-            let length = u32::from_le_bytes(record[LENGTH..LENGTH + 4].try_into().unwrap()) as usize;
-            if let Some(body) = record.get(BODY..BODY + length) {
-                let crc = crc32c::crc32c(body);
-                record[BODY_CRC..LENGTH].copy_from_slice(&crc.to_le_bytes());
-            }
-            let start = u32::try_from(last.start).unwrap();
-            let crc = crc32c::crc32c_append(seed ^ start, &record[4..BODY]);
-            record[..4].copy_from_slice(&crc.to_le_bytes());
+            make_fit(bytes, last.start);
         });
     };
     // Not changed, it is as it was written.
@@ -64,6 +62,27 @@ fn forged(hard_state_alone: bool, forge: impl Fn(&mut [u8])) -> (SimFs, Range<us
     drop(open(&fs.after_process_death()).unwrap());
     change(&forge);
     (fs, last)
+}
+
+/// Gives the records of a segment checksums that fit, from one of them on.
+fn make_fit(bytes: &mut [u8], mut at: usize) {
+    let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let seed = number(bytes, 56);
+    loop {
+        let length = number(bytes, at + LENGTH) as usize;
+        if let Some(body) = bytes.get(at + BODY..at + BODY + length) {
+            let crc = crc32c::crc32c(body);
+            bytes[at + BODY_CRC..at + LENGTH].copy_from_slice(&crc.to_le_bytes());
+        }
+        let start = u32::try_from(at).unwrap();
+        let crc = crc32c::crc32c_append(seed ^ start, &bytes[at + 4..at + BODY]);
+        bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+        at = (at + BODY + length).next_multiple_of(8);
+        match bytes.get_mut(at..at + BODY) {
+            Some(next) if next[KIND] != 0 => next[PREVIOUS..PREVIOUS + 4].copy_from_slice(&crc.to_le_bytes()),
+            Some(_) | None => return,
+        }
+    }
 }
 
 /// What such a log is refused for.
@@ -82,23 +101,27 @@ fn put(record: &mut [u8], at: usize, number: u64) {
 
 #[test]
 fn a_hard_state_of_an_earlier_term_is_refused_f17() {
-    let found = refused_for(true, |record| put(record, BODY, 0));
-    assert_eq!(found, Damage::StaleTerm { group: GROUP, hard_state: Term::new(0), last: Term::new(1) });
+    // The entries are of term 1, the hard state before is of term 2.
+    for term in [0, 1] {
+        let found = refused_for(true, |record| put(record, BODY, term));
+        let (hard_state, last) = (Term::new(term), Term::new(2));
+        assert_eq!(found, Damage::StaleTerm { group: GROUP, hard_state, last });
+    }
 }
 
 #[test]
 fn a_vote_that_changes_within_its_term_is_refused_f17() {
     for second in [Some(2), None] {
         let found = refused_for(true, |record| {
-            put(record, BODY, 1);
+            put(record, BODY, 2);
             put(record, BODY + 8, second.unwrap_or(0));
         });
         let second = second.map(NodeId::new);
-        let term = Term::new(1);
+        let term = Term::new(2);
         assert_eq!(found, Damage::VoteChanged { group: GROUP, term, first: NodeId::new(1), second });
     }
     // In a later term it may, and the same vote may be written again.
-    for (term, vote) in [(3, 2), (3, 0), (1, 1)] {
+    for (term, vote) in [(3, 2), (3, 0), (2, 1)] {
         let (fs, _) = forged(true, |record| {
             put(record, BODY, term);
             put(record, BODY + 8, vote);
@@ -127,6 +150,25 @@ fn entries_that_leave_a_gap_are_refused_f17() {
     let found = refused_for(false, |record| put(record, BODY + 24, 4));
     let (expected, found_first) = (LogIndex::new(3), LogIndex::new(4));
     assert_eq!(found, Damage::Gap { group: GROUP, expected, found: found_first });
+}
+
+/// The newest link lets go of a segment with entries that no mark makes up for.
+#[test]
+fn a_log_whose_beginning_was_let_go_too_early_is_refused_f17() {
+    let (fs, models) = closed_with_segments();
+    let last = models[&GROUP].last();
+    let newest = (1..).take_while(|seq| fs.content(segment(*seq)).is_some()).last().unwrap();
+    for first_live in [2, 3] {
+        let image = fs.after_process_death();
+        image.edit(segment(newest), |bytes| {
+            let place = LINK + BODY + 12;
+            bytes[place..place + 4].copy_from_slice(&u32::to_le_bytes(first_live));
+            make_fit(bytes, LINK);
+        });
+        let Damage::Gap { group, expected, found } = damage(&refused(&image)).2 else { panic!("no gap") };
+        assert_eq!((group, expected), (GROUP, LogIndex::new(1)));
+        assert!(found > expected && found <= last, "{found}");
+    }
 }
 
 #[test]
