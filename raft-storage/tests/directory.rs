@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use common::faulty::{GROUP, append, closed_with_segments, damage, killed_after, lost, new_log, refused};
 use common::{
-    DIR, IDENTITY, compact, entries, hard_state, initialise, open, options, read_all, request, segment,
+    DIR, IDENTITY, compact, entries, hard_state, initialise, open, options, read_all, request, reset, segment,
 };
 use raft_core::{GroupId, LogIndex, LogStore, NodeId, Persist};
 use raft_storage::fs::SimFs;
-use raft_storage::inspect::Inspector;
+use raft_storage::inspect::{Inspector, SegmentRole};
 use raft_storage::{Damage, GroupLog, Identity, OpenError, Start, Wal};
 
 /// The first, one in the middle, the last: the file that is gone is named, and the entries it had.
@@ -327,4 +327,93 @@ fn what_still_matters_is_never_removed_s102() {
         persist(&mut log, id);
     }
     check(&fs, 291, 400);
+}
+
+/// A vote, a mark or entries alone hold the segment they are in, after a restart as well, and whether or
+/// not anybody has opened the group.
+#[test]
+fn what_quiet_groups_had_before_a_restart_is_never_removed_s102() {
+    let quiet = [2, 3, 4].map(GroupId::new);
+    for is_opened in [false, true] {
+        let fs = SimFs::new();
+        let (wal, mut log) = new_log(&fs);
+        let mut logs = quiet.map(|id| wal.group(id).unwrap());
+        let [voter, marked, filled] = &mut logs;
+        voter.persist(Persist { hard_state: hard_state(7, 1, 0), ..request(1) }).unwrap();
+        let begin = Persist { mark: Some(reset(3, 9)), hard_state: hard_state(3, 1, 9), ..request(1) };
+        marked.persist(begin).unwrap();
+        append(filled, 1, 1, 3, 100);
+        for id in 1..=8 {
+            append(&mut log, id, (id - 1) * 10 + 1, 10, 1200);
+        }
+        // These two have their hard states in a later segment.
+        for log in [marked, filled] {
+            log.persist(Persist { hard_state: hard_state(8, 1, 3), ..request(2) }).unwrap();
+        }
+        wal.flush_now().unwrap();
+        assert!(fs.content(segment(3)).is_some());
+        drop((log, logs));
+        wal.close().unwrap();
+        let wal = open(&fs).unwrap();
+        let opened = is_opened.then(|| quiet.map(|id| wal.group(id).unwrap()));
+        let mut log = wal.group(GROUP).unwrap();
+        log.recover().unwrap();
+        for id in 9..=20 {
+            append(&mut log, 2 * id, (id - 1) * 10 + 1, 10, 1200);
+            log.persist(Persist { mark: Some(compact(1, id * 10)), ..request(2 * id + 1) }).unwrap();
+            log.flush_now().unwrap();
+        }
+        fs.stop_after(0);
+        drop((log, opened, wal));
+        let found = read_all(&open(&fs.after_process_death()).unwrap()).unwrap();
+        let states = quiet.map(|id| (found[&id].hard_state.term.get(), found[&id].last().get()));
+        assert_eq!(states, [(7, 0), (8, 9), (8, 3)], "opened: {is_opened}");
+        assert_eq!(found[&quiet[2]].entries.len(), 3);
+    }
+}
+
+/// Nothing holds a segment whose last entry is the one that a compaction replaces.
+#[test]
+fn a_compaction_lets_go_of_segments_that_end_with_its_last_entry_s102() {
+    // Up to the last entry of the first request, and up to the last of all.
+    for last in [10, 20] {
+        let fs = SimFs::new();
+        let (wal, mut log) = new_log(&fs);
+        let mut other = wal.group(GroupId::new(2)).unwrap();
+        append(&mut log, 1, 1, 10, 100);
+        let mut id = 0;
+        // Another group goes on by several segments, and holds none of them. Returns the last one.
+        let mut fill = || {
+            for _ in 0..6 {
+                id += 1;
+                append(&mut other, 2 * id, id * 10 - 9, 10, 1200);
+                other.persist(Persist { mark: Some(compact(1, id * 10)), ..request(2 * id + 1) }).unwrap();
+                other.flush_now().unwrap();
+                other.poll_persisted().unwrap();
+            }
+            live(&fs).1
+        };
+        let second = fill();
+        append(&mut log, 2, 11, 10, 100);
+        let third = fill();
+        log.persist(Persist { hard_state: hard_state(2, 1, 20), ..request(3) }).unwrap();
+        fill();
+        assert!(log.poll_persisted().unwrap().is_some());
+        assert_eq!(live(&fs).0, 1, "the first entries hold all segments");
+        log.persist(Persist { mark: Some(compact(1, last)), ..request(4) }).unwrap();
+        log.flush_now().unwrap();
+        assert!(log.poll_persisted().unwrap().is_some());
+        fill();
+        let expected = if last == 10 { second } else { third };
+        assert_eq!(live(&fs).0, expected, "{last}, {second}, {third}");
+    }
+}
+
+/// The first and the last segment that the log needs.
+fn live(fs: &SimFs) -> (u32, u32) {
+    let found = Inspector::new(DIR).fs(Arc::new(fs.clone())).inspect().unwrap();
+    let needed =
+        found.segments.iter().filter(|found| matches!(found.role, SegmentRole::Full | SegmentRole::Last));
+    let numbers: Vec<u32> = needed.map(|found| found.number).collect();
+    (numbers[0], numbers[numbers.len() - 1])
 }
