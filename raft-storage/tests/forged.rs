@@ -9,22 +9,24 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use common::faulty::{GROUP, append, closed_with_segments, damage, new_log, refused};
-use common::{DIR, hard_state, open, read_all, request, segment};
+use common::{DIR, entries, hard_state, open, read_all, request, segment};
 use raft_core::{LogIndex, LogStore, NodeId, Persist, Term};
 use raft_storage::fs::SimFs;
 use raft_storage::inspect::Inspector;
 use raft_storage::{Damage, LogError};
 
-/// Where a header has the checksum of the body, the body's length, the checksum of the header before, the
-/// kind and the parts.
+/// Where a header has the checksum of the body, the body's length, the checksum of the header before, up
+/// to where the segment was durable, the kind and the parts.
 const BODY_CRC: usize = 4;
 const LENGTH: usize = 8;
 const PREVIOUS: usize = 12;
+const DURABLE: usize = 16;
 const KIND: usize = 20;
 const PARTS: usize = 21;
 const BODY: usize = 32;
-/// Where a segment has its link.
+/// Where a segment has its link, and the first record behind that.
 const LINK: usize = 4096;
+const FIRST: usize = 4152;
 
 /// A closed log whose last record, either three entries with a hard state or, behind them, a hard state
 /// alone, was changed and given checksums that fit; and where that record is.
@@ -169,6 +171,61 @@ fn a_log_whose_beginning_was_let_go_too_early_is_refused_f17() {
         assert_eq!((group, expected), (GROUP, LogIndex::new(1)));
         assert!(found > expected && found <= last, "{found}");
     }
+}
+
+/// One request with entries of two terms, of which the first is made the later one.
+#[test]
+fn entries_whose_terms_fall_within_a_request_are_refused_f17() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    let mut batches = entries(1, 1, 2, 100);
+    entries(2, 3, 2, 100).into_iter().for_each(|batch| batches.push(batch));
+    log.persist(Persist { entries: batches, hard_state: hard_state(2, 1, 0), ..request(1) }).unwrap();
+    drop(log);
+    wal.close().unwrap();
+    assert_eq!(read_all(&open(&fs.after_process_death()).unwrap()).unwrap()[&GROUP].last().get(), 4);
+    fs.edit(segment(1), |bytes| {
+        put(bytes, FIRST + BODY + 24 + 8, 9);
+        make_fit(bytes, FIRST);
+    });
+    let (_, offset, found) = damage(&refused(&fs));
+    assert_eq!((offset, found), (FIRST as u64, Damage::Content));
+}
+
+/// F4: among what a segment held in a former life, a checksum fits by chance now and then. Only a header
+/// that can be right where it stands proves that the log had gone on.
+#[test]
+fn a_header_with_numbers_that_cannot_be_right_in_its_place_proves_nothing_f3_f4() {
+    let (fs, last) = forged(true, |_| ());
+    let place = last.end + 160;
+    let capacity = fs.content(segment(1)).unwrap().len();
+    let durable = |number: usize| (DURABLE, number);
+    let cases = [
+        (durable(place), true),
+        (durable(place + 8), false),
+        (durable(place - 4), false),
+        (durable(LINK - 8), false),
+        ((LENGTH, capacity - place - BODY), true),
+        ((LENGTH, capacity - place - BODY + 1), false),
+    ];
+    for ((at, number), can_be_right) in cases {
+        let image = fs.after_process_death();
+        image.edit(segment(1), |bytes| {
+            bytes.copy_within(last.clone(), place);
+            bytes[place + DURABLE..place + DURABLE + 4].copy_from_slice(&number32(place));
+            bytes[place + at..place + at + 4].copy_from_slice(&number32(number));
+            make_fit(bytes, place);
+        });
+        let opened = open(&image);
+        assert_eq!(opened.is_err(), can_be_right, "{number} at {at}: {opened:?}");
+        if let Ok(wal) = opened {
+            assert_eq!(wal.recovery().torn_tail, None);
+        }
+    }
+}
+
+fn number32(number: usize) -> [u8; 4] {
+    u32::try_from(number).unwrap().to_le_bytes()
 }
 
 #[test]

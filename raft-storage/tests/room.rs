@@ -32,12 +32,13 @@ impl Drain for Tell {
 }
 
 /// Opens a log with threads of its own, and hears what it logs and its bell.
-fn open_with_thread(fs: &SimFs) -> (Wal, Receiver<String>, Receiver<()>) {
+fn open_with_thread(fs: &SimFs, segment_bytes: u32) -> (Wal, Receiver<String>, Receiver<()>) {
     let (tell, told) = channel();
     let (ring, rung) = channel();
     let ring = Mutex::new(ring);
     let settings = options(fs, Start::Existing)
         .flushing(Flushing::Thread)
+        .segment_bytes(segment_bytes)
         .logger(Logger::root(Tell(Mutex::new(tell)), o!()));
     let wake = move || {
         // After the test there is nobody to wake.
@@ -53,7 +54,7 @@ fn a_disk_that_was_full_only_when_a_segment_was_made_ahead_of_need_does_not_stop
     let fs = SimFs::new();
     initialise(&fs).unwrap().close().unwrap();
     fs.set_free_bytes(Some(0));
-    let (wal, told, rung) = open_with_thread(&fs);
+    let (wal, told, rung) = open_with_thread(&fs, WalOptions::SEGMENT_BYTES_MIN);
     told.iter().find(|text| text.contains("no room for the next segment")).unwrap();
     fs.set_free_bytes(None);
     let mut log = wal.group(GROUP).unwrap();
@@ -244,13 +245,35 @@ fn a_log_with_little_room_starts_with_a_small_segment_f12() {
     assert_eq!(read_all(&wal).unwrap()[&GROUP], expected);
 }
 
+/// What the log's thread learned as it made the next segment ahead of need is not learned again.
+#[test]
+fn a_log_with_a_thread_uses_what_little_room_there_is_at_once_f12() {
+    let fs = SimFs::new();
+    let first = Wal::open(&options(&fs, Start::Initialise).segment_bytes(64 << 20), || ()).unwrap();
+    first.close().unwrap();
+    fs.set_free_bytes(Some(5 << 20));
+    let (wal, told, rung) = open_with_thread(&fs, 64 << 20);
+    told.iter().find(|text| text.contains("no room for the next segment")).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    for id in 1..=15 {
+        let hard_state = hard_state(1, 1, 0);
+        log.persist(Persist { entries: entries(1, id, 1, 400_000), hard_state, ..request(id) }).unwrap();
+        while log.poll_persisted().unwrap() != Some(PersistId::new(id)) {
+            rung.recv().unwrap();
+        }
+    }
+    assert_eq!(fs.content(segment(2)).map(|bytes| bytes.len()), Some(4 << 20));
+    assert!(told.try_iter().all(|text| !text.contains("requests wait")));
+}
+
 /// Nobody asks for anything: the log looks for room by itself.
 #[test]
 fn a_log_with_a_thread_goes_on_by_itself_once_there_is_room_f12_s67() {
     let fs = SimFs::new();
     initialise(&fs).unwrap().close().unwrap();
     fs.set_free_bytes(Some(0));
-    let (wal, told, rung) = open_with_thread(&fs);
+    let (wal, told, rung) = open_with_thread(&fs, WalOptions::SEGMENT_BYTES_MIN);
     let mut log = wal.group(GROUP).unwrap();
     log.recover().unwrap();
     for id in 1..=40 {
@@ -272,7 +295,7 @@ fn a_log_with_a_thread_looks_for_room_once_a_second_however_busy_it_is_f12() {
     let fs = SimFs::new();
     initialise(&fs).unwrap().close().unwrap();
     fs.set_free_bytes(Some(0));
-    let (wal, told, rung) = open_with_thread(&fs);
+    let (wal, told, rung) = open_with_thread(&fs, WalOptions::SEGMENT_BYTES_MIN);
     let [mut log, mut other] = [GROUP, OTHER].map(|id| wal.group(id).unwrap());
     log.recover().unwrap();
     other.recover().unwrap();

@@ -7,11 +7,11 @@ mod common;
 use std::sync::Arc;
 
 use common::faulty::{GROUP, append};
-use common::{DIR, compact, hard_state, initialise, open, options, request, segment};
+use common::{DIR, compact, hard_state, initialise, open, options, read_all, request, segment};
 use raft_core::{LogStore, Persist};
 use raft_storage::fs::SimFs;
 use raft_storage::inspect::{Inspector, SegmentRole};
-use raft_storage::{Start, Wal, WalOptions};
+use raft_storage::{Flushing, Start, Wal, WalOptions};
 
 /// Each segment's length, and the one that its head says.
 fn lengths(fs: &SimFs) -> Vec<(usize, u32)> {
@@ -50,6 +50,45 @@ fn no_write_makes_a_segment_longer_than_its_head_says() {
         assert_eq!(lengths(&fs).len(), 3);
         assert_lengths(&fs, &format!("{bytes} bytes"));
     }
+}
+
+/// A request that is larger than a dead segment gets a file of its own, however many of those there are.
+#[test]
+fn a_dead_segment_becomes_none_of_another_length() {
+    let fs = SimFs::new();
+    let wal = initialise(&fs).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    for id in 1..=20 {
+        append(&mut log, 2 * id, 10 * id - 9, 10, 900);
+        log.persist(Persist { mark: Some(compact(1, 10 * id)), ..request(2 * id + 1) }).unwrap();
+        log.flush_now().unwrap();
+    }
+    append(&mut log, 50, 201, 1, 40_000);
+    append(&mut log, 51, 202, 10, 900);
+    assert!(lengths(&fs).iter().any(|(found, _)| *found > 40_000));
+    assert_lengths(&fs, "among dead ones");
+    drop((log, wal));
+    assert_eq!(read_all(&open(&fs).unwrap()).unwrap()[&GROUP].entries.len(), 11);
+}
+
+/// One that was ready but too small for a request gives its name to a larger one, and the next is ready
+/// again in time.
+#[test]
+fn a_segment_is_made_ahead_of_need_after_one_was_too_small() {
+    let fs = SimFs::new();
+    let settings = options(&fs, Start::Initialise)
+        .reserved_bytes(u64::from(WalOptions::SEGMENT_BYTES_MIN))
+        .flushing(Flushing::Thread);
+    let wal = Wal::open(&settings, || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    append(&mut log, 1, 1, 1, 40_000);
+    drop(log);
+    wal.close().unwrap();
+    let found = Inspector::new(DIR).fs(Arc::new(fs)).inspect().unwrap();
+    let roles: Vec<SegmentRole> = found.segments.iter().map(|segment| segment.role).collect();
+    assert_eq!(roles, [SegmentRole::Full, SegmentRole::Last, SegmentRole::Prepared]);
 }
 
 /// F3: at least 32 zeros, and zeros to the end of the page, tell the end of the log among old records.
