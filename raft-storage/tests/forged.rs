@@ -231,6 +231,7 @@ fn number32(number: usize) -> [u8; 4] {
 #[test]
 fn parts_that_nobody_knows_and_lengths_past_the_file_are_refused_f7() {
     assert_eq!(refused_for(true, |record| record[PARTS] |= 1 << 6), Damage::Content);
+    assert_eq!(refused_for(true, |record| record[LENGTH] += 8), Damage::Content, "more than its parts");
     let found = refused_for(true, |record| record[LENGTH + 3] = 0x7f);
     assert!(matches!(found, Damage::Length { .. }), "{found}");
 }

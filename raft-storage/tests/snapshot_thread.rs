@@ -4,13 +4,14 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 
 use common::faulty::GROUP;
 use common::slow::{Signal, SlowFs};
 use common::snapshots::Snapshot;
 use common::{IDENTITY, entries, hard_state, options_of, request};
-use raft_core::{LogStore, Persist, PersistId, SnapshotStore};
+use raft_core::{GroupId, LogStore, Persist, PersistId, SnapshotStore};
 use raft_storage::fs::SimFs;
 use raft_storage::{Flushing, Start, Wal};
 
@@ -47,4 +48,34 @@ fn a_slow_sync_of_a_snapshot_delays_neither_the_log_nor_the_caller_f25() {
     assert_eq!(outcome.unwrap(), snapshot.meta);
     snapshot.assert_readable(&mut log, "read back");
     wal.close().unwrap();
+}
+
+/// Whoever has filled the room for a snapshot sleeps until there is some again.
+#[test]
+fn a_group_is_woken_when_there_is_room_for_more_of_its_snapshot() {
+    let fs = SlowFs::new(SimFs::new(), ".snap.new");
+    let (ring, rung) = channel();
+    let ring = Mutex::new(ring);
+    let options = options_of(&fs.disk, Start::Initialise, IDENTITY)
+        .flushing(Flushing::Thread)
+        .snapshot_room_bytes(1000)
+        .fs(Arc::new(fs.clone()));
+    let wake = move || {
+        // After the test there is nobody to wake.
+        let _ = ring.lock().unwrap().send(());
+    };
+    let wal = Wal::open(&options, wake).unwrap();
+    let [mut slow, mut log] = [GROUP, GroupId::new(2)].map(|id| wal.group(id).unwrap());
+    Snapshot::new(1, 3, 10).hand_over(&mut slow);
+    fs.reached.wait();
+    let snapshot = Snapshot::new(1, 3, 1000);
+    log.begin_snapshot(snapshot.meta.last);
+    log.write_snapshot(snapshot.state);
+    assert_eq!(log.snapshot_room(), 0);
+    fs.released.give();
+    // One is for the slow one, which is done.
+    rung.recv().unwrap();
+    assert!(slow.poll_snapshot().unwrap().is_ok());
+    rung.recv().unwrap();
+    assert_eq!(log.snapshot_room(), 1000);
 }

@@ -85,6 +85,36 @@ fn a_log_that_begins_behind_no_snapshot_is_refused_s62() {
     assert!(error.to_string().contains("put this node's own file back"), "{error}");
 }
 
+/// It ends where the log begins, but what it replaces is another history.
+#[test]
+fn a_snapshot_of_another_term_than_the_mark_does_not_fit_s62() {
+    let (fs, [_, newer]) = with_two_snapshots(8);
+    let wal = open(&fs).unwrap();
+    Snapshot::new(2, 8, 100).write(&mut wal.group(GROUP).unwrap());
+    drop(wal);
+    fs.delete(newer.path());
+    let (path, _, found) = corrupt(&snapshot_refused(&fs));
+    let mark = newer.meta.last;
+    assert_eq!((path, found), (newer.path(), Damage::SnapshotMissing { group: GROUP, mark }));
+}
+
+/// Every chunk and the foot are whole, and the state is not the one that was asked for.
+#[test]
+fn a_snapshot_that_names_another_checksum_of_its_state_is_refused_s47() {
+    let (fs, [_, newer]) = with_two_snapshots(8);
+    fs.edit(newer.path(), |bytes| {
+        let end = bytes.len() - 24;
+        bytes[end + 8] ^= 1;
+        let seed = u32::from_le_bytes(bytes[60..64].try_into().unwrap());
+        let membership = u32::from_le_bytes(bytes[end + 12..end + 16].try_into().unwrap()) as usize;
+        let crc = crc32c::crc32c_append(seed, &bytes[end - membership..end + 20]);
+        bytes[end + 20..].copy_from_slice(&crc.to_le_bytes());
+    });
+    let (path, offset, found) = corrupt(&snapshot_refused(&fs));
+    assert_eq!((path, offset), (newer.path(), 64));
+    assert!(matches!(found, Damage::Checksum { .. }), "{found}");
+}
+
 /// A crash came between the snapshot and the new beginning of the log.
 #[test]
 fn a_snapshot_that_is_newer_than_the_log_is_found_s62() {
@@ -278,6 +308,19 @@ fn a_full_disk_fails_the_snapshot_and_its_room_is_given_back_f12() {
     fs.set_free_bytes(Some(100_000));
     small.write(&mut log);
     small.assert_readable(&mut log, "written in short writes");
+}
+
+#[test]
+fn a_snapshot_that_is_unfinished_when_the_log_closes_leaves_nothing_f12() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    let snapshot = Snapshot::new(1, 3, 100_000);
+    log.begin_snapshot(snapshot.meta.last);
+    log.write_snapshot(snapshot.state);
+    log.flush_now().unwrap();
+    assert_eq!(snapshot_files(&fs), 1);
+    wal.close().unwrap();
+    assert_eq!(snapshot_files(&fs), 0);
 }
 
 #[test]
