@@ -15,7 +15,7 @@ use common::{
 use raft_core::{GroupId, LogIndex, LogStore, NodeId, Persist};
 use raft_storage::fs::SimFs;
 use raft_storage::inspect::{Inspector, SegmentRole};
-use raft_storage::{Damage, GroupLog, Identity, OpenError, Start, Wal};
+use raft_storage::{Damage, GroupLog, Identity, OpenError, Start, Wal, WalOptions};
 
 /// The first, one in the middle, the last: the file that is gone is named, and the entries it had.
 #[test]
@@ -369,6 +369,19 @@ fn what_quiet_groups_had_before_a_restart_is_never_removed_s102() {
         let states = quiet.map(|id| (found[&id].hard_state.term.get(), found[&id].last().get()));
         assert_eq!(states, [(7, 0), (8, 9), (8, 3)], "opened: {is_opened}");
         assert_eq!(found[&quiet[2]].entries.len(), 3);
+    }
+}
+
+/// They hold nothing, but a number that is missing among files is not to be explained.
+#[test]
+fn a_gap_among_segments_made_ahead_of_need_is_refused_f15() {
+    let fs = SimFs::new();
+    let ahead = 3 * u64::from(WalOptions::SEGMENT_BYTES_MIN);
+    Wal::open(&options(&fs, Start::Initialise).reserved_bytes(ahead), || ()).unwrap().close().unwrap();
+    for seq in [2, 3] {
+        let image = fs.after_process_death();
+        image.delete(segment(seq));
+        assert_eq!(damage(&refused(&image)), (segment(seq), 0, Damage::MissingSegment { seq }));
     }
 }
 

@@ -88,6 +88,7 @@ fn a_record_behind_a_torn_one_never_comes_back_to_life_f2_f20() {
     let fs = fs.after_power_cut(|_, _| Kept::Sectors(!0b100));
     let wal = open(&fs).unwrap();
     assert!(wal.recovery().torn_tail.is_some());
+    assert!(fs.content(segment(2)).is_some(), "the log goes on where nothing of it stands");
     let mut log = wal.group(GROUP).unwrap();
     assert_eq!(log.recover().unwrap().last().index, LogIndex::new(2));
     log.persist(torn).unwrap();
@@ -97,6 +98,26 @@ fn a_record_behind_a_torn_one_never_comes_back_to_life_f2_f20() {
     let fs = fs.after_power_cut(|_, _| Kept::Nothing);
     let found = read_all(&open(&fs).unwrap()).unwrap();
     assert_eq!(found[&GROUP].last(), LogIndex::new(3));
+}
+
+/// Of two requests in one flush only the second arrived: zeros where the first should be are no whole end.
+#[test]
+fn zeros_before_a_record_that_arrived_alone_are_reported_as_torn_f2_w8() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    append(&mut log, 1, 1, 1, 10);
+    for (id, bytes) in [(2, 3000), (3, 10)] {
+        log.persist(Persist { entries: entries(1, id, 1, bytes), ..request(id) }).unwrap();
+    }
+    fs.stop_after(1);
+    assert!(log.flush_now().is_err());
+    drop((log, wal));
+    let fs = fs.after_power_cut(|_, _| Kept::Sectors(!0b1111));
+    let wal = open(&fs).unwrap();
+    let tail = wal.recovery().torn_tail.as_ref().unwrap();
+    assert_eq!(tail.damage, Damage::Missing);
+    assert!(tail.byte_count > 3000, "{tail:?}");
+    assert_eq!(read_all(&wal).unwrap()[&GROUP].last(), LogIndex::new(1));
 }
 
 /// Every checksum of the last record fits, but it follows another record than the one before it.

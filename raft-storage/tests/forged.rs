@@ -173,6 +173,21 @@ fn a_log_whose_beginning_was_let_go_too_early_is_refused_f17() {
     }
 }
 
+#[test]
+fn a_link_to_another_segment_than_the_one_before_is_refused_f7() {
+    let (fs, _) = closed_with_segments();
+    for previous in [0, 1, 3, 9] {
+        let image = fs.after_process_death();
+        image.edit(segment(3), |bytes| {
+            bytes[LINK + BODY..LINK + BODY + 4].copy_from_slice(&u32::to_le_bytes(previous));
+            make_fit(bytes, LINK);
+        });
+        let (path, _, found) = damage(&refused(&image));
+        // What its own records are chained to has changed with it.
+        assert_eq!((path, found), (segment(3), Damage::Content), "{previous}");
+    }
+}
+
 /// One request with entries of two terms, of which the first is made the later one.
 #[test]
 fn entries_whose_terms_fall_within_a_request_are_refused_f17() {

@@ -91,6 +91,24 @@ fn a_segment_is_made_ahead_of_need_after_one_was_too_small() {
     assert_eq!(roles, [SegmentRole::Full, SegmentRole::Last, SegmentRole::Prepared]);
 }
 
+/// F14: nobody enters a segment that lost its end while it was waiting.
+#[test]
+fn a_ready_segment_that_was_cut_is_made_anew_f14() {
+    let fs = SimFs::new();
+    let ahead = u64::from(WalOptions::SEGMENT_BYTES_MIN);
+    Wal::open(&options(&fs, Start::Initialise).reserved_bytes(ahead), || ()).unwrap().close().unwrap();
+    fs.edit(segment(2), |bytes| bytes.truncate(9000));
+    let wal = open(&fs).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    (1..=40).for_each(|id| append(&mut log, id, id, 1, 1000));
+    assert_eq!(lengths(&fs).len(), 2);
+    assert_lengths(&fs, "made anew");
+    fs.stop_after(0);
+    drop((log, wal));
+    assert_eq!(read_all(&open(&fs.after_process_death()).unwrap()).unwrap()[&GROUP].entries.len(), 40);
+}
+
 /// F3: at least 32 zeros, and zeros to the end of the page, tell the end of the log among old records.
 #[test]
 fn zeros_stand_behind_the_log_wherever_it_ends_among_old_records_f3() {

@@ -310,6 +310,33 @@ fn a_full_disk_fails_the_snapshot_and_its_room_is_given_back_f12() {
     small.assert_readable(&mut log, "written in short writes");
 }
 
+/// F25: the last sync of a large one has little left to do.
+#[test]
+fn a_large_snapshot_is_synced_as_it_grows() {
+    let fs = SimFs::new();
+    let (_wal, mut log) = new_log(&fs);
+    let before = fs.calls(Call::Sync);
+    Snapshot::new(1, 3, 17 << 20).write(&mut log);
+    assert_eq!(fs.calls(Call::Sync) - before, 3, "with each of its two pieces, and at the end");
+}
+
+/// A crash took back the removal of one that two newer ones had replaced.
+#[test]
+fn a_snapshot_that_comes_back_after_a_crash_is_removed_at_recovery_f18_f19() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    append(&mut log, 1, 1, 10, 20);
+    let snapshots = [2, 4, 8].map(|index| Snapshot::new(1, index, 100));
+    snapshots[0].write(&mut log);
+    let first = fs.content(snapshots[0].path()).unwrap();
+    snapshots[1..].iter().for_each(|snapshot| snapshot.write(&mut log));
+    drop((log, wal));
+    fs.put(snapshots[0].path(), &first);
+    let (_wal, _log, meta) = recovered(&fs).unwrap();
+    assert_eq!(meta.as_ref(), Some(&snapshots[2].meta));
+    assert_eq!(snapshots.map(|snapshot| fs.content(snapshot.path()).is_some()), [false, true, true]);
+}
+
 #[test]
 fn a_snapshot_that_is_unfinished_when_the_log_closes_leaves_nothing_f12() {
     let fs = SimFs::new();
