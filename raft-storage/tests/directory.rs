@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,8 +15,9 @@ use common::{
 };
 use raft_core::{GroupId, LogIndex, LogStore, NodeId, Persist};
 use raft_storage::fs::SimFs;
+use raft_storage::fs::sim::{Call, Fault};
 use raft_storage::inspect::{Inspector, SegmentRole};
-use raft_storage::{Damage, GroupLog, Identity, OpenError, Start, Wal, WalOptions};
+use raft_storage::{Damage, GroupLog, Identity, OpenError, Operation, Start, Wal, WalOptions};
 
 /// The first, one in the middle, the last: the file that is gone is named, and the entries it had.
 #[test]
@@ -370,6 +372,16 @@ fn what_quiet_groups_had_before_a_restart_is_never_removed_s102() {
         assert_eq!(states, [(7, 0), (8, 9), (8, 3)], "opened: {is_opened}");
         assert_eq!(found[&quiet[2]].entries.len(), 3);
     }
+}
+
+/// A new directory is only there for good once the one above it is synced.
+#[test]
+fn the_directorys_own_name_is_made_durable_first_f18() {
+    let fs = SimFs::new();
+    fs.inject(Fault { call: Call::SyncDir, skip: 0, count: 1, error: ErrorKind::Other });
+    let Err(OpenError::Io(failure)) = initialise(&fs) else { panic!("nothing failed") };
+    let above = PathBuf::from(DIR).parent().unwrap().to_owned();
+    assert_eq!((failure.operation, failure.path), (Operation::SyncDirectory, above));
 }
 
 /// They hold nothing, but a number that is missing among files is not to be explained.

@@ -183,9 +183,33 @@ fn a_link_to_another_segment_than_the_one_before_is_refused_f7() {
             make_fit(bytes, LINK);
         });
         let (path, _, found) = damage(&refused(&image));
-        // What its own records are chained to has changed with it.
         assert_eq!((path, found), (segment(3), Damage::Content), "{previous}");
     }
+}
+
+/// Where the log leaves a segment, it says what the last record there was.
+#[test]
+fn a_link_to_another_end_of_the_segment_before_is_refused_f7() {
+    let (fs, _) = closed_with_segments();
+    fs.edit(segment(3), |bytes| {
+        bytes[LINK + BODY + 8] ^= 1;
+        make_fit(bytes, LINK);
+    });
+    let (path, _, found) = damage(&refused(&fs));
+    assert_eq!(path, segment(2));
+    assert!(matches!(found, Damage::Chain { .. }), "{found}");
+}
+
+/// Links are where segments begin and nowhere else: a request that passed for one would be passed over.
+#[test]
+fn a_record_of_a_kind_that_does_not_belong_there_is_refused_f7() {
+    assert_eq!(refused_for(false, |record| record[KIND] = 1), Damage::Content);
+    let (fs, _) = forged(false, |_| ());
+    fs.edit(segment(1), |bytes| {
+        bytes[LINK + KIND] = 2;
+        make_fit(bytes, LINK);
+    });
+    assert_eq!(damage(&refused(&fs)), (segment(1), LINK as u64, Damage::Content));
 }
 
 /// One request with entries of two terms, of which the first is made the later one.

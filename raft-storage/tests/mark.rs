@@ -52,6 +52,17 @@ fn a_damaged_sync_mark_costs_evidence_not_data_and_is_reported_f27() {
     assert_eq!(open(&fs).unwrap().recovery().mark_loss, None);
 }
 
+/// It says how far another file was durable, which had the same number.
+#[test]
+fn the_sync_mark_of_another_log_is_refused_f7_f23() {
+    let (fs, _) = closed_with_segments();
+    let (other, _) = closed_with_segments();
+    fs.put(mark(), &other.content(mark()).unwrap());
+    let (path, _, found) = damage(&refused(&fs));
+    let newest = (1..).take_while(|seq| fs.content(segment(*seq)).is_some()).last().unwrap();
+    assert_eq!((path, found), (segment(newest), Damage::Foreign));
+}
+
 #[test]
 fn without_the_sync_mark_later_records_still_prove_what_was_durable_f27() {
     let (fs, _) = closed_with_segments();

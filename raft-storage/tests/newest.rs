@@ -105,6 +105,18 @@ fn a_newest_segment_that_is_cut_is_refused_without_a_mark_too_f14() {
     assert_refused(&dead, &path, "cut");
 }
 
+/// F6, F27: zeros where the newest link was, and no mark: the records behind it tell that there was one.
+#[test]
+fn a_newest_segment_that_lost_its_link_is_refused_without_a_mark_too_f6() {
+    let (dead, _) = killed_after(33, 1500);
+    let path = newest(&dead);
+    let used = dead.content(&path).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    assert!(used > 4152 + 2 * 3000, "more than one flush");
+    dead.edit(path.with_file_name("sync-mark"), |bytes| bytes.fill(0));
+    dead.edit(&path, |bytes| bytes[4096..4152].fill(0));
+    assert_refused(&dead, &path, "without its link");
+}
+
 /// F14: whoever is told of something in a segment can count on the mark to miss it.
 #[test]
 fn nothing_in_a_segment_is_reported_before_the_mark_names_the_segment_f14() {

@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use common::faulty::closed_with_segments;
+use common::faulty::{GROUP, closed_with_segments};
 use common::images::cut_at_every_call;
 use common::random::Random;
-use common::{Models, options, read_all, segment, workload};
+use common::{Models, hard_state, options, read_all, request, segment, workload};
+use raft_core::{LogStore, Persist};
 use raft_storage::fs::SimFs;
 use raft_storage::{OpenError, Recovery, Start, Wal};
 
@@ -105,4 +106,24 @@ fn of_damage_in_several_segments_the_same_one_is_named_whatever_the_timing() {
         }
     }
     assert!(named.len() >= 3, "{named:?}");
+}
+
+/// Each segment holds more than may wait until those before it are shown: the one that is shown next has to
+/// be among those that are read.
+#[test]
+fn segments_of_many_small_requests_are_recovered_by_fewer_threads_than_there_are_segments() {
+    let fs = SimFs::new();
+    let wal = Wal::open(&options(&fs, Start::Initialise).segment_bytes(1 << 20), || ()).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    // 56 bytes each.
+    for id in 1..=80_000 {
+        log.persist(Persist { hard_state: hard_state(id, 1, 0), ..request(id) }).unwrap();
+    }
+    log.flush_now().unwrap();
+    drop(log);
+    wal.close().unwrap();
+    let (report, models) = same_outcome(&fs, "many small requests").opened.unwrap();
+    assert_eq!((report.segments, report.records), (5, 80_000));
+    assert_eq!(models[&GROUP].hard_state.term.get(), 80_000);
 }
