@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use common::faulty::{GROUP, append, closed_with_segments, killed_after, last_byte, new_log};
 use common::glass::Glass;
@@ -229,6 +230,44 @@ fn damage_beside_a_running_node_counts_when_a_second_look_sees_it_too_w7() {
     let found = inspect(&fs);
     assert!(found.is_steady && found.in_use_by.is_some());
     assert_eq!(found.outcome(), Outcome::Damaged);
+}
+
+/// Each look finds something else: writes in the middle, for all that can be told.
+#[test]
+fn what_differs_at_every_look_beside_a_running_node_is_unreadable_not_damaged_w7() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    append(&mut log, 1, 1, 5, 50);
+    append(&mut log, 2, 6, 5, 50);
+    let (disk, reads) = (fs.clone(), AtomicUsize::new(0));
+    let change = move |_| {
+        let read = reads.fetch_add(1, Ordering::Relaxed);
+        disk.edit(segment(1), |bytes| bytes[4200 + read % 32] ^= 1 << (read / 32 % 8));
+    };
+    let looked = inspector(&fs).on_read(change).inspect().unwrap();
+    assert!(!looked.is_steady && !looked.refusals.is_empty());
+    assert_eq!(looked.outcome(), Outcome::Unreadable);
+    drop((log, wal));
+    assert_eq!(inspect(&fs).outcome(), Outcome::Damaged, "nobody writes any more");
+}
+
+#[test]
+fn a_node_that_starts_during_a_look_is_seen_w7() {
+    let (fs, _) = closed_with_segments();
+    let (disk, node) = (fs.clone(), Mutex::new(None));
+    let start = move |_| {
+        node.lock().unwrap().get_or_insert_with(|| open(&disk).unwrap());
+    };
+    assert!(inspector(&fs).on_read(start).inspect().unwrap().in_use_by.is_some());
+}
+
+/// F27: what it proved is lost, and it can be made up for.
+#[test]
+fn a_damaged_sync_mark_is_a_warning_w7() {
+    let (fs, _) = closed_with_segments();
+    fs.edit(format!("{DIR}/sync-mark"), |bytes| bytes.fill(7));
+    let found = inspect(&fs);
+    assert_eq!((found.outcome(), found.mark_loss.unwrap().unreadable_slots), (Outcome::Warnings, 2));
 }
 
 #[test]

@@ -134,12 +134,13 @@ fn what_was_replaced_later_and_hard_states_are_not_called_lost_entries() {
     log.persist(Persist { hard_state: hard_state(3, 1, 3), ..request(4) }).unwrap();
     log.flush_now().unwrap();
     log.persist(Persist { entries: entries(3, 5, 1, 100), ..request(5) }).unwrap();
+    log.persist(Persist { hard_state: hard_state(4, 1, 3), ..request(6) }).unwrap();
     drop(log);
     wal.close().unwrap();
     let records = records(&fs);
-    let [.., cut, _, vote, _] = &records[..] else { panic!("{records:?}") };
+    let [.., cut, _, vote, _, last_vote] = &records[..] else { panic!("{records:?}") };
     assert_eq!(entries_of(cut).unwrap().1, LogIndex::new(6));
-    for (record, at) in [(cut, 40), (cut, 24), (vote, 40), (vote, 24)] {
+    for (record, at) in [(cut, 40), (cut, 24), (vote, 40), (vote, 24), (last_vote, 40)] {
         let error = refused_without(&fs, record, at);
         assert_eq!(lost(&error), None, "{error}");
         assert!(error.to_string().contains("is written; acknowledged data is lost here"), "{error}");

@@ -79,3 +79,22 @@ fn a_broken_head_of_a_segment_with_records_is_never_called_unused_f6() {
         }
     }
 }
+
+/// F6, F14: recovery cut the first segment as it went on to the second, which no mark names yet.
+#[test]
+fn a_segment_that_recovery_went_on_to_is_never_called_unused_f6_f14() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    append(&mut log, 1, 1, 3, 100);
+    append(&mut log, 2, 4, 3, 100);
+    fs.stop_after(0);
+    drop((log, wal));
+    let fs = fs.after_process_death();
+    let wal = open(&fs).unwrap();
+    assert_eq!(wal.recovery().carried_records, 1);
+    fs.stop_after(0);
+    drop(wal);
+    let dead = fs.after_process_death();
+    dead.edit(segment(2), |bytes| bytes.truncate(40));
+    assert_eq!(damage(&refused(&dead)), (segment(2), 0, Damage::TooShort { needed_bytes: 60 }));
+}
