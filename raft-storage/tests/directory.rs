@@ -384,6 +384,19 @@ fn the_directorys_own_name_is_made_durable_first_f18() {
     assert_eq!((failure.operation, failure.path), (Operation::SyncDirectory, above));
 }
 
+/// F9, F22: its groups may live on, but nobody writes there any more.
+#[test]
+fn a_log_that_failed_lets_go_of_the_directory_when_it_is_closed_f9_f22() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    append(&mut log, 1, 1, 3, 100);
+    fs.inject(Fault { call: Call::Sync, skip: 0, count: 1, error: ErrorKind::Other });
+    log.persist(Persist { entries: entries(1, 4, 1, 10), ..request(2) }).unwrap();
+    assert!(wal.close().is_err());
+    assert!(open(&fs).is_ok());
+    assert!(log.persist(request(3)).is_err());
+}
+
 /// They hold nothing, but a number that is missing among files is not to be explained.
 #[test]
 fn a_gap_among_segments_made_ahead_of_need_is_refused_f15() {

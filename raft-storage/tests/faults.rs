@@ -7,14 +7,17 @@
 mod common;
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use common::faulty::{
     GROUP, append, closed_with_segments, damage, killed_after, last_byte, new_log, refused,
 };
+use common::glass::Glass;
 use common::{DIR, entries, hard_state, open, read_all, request, segment};
 use raft_core::{GroupId, LogIndex, LogStore, Persist};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault, Kept};
+use raft_storage::inspect::{Inspector, Outcome};
 use raft_storage::{Damage, LogError, OpenError, Operation};
 
 #[test]
@@ -306,6 +309,27 @@ fn what_cannot_be_verified_is_never_returned_f13_s109() {
     let error = log.load(first, end, usize::MAX).unwrap_err();
     assert!(matches!(error, LogError::Corrupt { damage: Damage::Checksum { .. }, .. }), "{error}");
     assert!(log.persist(request(3)).is_err(), "a log that lost something does not go on");
+}
+
+#[test]
+fn short_and_interrupted_reads_are_continued_f11() {
+    let (fs, models) = closed_with_segments();
+    let whole = Inspector::new(DIR).fs(Arc::new(fs.clone())).inspect().unwrap();
+    assert_eq!(whole.outcome(), Outcome::Whole);
+    let glass = Glass::new(&fs).with_read_bytes_max(1000);
+    let found = Inspector::new(DIR).fs(Arc::new(glass)).inspect().unwrap();
+    assert_eq!(format!("{found:?}"), format!("{whole:?}"));
+    let reads = {
+        let image = fs.after_process_death();
+        let before = image.calls(Call::Read);
+        drop(read_all(&open(&image).unwrap()));
+        image.calls(Call::Read) - before
+    };
+    for skip in 0..reads {
+        let image = fs.after_process_death();
+        image.inject(Fault { call: Call::Read, skip, count: 2, error: ErrorKind::Interrupted });
+        assert_eq!(read_all(&open(&image).unwrap()).unwrap(), models, "read {skip}");
+    }
 }
 
 #[test]

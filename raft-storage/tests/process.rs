@@ -151,7 +151,11 @@ fn a_second_process_is_told_who_holds_the_directory_f22() {
     let child = holder_of(&dir);
     check_held(&dir, &child);
     end(child);
-    drop(Wal::open(&options(&dir), || ()).unwrap());
+    // The next one's name replaces a longer one.
+    std::fs::write(dir.join("lock"), "process 123456789 of long ago").unwrap();
+    let _wal = Wal::open(&options(&dir), || ()).unwrap();
+    let Err(OpenError::Locked { holder, .. }) = Wal::open(&options(&dir), || ()) else { panic!("opened") };
+    assert_eq!(holder, format!("process {}", std::process::id()));
 }
 
 /// The lock is the process's as long as it is there, whether it does anything or not. Nobody waits for it.

@@ -1,4 +1,4 @@
-//! A snapshot's sync that takes its time delays nobody but the snapshot (D11, F25).
+//! A snapshot whose sync takes its time delays nobody but itself, and whoever closes the log (D11, F22, F25).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,14 +6,15 @@ mod common;
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use common::faulty::GROUP;
 use common::slow::{Signal, SlowFs};
 use common::snapshots::Snapshot;
-use common::{IDENTITY, entries, hard_state, options_of, request};
+use common::{IDENTITY, entries, hard_state, open, options_of, request};
 use raft_core::{GroupId, LogStore, Persist, PersistId, SnapshotStore};
 use raft_storage::fs::SimFs;
-use raft_storage::{Flushing, Start, Wal};
+use raft_storage::{Flushing, OpenError, Start, Wal};
 
 #[test]
 fn a_slow_sync_of_a_snapshot_delays_neither_the_log_nor_the_caller_f25() {
@@ -78,4 +79,23 @@ fn a_group_is_woken_when_there_is_room_for_more_of_its_snapshot() {
     assert!(slow.poll_snapshot().unwrap().is_ok());
     rung.recv().unwrap();
     assert_eq!(log.snapshot_room(), 1000);
+}
+
+/// F22: what a log that is being closed still writes, nobody else may find half-written.
+#[test]
+fn a_log_that_closes_holds_the_directory_until_its_snapshots_are_written_f22() {
+    let fs = SlowFs::new(SimFs::new(), ".snap.new");
+    let options = options_of(&fs.disk, Start::Initialise, IDENTITY).fs(Arc::new(fs.clone()));
+    let wal = Wal::open(&options, || ()).unwrap();
+    let snapshot = Snapshot::new(1, 3, 1000);
+    let mut log = wal.group(GROUP).unwrap();
+    snapshot.hand_over(&mut log);
+    thread::scope(|scope| {
+        let closing = scope.spawn(|| wal.close());
+        fs.reached.wait();
+        assert!(matches!(open(&fs.disk), Err(OpenError::Locked { .. })));
+        fs.released.give();
+        closing.join().unwrap().unwrap();
+    });
+    assert_eq!(open(&fs.disk).unwrap().recovery().snapshots, 1);
 }

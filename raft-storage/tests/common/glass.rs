@@ -10,6 +10,8 @@ use raft_storage::fs::{Fs, FsFile, LockOutcome, SimFs};
 #[derive(Clone, Debug)]
 pub(crate) struct Glass {
     disk: SimFs,
+    /// At most so many bytes are given by one read.
+    read_bytes_max: usize,
     touched: Arc<Mutex<Vec<&'static str>>>,
 }
 
@@ -21,7 +23,12 @@ struct GlassFile {
 
 impl Glass {
     pub(crate) fn new(disk: &SimFs) -> Self {
-        Self { disk: disk.clone(), touched: Arc::default() }
+        Self { disk: disk.clone(), read_bytes_max: usize::MAX, touched: Arc::default() }
+    }
+
+    /// The same, with short reads.
+    pub(crate) fn with_read_bytes_max(self, read_bytes_max: usize) -> Self {
+        Self { read_bytes_max, ..self }
     }
 
     /// The calls that would have changed something.
@@ -85,7 +92,8 @@ impl FsFile for GlassFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
+        let count = buffer.len().min(self.glass.read_bytes_max);
+        self.file.read_at(&mut buffer[..count], offset)
     }
 
     fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
