@@ -13,12 +13,12 @@ use common::faulty::{
     GROUP, append, closed_with_segments, damage, killed_after, last_byte, new_log, refused,
 };
 use common::glass::Glass;
-use common::{DIR, entries, hard_state, open, read_all, request, segment};
+use common::{DIR, entries, hard_state, open, options, read_all, request, segment};
 use raft_core::{GroupId, LogIndex, LogStore, Persist};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault, Kept};
 use raft_storage::inspect::{Inspector, Outcome};
-use raft_storage::{Damage, LogError, OpenError, Operation};
+use raft_storage::{Damage, LogError, OpenError, Operation, Start, Wal};
 
 #[test]
 fn a_torn_last_write_is_cut_off_and_reported_f1_w8() {
@@ -150,6 +150,31 @@ fn a_flipped_bit_with_later_records_behind_it_is_refused_f4_s64() {
         let (path, offset, _) = damage(&refused(&image));
         assert_eq!(path, segment(1));
         assert!(offset <= at as u64, "names byte {offset}, flipped at {at}");
+    }
+}
+
+/// What is behind a broken record is looked at in pieces. The one record there that proves anything begins
+/// near the end of the first of them, or of the second.
+#[test]
+fn a_broken_record_is_refused_wherever_the_next_one_begins_f4() {
+    for pieces in 1..=2 {
+        for short_by in (40..160).step_by(8) {
+            let fs = SimFs::new();
+            let settings = options(&fs, Start::Initialise).segment_bytes(1 << 20);
+            let wal = Wal::open(&settings, || ()).unwrap();
+            let mut log = wal.group(GROUP).unwrap();
+            log.recover().unwrap();
+            append(&mut log, 1, 1, 1, 10);
+            let broken = (last_byte(&fs, 1) + 8) & !7;
+            append(&mut log, 2, 2, 1, pieces * (64 << 10) - short_by);
+            append(&mut log, 3, 3, 1, 10);
+            fs.stop_after(0);
+            drop((log, wal));
+            let dead = fs.after_process_death();
+            dead.edit(segment(1), |bytes| bytes[broken + 1000] ^= 1);
+            let (path, offset, _) = damage(&refused(&dead));
+            assert_eq!((path, offset), (segment(1), broken as u64), "{pieces} pieces less {short_by}");
+        }
     }
 }
 

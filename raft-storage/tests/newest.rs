@@ -7,6 +7,7 @@ mod common;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::faulty::{GROUP, append, killed_after, refused};
 use common::slow::{Signal, SlowFs};
@@ -117,19 +118,29 @@ fn a_newest_segment_that_lost_its_link_is_refused_without_a_mark_too_f6() {
     assert_refused(&dead, &path, "without its link");
 }
 
-/// F14: whoever is told of something in a segment can count on the mark to miss it.
-#[test]
-fn nothing_in_a_segment_is_reported_before_the_mark_names_the_segment_f14() {
+/// A log with threads whose mark names no segment yet, on a disk that holds up syncs of the mark; and what its
+/// wake-ups give.
+fn with_slow_mark() -> (SlowFs, Wal, Arc<Signal>) {
     let disk = SimFs::new();
     let new = initialise(&disk).unwrap();
     // A close would note the first segment.
     disk.stop_after(0);
     drop(new);
     let fs = SlowFs::new(disk.after_process_death(), "sync-mark");
+    let settings = options(&fs.disk, Start::Existing)
+        .flushing(Flushing::Thread)
+        .sync_mark_idle(Duration::from_millis(1))
+        .fs(Arc::new(fs.clone()));
     let woken = Arc::new(Signal::default());
-    let settings = options(&fs.disk, Start::Existing).flushing(Flushing::Thread).fs(Arc::new(fs.clone()));
     let wake = Arc::clone(&woken);
     let wal = Wal::open(&settings, move || wake.give()).unwrap();
+    (fs, wal, woken)
+}
+
+/// F14: whoever is told of something in a segment can count on the mark to miss it.
+#[test]
+fn nothing_in_a_segment_is_reported_before_the_mark_names_the_segment_f14() {
+    let (fs, wal, woken) = with_slow_mark();
     let mut log = wal.group(GROUP).unwrap();
     log.recover().unwrap();
     let first = Persist { entries: entries(1, 1, 1, 20), hard_state: hard_state(1, 1, 0), ..request(1) };
@@ -139,5 +150,23 @@ fn nothing_in_a_segment_is_reported_before_the_mark_names_the_segment_f14() {
     fs.released.give();
     while log.poll_persisted().unwrap() != Some(PersistId::new(1)) {
         woken.wait_for_next();
+    }
+}
+
+/// F5: a log that comes to rest notes how far it is durable.
+#[test]
+fn a_log_that_is_quiet_for_a_while_writes_its_mark_f5() {
+    let (fs, wal, woken) = with_slow_mark();
+    fs.released.give();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    for id in 1..=2 {
+        let hard_state = hard_state(1, 1, 0);
+        log.persist(Persist { entries: entries(1, id, 1, 20), hard_state, ..request(id) }).unwrap();
+        while log.poll_persisted().unwrap() != Some(PersistId::new(id)) {
+            woken.wait_for_next();
+        }
+        // First as the log enters the segment, then in a quiet moment.
+        fs.reached.wait_for_next();
     }
 }

@@ -69,6 +69,32 @@ fn a_disk_that_was_full_only_when_a_segment_was_made_ahead_of_need_does_not_stop
     assert!(fs.content(segment(2)).is_some(), "it rolled");
 }
 
+/// F9: after any other failure nothing of the kind is tried again.
+#[test]
+fn a_segment_that_failed_when_it_was_made_ahead_of_need_stops_the_log_when_it_is_needed_f9() {
+    let fs = SimFs::new();
+    initialise(&fs).unwrap().close().unwrap();
+    fs.inject(Fault { call: Call::Create, skip: 0, count: 1, error: ErrorKind::Other });
+    let (wal, told, rung) = open_with_thread(&fs, WalOptions::SEGMENT_BYTES_MIN);
+    told.iter().find(|text| text.contains("the next segment could not be made")).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    log.recover().unwrap();
+    let stopped = (1..=50).find_map(|id| {
+        let new = entries(1, id, 1, 1000);
+        log.persist(Persist { entries: new, hard_state: hard_state(1, 1, id - 1), ..request(id) }).unwrap();
+        loop {
+            match log.poll_persisted() {
+                Ok(Some(_)) => return None,
+                Ok(None) => rung.recv().unwrap(),
+                Err(error) => return Some((id, error)),
+            }
+        }
+    });
+    let Some((id, LogError::Failed(failure))) = stopped else { panic!("{stopped:?}") };
+    assert_eq!((failure.operation, failure.path), (Operation::Create, segment(2).with_extension("wal.new")));
+    assert!(id > 20, "this one was filled before: {id}");
+}
+
 const OTHER: GroupId = GroupId::new(2);
 
 /// A log of two groups on a disk without a free byte, to which the first group has appended what found

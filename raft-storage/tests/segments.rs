@@ -49,6 +49,9 @@ fn no_write_makes_a_segment_longer_than_its_head_says() {
         append(&mut log, 2, 2, 1, bytes);
         assert_eq!(lengths(&fs).len(), 3);
         assert_lengths(&fs, &format!("{bytes} bytes"));
+        drop((log, wal));
+        let found = read_all(&open(&fs).unwrap_or_else(|error| panic!("{bytes} bytes: {error}"))).unwrap();
+        assert_eq!(found[&GROUP].entries.len(), 2);
     }
 }
 
