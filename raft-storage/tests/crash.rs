@@ -82,6 +82,24 @@ fn a_power_cut_at_any_call_brings_no_record_of_a_former_life_back_f3_f18_f21() {
     assert!(count > 3_000, "only {count} images");
 }
 
+/// A request that is larger than the dead segments needs a file of its own length, not one of those.
+#[test]
+fn a_power_cut_as_a_large_request_gets_its_segment_among_dead_ones_loses_nothing_f14_f21() {
+    let mut steps = Vec::new();
+    for round in 0..8 {
+        let first = Persist { entries: entries(1, round * 12 + 1, 12, 900), ..request(2 * round + 1) };
+        steps.persist(1, Persist { hard_state: hard_state(1, 1, 0), ..first });
+        steps.persist(1, Persist { mark: Some(compact(1, round * 12 + 12)), ..request(2 * round + 2) });
+        steps.push(Step::Flush);
+    }
+    steps.persist(1, Persist { entries: entries(1, 97, 1, 40_000), ..request(17) });
+    steps.push(Step::Flush);
+    let count = cut_at_every_call(&steps, |image, history, place| {
+        check_image(image, history, place);
+    });
+    assert!(count > 1_000, "only {count} images");
+}
+
 /// A compaction waits behind requests of another group that fill the segment: the next one must not let go
 /// yet of what the compaction will.
 #[test]

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use common::faulty::{GROUP, append, closed_with_segments, damage, killed_after, lost, new_log, refused};
 use common::{
-    DIR, IDENTITY, compact, entries, hard_state, initialise, open, options, read_all, request, reset, segment,
+    DIR, IDENTITY, Model, compact, entries, hard_state, initialise, open, options, read_all, request, reset,
+    segment,
 };
-use raft_core::{GroupId, LogIndex, LogStore, NodeId, Persist};
+use raft_core::{GroupId, HardState, LogIndex, LogStore, NodeId, Persist, Term};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::{Call, Fault};
 use raft_storage::inspect::{Inspector, SegmentRole};
@@ -332,45 +333,47 @@ fn what_still_matters_is_never_removed_s102() {
 }
 
 /// A vote, a mark or entries alone hold the segment they are in, after a restart as well, and whether or
-/// not anybody has opened the group.
+/// not anybody has opened the group by then.
 #[test]
-fn what_quiet_groups_had_before_a_restart_is_never_removed_s102() {
-    let quiet = [2, 3, 4].map(GroupId::new);
-    for is_opened in [false, true] {
-        let fs = SimFs::new();
-        let (wal, mut log) = new_log(&fs);
-        let mut logs = quiet.map(|id| wal.group(id).unwrap());
-        let [voter, marked, filled] = &mut logs;
-        voter.persist(Persist { hard_state: hard_state(7, 1, 0), ..request(1) }).unwrap();
-        let begin = Persist { mark: Some(reset(3, 9)), hard_state: hard_state(3, 1, 9), ..request(1) };
-        marked.persist(begin).unwrap();
-        append(filled, 1, 1, 3, 100);
-        for id in 1..=8 {
-            append(&mut log, id, (id - 1) * 10 + 1, 10, 1200);
+fn what_quiet_groups_have_is_never_removed_s102() {
+    let quiet = GroupId::new(2);
+    let vote = Persist { hard_state: hard_state(3, 1, 0), ..request(1) };
+    let mark = Persist { mark: Some(reset(3, 9)), hard_state: hard_state(3, 1, 9), ..request(1) };
+    let filled = Persist { entries: entries(3, 1, 3, 100), hard_state: hard_state(3, 1, 0), ..request(1) };
+    for (first, votes_again) in [(vote, false), (mark, true), (filled, true)] {
+        for (restarts, is_opened) in [(false, true), (true, false), (true, true)] {
+            let fs = SimFs::new();
+            let (mut wal, mut log) = new_log(&fs);
+            let mut other = wal.group(quiet).unwrap();
+            other.persist(first.clone()).unwrap();
+            (1..=8).for_each(|id| append(&mut log, id, id * 10 - 9, 10, 1200));
+            if votes_again {
+                // So the hard state is in a later segment.
+                let hard_state = first.hard_state.map(|state| HardState { term: Term::new(8), ..state });
+                other.persist(Persist { hard_state, ..request(2) }).unwrap();
+            }
+            wal.flush_now().unwrap();
+            other.poll_persisted().unwrap();
+            let expected = Model::read(&mut other).unwrap();
+            let mut opened = Some(other);
+            if restarts {
+                drop((log, opened));
+                wal.close().unwrap();
+                wal = open(&fs).unwrap();
+                opened = is_opened.then(|| wal.group(quiet).unwrap());
+                log = wal.group(GROUP).unwrap();
+            }
+            for id in 9..=20 {
+                append(&mut log, 2 * id, id * 10 - 9, 10, 1200);
+                log.persist(Persist { mark: Some(compact(1, id * 10)), ..request(2 * id + 1) }).unwrap();
+                log.flush_now().unwrap();
+                log.poll_persisted().unwrap();
+            }
+            fs.stop_after(0);
+            drop((log, opened, wal));
+            let found = read_all(&open(&fs.after_process_death()).unwrap()).unwrap();
+            assert_eq!(found.get(&quiet), Some(&expected), "{first:?}, {restarts}, {is_opened}");
         }
-        // These two have their hard states in a later segment.
-        for log in [marked, filled] {
-            log.persist(Persist { hard_state: hard_state(8, 1, 3), ..request(2) }).unwrap();
-        }
-        wal.flush_now().unwrap();
-        assert!(fs.content(segment(3)).is_some());
-        drop((log, logs));
-        wal.close().unwrap();
-        let wal = open(&fs).unwrap();
-        let opened = is_opened.then(|| quiet.map(|id| wal.group(id).unwrap()));
-        let mut log = wal.group(GROUP).unwrap();
-        log.recover().unwrap();
-        for id in 9..=20 {
-            append(&mut log, 2 * id, (id - 1) * 10 + 1, 10, 1200);
-            log.persist(Persist { mark: Some(compact(1, id * 10)), ..request(2 * id + 1) }).unwrap();
-            log.flush_now().unwrap();
-        }
-        fs.stop_after(0);
-        drop((log, opened, wal));
-        let found = read_all(&open(&fs.after_process_death()).unwrap()).unwrap();
-        let states = quiet.map(|id| (found[&id].hard_state.term.get(), found[&id].last().get()));
-        assert_eq!(states, [(7, 0), (8, 9), (8, 3)], "opened: {is_opened}");
-        assert_eq!(found[&quiet[2]].entries.len(), 3);
     }
 }
 

@@ -180,7 +180,7 @@ fn a_broken_newest_link_is_named_and_not_the_segments_that_it_let_go_f6() {
     let (mut refusals, mut unlinked, mut links_alone) = (0, 0, 0);
     // Without the sync mark, which names the newest segment too.
     for (requests, spares, marked) in
-        (25..41).flat_map(|requests| [(requests, 0, true), (requests, 4, true), (requests, 4, false)])
+        (25..41).flat_map(|requests| [(requests, 0, true), (requests, 4, true), (requests, 0, false)])
     {
         // Killed at each call of one more flush, which may roll.
         for calls in 0..12 {

@@ -12,6 +12,9 @@ pub(crate) fn check_image(image: &SimFs, history: &History, place: &str) -> Mode
         Ok(wal) => wal,
         Err(error) => panic!("{place}: {error}"),
     };
+    // A crash tears the slot that was being written, and no more of the mark.
+    let slots = wal.recovery().mark_loss.as_ref().map_or(0, |loss| loss.unreadable_slots);
+    assert!(slots <= 1, "{place}: {slots} slots of the sync mark are lost");
     let found = read_all(&wal).unwrap_or_else(|error| panic!("{place}: {error}"));
     let survived = history.states.iter().rposition(|state| *state == found);
     let Some(survived) = survived else {
