@@ -183,7 +183,7 @@ fn a_broken_newest_link_is_named_and_not_the_segments_that_it_let_go_f6() {
         (25..41).flat_map(|requests| [(requests, 0, true), (requests, 4, true), (requests, 0, false)])
     {
         // Killed at each call of one more flush, which may roll.
-        for calls in 0..12 {
+        for calls in 0..16 {
             let fs = SimFs::new();
             let settings = options(&fs, Start::Initialise).spare_segments_max(spares);
             let (wal, mut log) = begun_with(&settings);
