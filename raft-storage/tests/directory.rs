@@ -423,9 +423,9 @@ fn a_compaction_lets_go_of_segments_that_end_with_its_last_entry_s102() {
         let mut other = wal.group(GroupId::new(2)).unwrap();
         append(&mut log, 1, 1, 10, 100);
         let mut id = 0;
-        // Another group goes on by several segments, and holds none of them. Returns the last one.
+        // Another group goes on by a segment, and holds none. So few are not old enough that anything moves.
         let mut fill = || {
-            for _ in 0..6 {
+            for _ in 0..2 {
                 id += 1;
                 append(&mut other, 2 * id, id * 10 - 9, 10, 1200);
                 other.persist(Persist { mark: Some(compact(1, id * 10)), ..request(2 * id + 1) }).unwrap();
@@ -440,7 +440,7 @@ fn a_compaction_lets_go_of_segments_that_end_with_its_last_entry_s102() {
         log.persist(Persist { hard_state: hard_state(2, 1, 20), ..request(3) }).unwrap();
         fill();
         assert!(log.poll_persisted().unwrap().is_some());
-        assert_eq!(live(&fs).0, 1, "the first entries hold all segments");
+        assert_eq!(live(&fs).0, 1, "the first entries hold every segment");
         log.persist(Persist { mark: Some(compact(1, last)), ..request(4) }).unwrap();
         log.flush_now().unwrap();
         assert!(log.poll_persisted().unwrap().is_some());
