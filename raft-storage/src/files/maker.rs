@@ -177,7 +177,7 @@ impl Maker {
     ) -> Result<Arc<Segment>, Failure> {
         let needed = u32::try_from(needed.next_multiple_of(u64::from(SegmentHeader::BYTES)));
         let needed = needed.expect("requests are bounded when queued");
-        let mut make = |maker: &mut Self| {
+        let make = |maker: &mut Self| {
             let header = maker.header(seq, needed);
             let (_, seed) = header.encode();
             maker.make(&header, &records(seed))
