@@ -73,7 +73,7 @@ impl Wal {
             "segments" => report.segments, "carried" => report.carried_records);
         let registry = Arc::new(Registry::new(groups, position.segment.seq));
         let (files, logger) = (segments.clone(), options.logger.clone());
-        let mut writer = Writer::new(position, files, Arc::clone(&registry), maker, mark, lock, logger);
+        let mut writer = Writer::new(position, files, Arc::clone(&registry), maker, mark, lock, logger)?;
         if options.flushing == Flushing::Thread {
             writer.start_maker()?;
         }

@@ -1,16 +1,18 @@
 //! One segment file, open.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use slog::Logger;
 
 use super::dir::{DataDir, UNFINISHED_SUFFIX};
 use crate::error::{Failure, Operation};
 use crate::format::record::RecordHeader;
 use crate::format::segment::{SegmentHeader, SegmentSeq, segment_name};
-use crate::fs::{FsFile, read_up_to, write_all_at};
+use crate::fs::{DirectFile, FsFile, PAGE_BYTES, read_up_to, write_all_at, write_pages_at};
 
 /// A segment file. Readers share it with the one writer.
 #[derive(Debug)]
@@ -101,11 +103,33 @@ impl Segment {
         &self.path
     }
 
-    pub(crate) fn write(&self, bytes: &[u8], offset: u32) -> Result<(), Failure> {
-        write_all_at(&*self.file, bytes, u64::from(offset)).map_err(Failure::of(Operation::Write, &self.path))
+    /// Opens the way past the page cache for the time in which the segment is appended to, if there is
+    /// one. It costs a descriptor, and is no reason to stop if there is none left (F26).
+    pub(crate) fn open_direct(&self, logger: &Logger) -> Option<Box<dyn DirectFile>> {
+        let opened = match self.capacity.is_multiple_of(PAGE) {
+            true => self.file.open_direct(),
+            // The last write ends with the file, and not with a page.
+            false => Err(io::ErrorKind::Unsupported.into()),
+        };
+        let say = |error: &io::Error| {
+            slog::debug!(logger, "this segment is written through the page cache";
+                "segment" => self.seq, "reason" => %error);
+        };
+        opened.inspect_err(say).ok()
     }
 
-    pub(crate) fn sync(&self) -> Result<(), Failure> {
+    /// Writes whole pages and makes them durable, past the page cache if that way is open.
+    pub(crate) fn write_durably(
+        &self,
+        direct: Option<&dyn DirectFile>,
+        pages: &[u8],
+        offset: u32,
+    ) -> Result<(), Failure> {
+        let offset = u64::from(offset);
+        if let Some(direct) = direct {
+            return write_pages_at(direct, pages, offset).map_err(Failure::of(Operation::Write, &self.path));
+        }
+        write_all_at(&*self.file, pages, offset).map_err(Failure::of(Operation::Write, &self.path))?;
         self.file.sync_data().map_err(Failure::of(Operation::Sync, &self.path))
     }
 
@@ -161,8 +185,15 @@ impl Segments {
 /// be read for it; and far enough that what stands behind the records is plainly none.
 pub(crate) fn zeros_behind(end: u64, capacity: u32) -> u64 {
     let end = end + u64::from(RecordHeader::BYTES);
-    end.next_multiple_of(u64::from(SegmentHeader::BYTES)).min(u64::from(capacity))
+    end.next_multiple_of(u64::from(PAGE)).min(u64::from(capacity))
 }
+
+/// Where the page begins in which there is this place.
+pub(crate) fn page_start(offset: u32) -> u32 {
+    offset - offset % PAGE
+}
+
+const PAGE: u32 = PAGE_BYTES as u32;
 
 /// How many zeros are written at once.
 const ZERO_CHUNK_BYTES: usize = 1 << 20;

@@ -1,6 +1,8 @@
-//! The file system as the log needs it: a few calls behind two traits, so that the same log code
+//! The file system as the log needs it: a few calls behind a few traits, so that the same log code
 //! runs on real files and on a simulated disk that loses, tears and refuses.
 
+#[cfg(target_os = "linux")]
+mod direct;
 pub(crate) mod read_only;
 mod real;
 pub mod sim;
@@ -15,8 +17,9 @@ pub use sim::SimFs;
 
 /// A directory tree with explicit durability.
 ///
-/// Nothing is durable by itself: the bytes of a file are after [`FsFile::sync_data`], and that a
-/// name exists, is gone or means another file is after [`sync_dir`](Fs::sync_dir) (F18).
+/// Nothing is durable by itself: the bytes of a file are after [`FsFile::sync_data`], unless a
+/// [`DirectFile`] wrote them, and that a name exists, is gone or means another file is after
+/// [`sync_dir`](Fs::sync_dir) (F18).
 pub trait Fs: Send + Sync + Debug {
     /// Makes a directory and those above it; it may exist already.
     ///
@@ -128,7 +131,34 @@ pub trait FsFile: Send + Sync + Debug {
     /// What the system says. What was written may then be lost for good, even if a later call
     /// succeeds (F9).
     fn sync_data(&self) -> io::Result<()>;
+
+    /// Opens a way to write whole pages of this very file that are durable at once. It is used for as
+    /// long as the file is appended to, and does no more than save time: without it the file is written
+    /// and synced.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::Unsupported`] if there is no such way, as is the default; or what the system
+    /// says, if it has no descriptor left for instance.
+    fn open_direct(&self) -> io::Result<Box<dyn DirectFile>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
+
+/// A file that is written past the page cache. Who reads it in the ordinary way sees what was written.
+pub trait DirectFile: Send + Sync + Debug {
+    /// Writes at least one byte of `pages`, inside the file, and makes what it wrote durable.
+    ///
+    /// The length of `pages`, their address in memory and `offset` are multiples of [`PAGE_BYTES`].
+    ///
+    /// # Errors
+    ///
+    /// What the system says. What these pages hold is then unknown, even if a later call succeeds (F9).
+    fn write_durably_at(&self, pages: &[u8], offset: u64) -> io::Result<usize>;
+}
+
+/// The length of a page: what is written to the end of the log begins and ends at multiples of it.
+pub const PAGE_BYTES: usize = 4096;
 
 /// What came of trying to take a lock.
 #[derive(Debug)]
@@ -163,6 +193,21 @@ pub(crate) fn write_all_at(file: &dyn FsFile, bytes: &[u8], offset: u64) -> io::
         match file.write_at(&bytes[done..], offset + done as u64) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of `pages` durably. If the system takes less at once, it goes on where the last whole page
+/// ended (F11).
+pub(crate) fn write_pages_at(file: &dyn DirectFile, pages: &[u8], offset: u64) -> io::Result<()> {
+    let mut done = 0;
+    while done < pages.len() {
+        match file.write_durably_at(&pages[done..], offset + done as u64) {
+            Ok(count) if count < PAGE_BYTES => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => done += count - count % PAGE_BYTES,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -122,6 +122,11 @@ impl FsFile for RealFile {
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
+
+    #[cfg(target_os = "linux")]
+    fn open_direct(&self) -> io::Result<Box<dyn super::DirectFile>> {
+        super::direct::open(&self.0)
+    }
 }
 
 #[derive(Debug)]

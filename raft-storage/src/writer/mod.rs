@@ -2,6 +2,7 @@
 //! flusher thread and `flush_now` are two shells around it.
 
 pub(crate) mod held;
+mod pages;
 pub(crate) mod queue;
 mod quiet;
 pub(crate) mod shared;
@@ -13,14 +14,15 @@ use slog::Logger;
 use crate::error::Failure;
 use crate::files::maker::Maker;
 use crate::files::mark_file::MarkFile;
-use crate::files::segment::{Segment, Segments, zeros_behind};
+use crate::files::segment::{Segment, Segments, page_start, zeros_behind};
 use crate::format::batch::Request;
 use crate::format::extent::{self, BodyPlace, Extent};
 use crate::format::record::{Link, RecordHeader, RecordKind, record_bytes};
 use crate::format::segment::{SegmentHeader, SegmentSeq};
-use crate::fs::LockGuard;
+use crate::fs::{DirectFile, LockGuard};
 use crate::state::registry::{CompletedRequest, GroupLink, Registry};
 use held::Held;
+use pages::PageBuffer;
 use queue::Queued;
 
 /// Where a log goes on.
@@ -39,14 +41,15 @@ pub(crate) struct Position {
 #[derive(Debug)]
 pub(crate) struct Writer {
     segment: Arc<Segment>,
-    /// Where the next record goes; the buffer holds what comes before it and is not written yet.
+    /// The segment's way past the page cache, if it has one.
+    direct: Option<Box<dyn DirectFile>>,
+    /// Where the next record goes.
     offset: u32,
     chain: u32,
     /// Everything in this segment before this offset is durable.
     durable: u32,
-    /// Between what is durable and here, the medium holds zeros.
-    zeroed: u32,
-    buffer: Vec<u8>,
+    /// What is in the segment from the page on in which `durable` is, up to the next record.
+    buffer: PageBuffer,
     /// Requests in the buffer, to be reported once it is durable.
     unreported: Vec<(Arc<GroupLink>, CompletedRequest)>,
     /// Where the entries of those requests will be.
@@ -75,14 +78,14 @@ impl Writer {
         mark: MarkFile,
         lock: Box<dyn LockGuard>,
         logger: Logger,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            buffer: PageBuffer::read(&at.segment, at.offset)?,
+            direct: at.segment.open_direct(&logger),
             segment: at.segment,
             offset: at.offset,
             chain: at.chain,
             durable: at.offset,
-            zeroed: at.offset,
-            buffer: Vec::new(),
             unreported: Vec::new(),
             extents: Vec::new(),
             held: Held::default(),
@@ -95,7 +98,7 @@ impl Writer {
             has_rolled: false,
             logger,
             _lock: lock,
-        }
+        })
     }
 
     /// Has segments made in the background from now on.
@@ -166,33 +169,26 @@ impl Writer {
         self.write_sync_mark()
     }
 
-    /// Writes and syncs what is in the buffer, then reports it.
+    /// Writes what is in the buffer and not durable yet, then reports it.
+    ///
+    /// Whole pages are written: the first one begins with what is durable in it already, the last one
+    /// ends with zeros, where the segment's former life may have left something else.
     fn commit(&mut self) -> Result<(), Failure> {
-        if self.buffer.is_empty() {
+        if self.offset == self.durable {
             return Ok(());
         }
-        self.append_zeros();
-        self.segment.write(&self.buffer, self.durable)?;
-        self.segment.sync()?;
+        let page = page_start(self.durable);
+        let end = zeros_behind(u64::from(self.offset), self.segment.capacity);
+        let pages = self.buffer.fill_up(end - u64::from(page));
+        self.segment.write_durably(self.direct.as_deref(), pages, page)?;
         self.durable = self.offset;
         self.keep_sync_mark()?;
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
+        self.buffer.keep(page_start(self.offset) - page..self.offset - page);
         let mut extents = self.extents.drain(..);
         for (group, request) in self.unreported.drain(..) {
             group.complete(request, extents.by_ref().take(request.extent_count));
         }
         Ok(())
-    }
-
-    /// Sees to it that zeros stand behind what is in the buffer, where the segment's former life may
-    /// have left something else.
-    fn append_zeros(&mut self) {
-        if self.offset + RecordHeader::BYTES > self.zeroed {
-            let end = zeros_behind(u64::from(self.offset), self.segment.capacity);
-            self.zeroed = u32::try_from(end).unwrap_or(self.segment.capacity);
-            self.buffer.resize((self.zeroed - self.durable) as usize, 0);
-        }
     }
 
     /// Sees to it that there is room for a request, in this segment or in the next one.
@@ -230,9 +226,11 @@ impl Writer {
             born_end: 0,
         };
         self.segments.insert(Arc::clone(&segment));
+        self.direct = segment.open_direct(&self.logger);
         self.segment = segment;
         self.offset = SegmentHeader::BYTES;
-        (self.durable, self.zeroed) = (self.offset, self.offset);
+        self.durable = self.offset;
+        self.buffer.clear();
         self.chain = self.segment.seed;
         self.append_link(&link);
         if link.first_live > self.first_live {
@@ -256,8 +254,8 @@ impl Writer {
 
     fn append(&mut self, kind: RecordKind, group: u64, request: &Request) {
         let start = self.begin_record();
-        let (parts, batch_count) = request.encode_body(&mut self.buffer);
-        let body = &self.buffer[start + RecordHeader::BYTES as usize..];
+        let (parts, batch_count) = request.encode_body(self.buffer.out());
+        let body = &self.buffer.out()[start + RecordHeader::BYTES as usize..];
         let at = BodyPlace { segment: self.segment.seq, offset: self.offset + RecordHeader::BYTES };
         let batches = request.batch_places(body.len());
         let crc = extent::cut(body, at, None, batches, &mut self.extents);
@@ -267,22 +265,24 @@ impl Writer {
 
     fn append_link(&mut self, link: &Link) {
         let start = self.begin_record();
-        self.buffer.extend_from_slice(&link.encode());
-        let body_crc = crc32c::crc32c(&self.buffer[start + RecordHeader::BYTES as usize..]);
+        let link = link.encode();
+        self.buffer.out().extend_from_slice(&link);
+        let body_crc = crc32c::crc32c(&link);
         self.finish_record(start, Kind::of_link(body_crc));
     }
 
     /// Leaves room for a header, and tells where.
     fn begin_record(&mut self) -> usize {
-        let start = self.buffer.len();
-        self.buffer.resize(start + RecordHeader::BYTES as usize, 0);
+        let out = self.buffer.out();
+        let start = out.len();
+        out.resize(start + RecordHeader::BYTES as usize, 0);
         start
     }
 
     /// Fills in the header of the record whose body has just been appended to the buffer.
     fn finish_record(&mut self, start: usize, kind: Kind) {
         let mut chain = Chain { seed: self.segment.seed, previous: self.chain, durable: self.durable };
-        self.offset += chain.finish(&mut self.buffer, start, self.offset, kind);
+        self.offset += chain.finish(self.buffer.out(), start, self.offset, kind);
         self.chain = chain.previous;
     }
 }
@@ -345,5 +345,3 @@ const KEPT_SHARE: u32 = 16;
 const SEAL_BYTES: u64 = RecordHeader::BYTES as u64;
 /// So much is written and synced at once, plus one request.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
-/// The buffer's memory is given back down to this after an unusually large flush.
-const BUFFER_BYTES_KEPT: usize = 8 << 20;
