@@ -144,6 +144,23 @@ fn a_log_without_a_descriptor_for_a_segment_stops_and_has_all_that_was_acknowled
     );
 }
 
+/// What saves time and costs a descriptor is done without.
+#[test]
+fn a_log_without_a_descriptor_for_direct_writes_goes_on_f26() {
+    with_few_descriptors("a_log_without_a_descriptor_for_direct_writes_goes_on_f26", |dir| {
+        let reserved = options(dir).reserved_bytes(4 * u64::from(WalOptions::SEGMENT_BYTES_MIN));
+        let wal = Wal::open(&reserved, || ()).unwrap();
+        let mut log = wal.group(GROUP).unwrap();
+        let taken = take_all();
+        // Into the third of the segments that are there.
+        (1..=70).for_each(|index| append(&mut log, index).unwrap());
+        drop((taken, log, wal));
+        let (_wal, mut log, last) = open(dir);
+        assert_eq!(last, 70);
+        append(&mut log, 71).unwrap();
+    });
+}
+
 #[test]
 fn a_snapshot_without_a_descriptor_is_reported_and_the_log_goes_on_f26() {
     with_few_descriptors("a_snapshot_without_a_descriptor_is_reported_and_the_log_goes_on_f26", |dir| {

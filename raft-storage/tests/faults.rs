@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use common::faulty::{
     GROUP, append, closed_with_segments, damage, killed_after, last_byte, new_log, refused,
+    rewritten_bytes,
 };
 use common::glass::Glass;
 use common::{DIR, entries, hard_state, open, options, read_all, request, segment};
@@ -30,8 +31,9 @@ fn a_torn_last_write_is_cut_off_and_reported_f1_w8() {
     fs.stop_after(1);
     assert!(log.flush_now().is_err());
     drop((log, wal));
+    let rewritten = rewritten_bytes(&fs, 1);
     for bytes in [1, 31, 32, 33, 600, 1500, 2800] {
-        let image = fs.after_power_cut(|_, _| Kept::FirstBytes(bytes));
+        let image = fs.after_power_cut(|_, _| Kept::FirstBytes(rewritten + bytes));
         let wal = open(&image).unwrap();
         let report = wal.recovery();
         let tail = report.torn_tail.as_ref().unwrap();

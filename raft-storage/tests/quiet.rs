@@ -224,7 +224,8 @@ fn what_decayed_while_its_group_was_quiet_is_not_moved_f13() {
     let fs = SimFs::new();
     let wal = initialise(&fs).unwrap();
     let mut quiet = wal.group(GroupId::new(1)).unwrap();
-    let new = Persist { entries: entries(1, 1, 4, 500), hard_state: hard_state(1, 1, 0), ..request(1) };
+    // More than a page: the one in which the log ends is written again, as it was.
+    let new = Persist { entries: entries(1, 1, 4, 1500), hard_state: hard_state(1, 1, 0), ..request(1) };
     quiet.persist(new).unwrap();
     wal.flush_now().unwrap();
     fs.edit(segment(1), |bytes| bytes[5000] ^= 1);

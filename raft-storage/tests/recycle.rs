@@ -8,7 +8,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use common::faulty::{GROUP, append, damage, refused};
+use common::faulty::{GROUP, append, damage, refused, rewritten_bytes};
 use common::{DIR, compact, entries, hard_state, open, options, read_all, request, segment};
 use raft_core::{GroupId, LogStore, Membership, NewMark, Persist, Position, SnapshotMark};
 use raft_storage::fs::SimFs;
@@ -164,8 +164,9 @@ fn a_whole_end_among_old_records_is_reported_as_no_tear_and_a_torn_one_is_f1_f3(
     fs.stop_after(1);
     assert!(log.flush_now().is_err());
     drop((log, wal));
+    let rewritten = rewritten_bytes(&fs, last_segment(&fs));
     for bytes in [1, 31, 33, 600, 1500, 2000] {
-        let image = fs.after_power_cut(|_, _| Kept::FirstBytes(bytes));
+        let image = fs.after_power_cut(|_, _| Kept::FirstBytes(rewritten + bytes));
         let wal = open(&image).unwrap();
         let tail = wal.recovery().torn_tail.as_ref().unwrap();
         assert_eq!(tail.path, segment(last_segment(&fs)), "{bytes}");

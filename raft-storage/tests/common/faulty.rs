@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use raft_core::{GroupId, LogStore, Persist, PersistId};
 use raft_storage::fs::SimFs;
-use raft_storage::fs::sim::Kept;
+use raft_storage::fs::sim::{Kept, Unsynced};
 use raft_storage::{Damage, GroupLog, LostEntries, OpenError, Wal};
 
 use super::{Models, entries, hard_state, initialise, open, read_all, request, segment};
@@ -82,4 +82,13 @@ pub(crate) fn lost(error: &OpenError) -> Option<LostEntries> {
 /// Where the last record of the first segment begins, by its place in the file.
 pub(crate) fn last_byte(fs: &SimFs, seq: u32) -> usize {
     fs.content(segment(seq)).unwrap().iter().rposition(|byte| *byte != 0).unwrap()
+}
+
+/// How many bytes of the last write, which is not durable, say only what was there before.
+pub(crate) fn rewritten_bytes(fs: &SimFs, seq: u32) -> usize {
+    let Some(Unsynced::Write { offset, .. }) = fs.unsynced().pop() else { panic!("no write") };
+    let content = |kept| fs.after_power_cut(|_, _| kept).content(segment(seq)).unwrap();
+    let (before, after) = (content(Kept::Nothing), content(Kept::Everything));
+    let new = before.iter().zip(&after).position(|(before, after)| before != after).unwrap();
+    new - usize::try_from(offset).unwrap()
 }

@@ -10,6 +10,7 @@ pub(crate) mod faulty;
 pub(crate) mod glass;
 pub(crate) mod images;
 pub(crate) mod lives;
+pub(crate) mod paged;
 pub(crate) mod random;
 pub(crate) mod slow;
 pub(crate) mod snapshots;
