@@ -10,6 +10,9 @@
 //! once and never again holds nothing else; up to a quarter of a segment's size per group, 16 MiB by
 //! default. A group that holds more holds all behind its first entry until its owner compacts it.
 //!
+//! On Linux, where the file system can, the log is written past the page cache, and takes one descriptor
+//! more for it; see [`fs::FsFile::open_direct`]. Reads go through the page cache everywhere.
+//!
 //! This crate knows what was asked to be durable and in which order. It does not know who leads, or
 //! what entries mean.
 

@@ -108,7 +108,8 @@ impl WalOptions {
     }
 
     /// How large a segment file grows. The first ones of a log are smaller, so a small log takes
-    /// little room. A request larger than a segment gets one of its own.
+    /// little room. A request larger than a segment gets one of its own. Only segments whose length is a
+    /// multiple of 4096 are written past the page cache.
     #[must_use]
     pub fn segment_bytes(self, segment_bytes: u32) -> Self {
         Self { segment_bytes, ..self }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 /// A fault that waits for a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Injection {
-    /// The system call.
+    /// The system call, or several with commas between, each of which is counted by itself.
     pub(crate) call: &'static str,
     pub(crate) fault: Fault,
     /// Which call of a thread fails, from 1 on.
@@ -55,7 +55,7 @@ impl Injection {
     /// The tracer runs beside the node, not above it, so that the node is still our own child.
     pub(crate) fn strace(&self, trace: &Path, program: &Path) -> Command {
         let mut command = Command::new("strace");
-        let calls = format!("trace={},pwrite64,fdatasync", self.call);
+        let calls = format!("trace={},{}", self.call, WRITES_OF_LOG.join(","));
         command.args(["-D", "-f", "-y", "-s", "0", "-e", &calls]);
         if self.fault != Fault::Kill {
             // Other calls cost nothing then; but strace cannot send signals from such stops.
@@ -148,10 +148,12 @@ impl Call {
 
     /// Whether it makes records of the log, or says that they are durable.
     pub(crate) fn is_write_of_log(&self) -> bool {
-        ["pwrite64", "fdatasync"].contains(&self.name.as_str()) && self.path.ends_with(".wal")
+        WRITES_OF_LOG.contains(&self.name.as_str()) && self.path.ends_with(".wal")
     }
 }
 
+/// The calls that write the log and make it durable, past the page cache or in two steps.
+const WRITES_OF_LOG: [&str; 3] = ["pwritev2", "pwrite64", "fdatasync"];
 /// How long the tracer may take to write its last lines.
 const TRACER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -176,8 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_is_tried_again_is_found() {
-        let again = format!("{TRACE}8     fdatasync(9</d/00000002.wal>) = 0\n");
-        assert!(Trace::parse(&again).unwrap().has_written_after_a_failure());
+    fn a_sync_that_is_tried_again_is_found_in_either_way() {
+        let sync = "fdatasync(9</d/00000002.wal>) = 0";
+        let direct =
+            r#"pwritev2(11</d/00000002.wal>, [{iov_base=""..., iov_len=4096}], 1, 8192, RWF_DSYNC) = 4096"#;
+        for again in [sync, direct] {
+            let trace = Trace::parse(&format!("{TRACE}8     {again}\n")).unwrap();
+            assert!(trace.has_written_after_a_failure(), "{again}");
+        }
     }
 }

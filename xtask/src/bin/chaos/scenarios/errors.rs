@@ -6,7 +6,8 @@ use crate::cluster::Ending;
 use crate::stage::{Calls, Plan, Stage};
 use crate::trace::{Fault, Injection};
 
-const CALLS: [Calls; 9] = [
+const CALLS: [Calls; 10] = [
+    Calls::new("pwritev2", 0, 150),
     Calls::new("fdatasync", 0, 150),
     Calls::new("pwrite64", 0, 150),
     Calls::new("fsync", 0, 12),
@@ -19,7 +20,8 @@ const CALLS: [Calls; 9] = [
 ];
 
 /// Calls that POSIX lets a signal interrupt.
-const INTERRUPTIBLE: [Calls; 4] = [
+const INTERRUPTIBLE: [Calls; 5] = [
+    Calls::new("pwritev2", 0, 60),
     Calls::new("fdatasync", 0, 60),
     Calls::new("pwrite64", 0, 60),
     Calls::new("fsync", 0, 6),

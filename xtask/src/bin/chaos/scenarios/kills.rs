@@ -11,7 +11,8 @@ use crate::trace::{Fault, Injection};
 
 /// Calls to die in. The first ones of each are recovery's, later ones belong to the log, to new
 /// segments and to snapshots, taken or received.
-const CALLS: [Calls; 7] = [
+const CALLS: [Calls; 8] = [
+    Calls::new("pwritev2", 0, 100),
     Calls::new("fdatasync", 0, 100),
     Calls::new("pwrite64", 0, 100),
     Calls::new("fsync", 0, 10),

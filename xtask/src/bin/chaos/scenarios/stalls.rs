@@ -18,7 +18,7 @@ pub(crate) fn play(stage: &mut Stage<'_>) -> Result<()> {
         stage.end(at)?;
         let fault = Fault::Delay(Duration::from_millis(stage.dice.between(400, 3000).into()));
         let when = stage.dice.between(20, 150);
-        let injection = Injection { call: "fdatasync", fault, when, is_lasting: false };
+        let injection = Injection { call: "pwritev2,fdatasync", fault, when, is_lasting: false };
         stage.cluster.start(at, Some(&injection))?;
         stage.cluster.await_ready(at)?;
         stage.cluster.await_catch_up(at)?;
