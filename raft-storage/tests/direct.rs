@@ -134,8 +134,11 @@ fn write_and_read(mut log: GroupLog, count: u64) {
         let expected: Vec<_> = (first..=index)
             .map(|index| entries(1, index, 1, usize::try_from(index * 37 % 2500).unwrap()))
             .collect();
-        let expected: Vec<_> =
-            expected.iter().flat_map(|batches| batches.entries()).map(|entry| entry.payload.to_vec()).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .flat_map(|batches| batches.entries())
+            .map(|entry| entry.payload.to_vec())
+            .collect();
         assert!(found == expected, "{} to {index}", first);
     }
 }

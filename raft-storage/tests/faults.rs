@@ -10,8 +10,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use common::faulty::{
-    GROUP, append, closed_with_segments, damage, killed_after, last_byte, new_log, refused,
-    rewritten_bytes,
+    GROUP, append, closed_with_segments, damage, killed_after, last_byte, new_log, refused, rewritten_bytes,
 };
 use common::glass::Glass;
 use common::{DIR, entries, hard_state, open, options, read_all, request, segment};

@@ -193,7 +193,28 @@ pub(crate) fn page_start(offset: u32) -> u32 {
     offset - offset % PAGE
 }
 
-const PAGE: u32 = PAGE_BYTES as u32;
+/// A head takes one page.
+const PAGE: u32 = SegmentHeader::BYTES;
+const _: () = assert!(PAGE as usize == PAGE_BYTES);
 
 /// How many zeros are written at once.
 const ZERO_CHUNK_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written ends with a page or with the file, and leaves no more room than that.
+    #[test]
+    fn zeros_reach_to_the_first_end_of_a_page_that_leaves_room_for_a_head() {
+        for capacity in [10 * PAGE, 10 * PAGE + 8] {
+            for end in (PAGE..=capacity).step_by(8) {
+                let is_far_enough = |page: &u32| *page >= end + RecordHeader::BYTES;
+                let pages = (1..=11).map(|count| count * PAGE).find(is_far_enough).unwrap_or(u32::MAX);
+                assert_eq!(zeros_behind(end.into(), capacity), u64::from(pages.min(capacity)), "{end}");
+                let page = page_start(end);
+                assert!(page <= end && end - page < PAGE && page.is_multiple_of(PAGE), "{end}");
+            }
+        }
+    }
+}

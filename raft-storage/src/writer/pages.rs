@@ -72,7 +72,7 @@ impl PageBuffer {
 }
 
 /// How far from the beginning of a list's memory its first page is.
-fn first_page(memory: &Vec<u8>) -> usize {
+fn first_page(memory: &[u8]) -> usize {
     memory.as_ptr().addr().wrapping_neg() % PAGE_BYTES
 }
 
