@@ -14,7 +14,7 @@ use common::faulty::{GROUP, append};
 use common::paged::{Fate, PagedFs};
 use common::random::{self, Random};
 use common::{DIR, IDENTITY, Model, Models, Step, entries, hard_state, open, read_all, request, segment};
-use raft_core::{GroupId, LogIndex, LogStore, Persist, PersistId};
+use raft_core::{Batches, GroupId, LogIndex, LogStore, Persist, PersistId};
 use raft_storage::fs::sim::Kept;
 use raft_storage::fs::{Fs, RealFs, SimFs};
 use raft_storage::{Flushing, GroupLog, LogError, Operation, Start, Wal, WalOptions};
@@ -120,26 +120,25 @@ fn a_log_in_a_real_directory_holds_what_was_written() {
     }
 }
 
+/// Entry `index` of such a log.
+fn entry(index: u64) -> Batches {
+    entries(1, index, 1, usize::try_from(index * 37 % 2500).unwrap())
+}
+
 /// One entry after the other, each read back at once with those before it.
 fn write_and_read(mut log: GroupLog, count: u64) {
     for index in 1..=count {
-        let bytes = usize::try_from(index * 37 % 2500).unwrap();
         let hard_state = hard_state(1, 1, index - 1);
-        log.persist(Persist { entries: entries(1, index, 1, bytes), hard_state, ..request(index) }).unwrap();
+        log.persist(Persist { entries: entry(index), hard_state, ..request(index) }).unwrap();
         log.flush_now().unwrap();
         assert_eq!(log.poll_persisted().unwrap(), Some(PersistId::new(index)));
         let first = index.saturating_sub(5).max(1);
         let found = log.load(LogIndex::new(first), LogIndex::new(index + 1), usize::MAX).unwrap();
-        let found: Vec<_> = found.iter().flatten().map(|entry| entry.payload.to_vec()).collect();
-        let expected: Vec<_> = (first..=index)
-            .map(|index| entries(1, index, 1, usize::try_from(index * 37 % 2500).unwrap()))
-            .collect();
-        let expected: Vec<_> = expected
-            .iter()
-            .flat_map(|batches| batches.entries())
-            .map(|entry| entry.payload.to_vec())
-            .collect();
-        assert!(found == expected, "{} to {index}", first);
+        let mut found = found.iter().flatten();
+        for batches in (first..=index).map(entry) {
+            assert!(batches.entries().all(|entry| found.next() == Some(entry)), "{first} to {index}");
+        }
+        assert!(found.next().is_none(), "{first} to {index}");
     }
 }
 
