@@ -11,9 +11,9 @@ use std::sync::Arc;
 use common::faulty::{GROUP, append, closed_with_segments, damage, new_log, refused};
 use common::{DIR, entries, hard_state, open, read_all, request, segment};
 use raft_core::{LogIndex, LogStore, NodeId, Persist, Term};
+use raft_storage::Damage;
 use raft_storage::fs::SimFs;
-use raft_storage::inspect::Inspector;
-use raft_storage::{Damage, LogError};
+use raft_storage::inspect::{Inspector, Outcome};
 
 /// Where a header has the checksum of the body, the body's length, the checksum of the header before, up
 /// to where the segment was durable, the kind and the parts.
@@ -275,14 +275,54 @@ fn parts_that_nobody_knows_and_lengths_past_the_file_are_refused_f7() {
     assert!(matches!(found, Damage::Length { .. }), "{found}");
 }
 
-/// The last entries of a batch are counted when they are read.
 #[test]
-fn a_batch_that_counts_more_than_it_has_is_never_returned_f13() {
-    let (fs, _) = forged(false, |record| record[BODY + 24 + 8 + 8] += 1);
-    let wal = open(&fs).unwrap();
-    let mut log = wal.group(GROUP).unwrap();
-    let last = log.recover().unwrap().last().index;
-    assert_eq!(last, LogIndex::new(6));
-    let error = log.load(LogIndex::new(3), last.next(), usize::MAX).unwrap_err();
-    assert!(matches!(error, LogError::Corrupt { damage: Damage::Content, .. }), "{error}");
+fn a_batch_that_counts_other_than_it_has_is_refused_f17() {
+    let count = BODY + 24 + 8 + 8;
+    assert_eq!(refused_for(false, |record| record[count] += 1), Damage::Content);
+    assert_eq!(refused_for(false, |record| record[count] -= 1), Damage::Content);
+    assert_eq!(refused_for(false, |record| record[count] = 0), Damage::Content);
+}
+
+/// Where the numbers are of a segment's head, its link, and of its first records.
+fn numbers(bytes: &[u8]) -> Vec<(usize, usize)> {
+    let mut places: Vec<_> = (12..56).step_by(4).map(|place| (LINK, place)).collect();
+    let mut at = LINK;
+    for _ in 0..3 {
+        let length = u32::from_le_bytes(bytes[at + LENGTH..at + PREVIOUS].try_into().unwrap()) as usize;
+        places.extend((LENGTH..BODY + length.min(60)).step_by(4).map(|place| (at, at + place)));
+        at = (at + BODY + length).next_multiple_of(8);
+    }
+    places
+}
+
+/// Whatever a number in a log is, with checksums that fit, opening and looking say what they find of it.
+#[test]
+fn no_number_makes_reading_a_log_panic_s103() {
+    let (fs, _) = closed_with_segments();
+    let mut refusals = 0;
+    for seq in 1..=4 {
+        let whole = fs.content(segment(seq)).unwrap();
+        for (record, place) in numbers(&whole) {
+            for number in [0, 1, 7, 0x00ff_0000, 0x7fff_ffff, 0xffff_fff8, u32::MAX] {
+                let image = fs.after_process_death();
+                image.edit(segment(seq), |bytes| {
+                    bytes[place..place + 4].copy_from_slice(&number.to_le_bytes());
+                    let crc = crc32c::crc32c(&bytes[..56]);
+                    bytes[56..60].copy_from_slice(&crc.to_le_bytes());
+                    make_fit(bytes, if place < LINK { LINK } else { record });
+                });
+                let look = Inspector::new(DIR).fs(Arc::new(image.clone())).inspect().unwrap();
+                let read = open(&image)
+                    .map_err(|error| error.to_string())
+                    .and_then(|wal| read_all(&wal).map_err(|error| error.to_string()));
+                let place = format!("{number:x} at {place} of segment {seq}");
+                match &read {
+                    Ok(_) => assert_ne!(look.outcome(), Outcome::Damaged, "{place}: {:?}", look.damages),
+                    Err(error) => assert_eq!(look.outcome(), Outcome::Damaged, "{place}: {error}"),
+                }
+                refusals += u32::from(read.is_err());
+            }
+        }
+    }
+    assert!(refusals > 500, "{refusals}");
 }

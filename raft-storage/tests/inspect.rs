@@ -360,6 +360,23 @@ fn the_end_of_a_torn_log_is_told_with_its_place_w7_w8() {
     assert!(!found.segments[0].is_whole);
 }
 
+/// There is nothing to read where the records would begin.
+#[test]
+fn a_segment_that_ends_before_its_records_is_refused_f14() {
+    let (whole, _) = closed_with_segments();
+    for seq in 1..=4 {
+        for bytes in [60, 100, 4095, 4096, 4097, 4127, 4128] {
+            let fs = whole.after_process_death();
+            fs.edit(segment(seq), |content| content.truncate(bytes));
+            let place = format!("segment {seq} with {bytes} bytes");
+            assert_eq!(agree(&fs, &place), Some(Outcome::Damaged), "{place}");
+            // Beside another damage, in the middle of a segment.
+            fs.edit(segment(if seq == 4 { 3 } else { 4 }), |content| content[16_300] ^= 1);
+            assert_eq!(agree(&fs, &place), Some(Outcome::Damaged), "{place}");
+        }
+    }
+}
+
 /// Where the bytes of a segment end that are its own: its records, and the zeros behind them.
 fn own_end(segment: &SegmentReport) -> usize {
     let records = segment.end_offset as usize;

@@ -33,8 +33,7 @@ pub(crate) struct BodyPlace {
 }
 
 /// Cuts the batches of a body into extents, and tells the checksum of the body; if it is `known`, it
-/// is not computed to the end. `None` if a batch is found to have not as many entries as its row says;
-/// the last of its extents is not looked into before it is read.
+/// is not computed to the end. `None` if a batch has not as many entries as its row says.
 pub(crate) fn cut(
     body: &[u8],
     at: BodyPlace,
@@ -48,13 +47,9 @@ pub(crate) fn cut(
         done = start + byte_count;
         let mut rest = body.get(start..done)?;
         while !rest.is_empty() {
-            let (behind, bytes) = if rest.len() <= EXTENT_BYTES_MAX {
-                (last.next(), rest)
-            } else {
-                let (count, bytes) = Entries::pieces(rest, EXTENT_BYTES_MAX).next()?;
-                (LogIndex::new(next.get().checked_add(u64::from(count))?), bytes)
-            };
-            if behind <= next || behind > last.next() {
+            let (count, bytes) = Entries::pieces(rest, EXTENT_BYTES_MAX).next()?;
+            let behind = LogIndex::new(next.get().checked_add(u64::from(count))?);
+            if behind > last.next() {
                 return None;
             }
             let offset = at.offset + u32::try_from(done - rest.len()).ok()?;
@@ -150,7 +145,7 @@ mod tests {
     #[test]
     fn a_batch_that_is_counted_wrong_is_refused() {
         let entries = batch(&[3000; 4]);
-        for last in [7, 8, 9] {
+        for last in [7, 8, 9, 11] {
             let wrong = BatchPlace { last: LogIndex::new(last), ..place(&entries, 0) };
             let at = BodyPlace { segment: 1, offset: 0 };
             let cut = cut(entries.payloads(), at, None, [wrong].into_iter(), &mut Vec::new());

@@ -147,7 +147,8 @@ impl Found {
     ) -> Result<Option<Self>, OpenError> {
         let Some((last, last_link)) = newest_linked(&segments, window)? else { return Ok(None) };
         let mut links = BTreeMap::new();
-        for (seq, segment) in segments.range(last_link.first_live..=last.seq) {
+        // A link that was forged may call for segments behind its own.
+        for (seq, segment) in segments.range(last_link.first_live.min(last.seq)..=last.seq) {
             if let Ok(link) = scan::read_link(segment, window)? {
                 links.insert(*seq, link);
             }
