@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use common::faulty::{GROUP, append, damage, lost, new_log, refused};
-use common::{DIR, entries, hard_state, request, segment};
+use common::{DIR, compact, entries, hard_state, request, segment};
 use raft_core::{GroupId, LogIndex, LogStore, Persist};
 use raft_storage::fs::SimFs;
 use raft_storage::inspect::{Inspector, LogRecord, RecordContent};
@@ -144,5 +144,32 @@ fn what_was_replaced_later_and_hard_states_are_not_called_lost_entries() {
         let error = refused_without(&fs, record, at);
         assert_eq!(lost(&error), None, "{error}");
         assert!(error.to_string().contains("is written; acknowledged data is lost here"), "{error}");
+    }
+}
+
+/// Another group, of which nothing follows, has lost nothing by a record that is plainly not its own; and
+/// what a later snapshot replaces is no loss.
+#[test]
+fn no_entries_are_called_lost_of_another_group_or_from_before_a_later_mark() {
+    let fs = SimFs::new();
+    let (wal, mut log) = new_log(&fs);
+    append(&mut log, 1, 1, 4, 100);
+    append(&mut wal.group(GroupId::new(2)).unwrap(), 1, 1, 1, 100);
+    // What this replaces was there before, and what follows it is there behind.
+    let new = Persist { truncate_from: Some(LogIndex::new(3)), entries: entries(1, 3, 2, 100), ..request(2) };
+    log.persist(new).unwrap();
+    append(&mut log, 3, 5, 2, 100);
+    append(&mut log, 4, 7, 2, 100);
+    append(&mut log, 5, 9, 2, 100);
+    log.persist(Persist { mark: Some(compact(1, 8)), ..request(6) }).unwrap();
+    log.flush_now().unwrap();
+    drop(log);
+    wal.close().unwrap();
+    let records = records(&fs);
+    let [.., replacing, five, seven, _, _] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(entries_of(five).unwrap().1, LogIndex::new(5));
+    for record in [replacing, five, seven] {
+        let error = refused_without(&fs, record, HEADER_BYTES + 40);
+        assert_eq!(lost(&error), None, "{error}");
     }
 }

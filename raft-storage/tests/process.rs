@@ -188,3 +188,39 @@ fn a_pipe_in_the_place_of_a_segment_is_refused_at_once() {
     let error = Wal::open(&options(dir.path()), || ()).unwrap_err().to_string();
     assert!(error.contains("00000002.wal") && error.contains("no regular file"), "{error}");
 }
+
+/// A file called `lock` invites to be removed; whoever does it lets nobody in.
+#[test]
+fn a_removed_lock_file_lets_nobody_in_f22() {
+    let dir = tempfile::tempdir().unwrap();
+    let wal = Wal::open(&options(dir.path()).start(Start::Initialise), || ()).unwrap();
+    for _ in 0..2 {
+        std::fs::remove_file(dir.path().join("lock")).unwrap();
+        let looked = Inspector::new(dir.path()).inspect().unwrap();
+        assert!(looked.in_use_by.unwrap().contains("was removed"));
+        // It makes a new file of that name.
+        let error = Wal::open(&options(dir.path()), || ()).unwrap_err();
+        assert!(
+            matches!(&error, OpenError::Locked { holder, .. } if holder.contains("was removed")),
+            "{error}"
+        );
+        let looked = Inspector::new(dir.path()).inspect().unwrap();
+        assert!(looked.in_use_by.unwrap().contains("was removed"));
+    }
+    wal.close().unwrap();
+    Wal::open(&options(dir.path()), || ()).unwrap().close().unwrap();
+}
+
+/// What has the lock's name and is no file is named, and nobody waits for it.
+#[test]
+fn a_pipe_in_the_place_of_the_lock_is_refused_f16() {
+    let dir = tempfile::tempdir().unwrap();
+    Wal::open(&options(dir.path()).start(Start::Initialise), || ()).unwrap().close().unwrap();
+    let lock = dir.path().join("lock");
+    std::fs::remove_file(&lock).unwrap();
+    assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
+    let error = Wal::open(&options(dir.path()), || ()).unwrap_err();
+    assert!(error.to_string().contains("no regular file"), "{error}");
+    let error = Inspector::new(dir.path()).inspect().unwrap_err();
+    assert!(error.to_string().contains("no regular file"), "{error}");
+}

@@ -5,14 +5,15 @@
 mod common;
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use common::faulty::GROUP;
 use common::{compact, entries, hard_state, initialise, options, request, segment};
-use raft_core::{Batches, Entries, LogIndex, LogStore, Persist};
+use raft_core::{Batches, Entries, GroupId, LogIndex, LogStore, Persist, PersistId, Position, SnapshotStore};
 use raft_storage::fs::{Fs, FsFile, LockOutcome, SimFs};
 use raft_storage::{Flushing, GroupLog, Identity, LogError, LogReader, Start, Wal, WalOptions};
 
@@ -43,14 +44,14 @@ fn a_reader_finds_what_its_owner_asked_for_within_its_budget() {
     let wal = initialise(&fs).unwrap();
     let mut log = wal.group(GROUP).unwrap();
     let reader = log.reader();
-    assert_eq!((reader.id(), reader.range()), (GROUP, None));
+    assert_eq!((reader.id(), reader.range().unwrap()), (GROUP, None));
     for id in 0..20 {
         append(&mut log, id + 1, id * 10 + 1, 10);
     }
     // These wait.
     let last = Persist { entries: entries(1, 201, 5, BYTES), ..request(21) };
     log.persist(last).unwrap();
-    assert_eq!(reader.range(), Some(LogIndex::new(1)..=LogIndex::new(205)));
+    assert_eq!(reader.range().unwrap(), Some(LogIndex::new(1)..=LogIndex::new(205)));
     for first in [1, 2, 7, 10, 11, 100, 195, 201, 205] {
         for count in [1, 2, 9, 10, 11, 60, 205] {
             for bytes_max in [0, 1, 301, 302, 303, 3000, 10_000, usize::MAX] {
@@ -66,14 +67,14 @@ fn a_reader_finds_what_its_owner_asked_for_within_its_budget() {
     log.persist(Persist { mark: Some(compact(1, 50)), ..request(22) }).unwrap();
     let error = reader.load(LogIndex::new(50), LogIndex::new(60), 100).unwrap_err();
     assert!(matches!(error, LogError::OutOfRange { .. }), "{error}");
-    assert_eq!(reader.range(), Some(LogIndex::new(51)..=LogIndex::new(205)));
+    assert_eq!(reader.range().unwrap(), Some(LogIndex::new(51)..=LogIndex::new(205)));
 }
 
 /// Reads here and there until the writer is done; tells how many entries that were.
 fn read_beside(reader: &LogReader, is_done: &AtomicBool, mut random: u64) -> u64 {
     let mut count = 0;
     while !is_done.load(Ordering::Acquire) {
-        let Some(range) = reader.range() else { continue };
+        let Some(range) = reader.range().unwrap() else { continue };
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let (first, last) = (range.start().get(), range.end().get());
         let from = first + (random >> 33) % (last - first + 1);
@@ -120,19 +121,45 @@ fn many_read_while_the_log_grows_rolls_and_is_compacted() {
     });
 }
 
-/// A disk on which the first read of a segment stands still until it is told to go on, once it is told
-/// to look out.
+/// A disk on which, once it is told to look out, the next read or the sync behind it stands still until it
+/// is told to go on.
 #[derive(Clone, Debug)]
 struct Slow {
     disk: SimFs,
-    is_armed: Arc<AtomicBool>,
+    stop_at: Arc<Mutex<StopAt>>,
     steps: Arc<Barrier>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StopAt {
+    Nothing,
+    Read,
+    SyncBehindRead,
+    Sync,
 }
 
 #[derive(Debug)]
 struct SlowFile(Arc<dyn FsFile>, Slow);
 
 impl Slow {
+    fn new(disk: &SimFs) -> Self {
+        let stop_at = Arc::new(Mutex::new(StopAt::Nothing));
+        Self { disk: disk.clone(), stop_at, steps: Arc::new(Barrier::new(2)) }
+    }
+
+    /// Goes on from one state to another, and stands still if that is nothing.
+    fn pass(&self, from: StopAt, to: StopAt) {
+        let mut stop_at = self.stop_at.lock().unwrap();
+        if *stop_at == from {
+            *stop_at = to;
+            drop(stop_at);
+            if to == StopAt::Nothing {
+                self.steps.wait();
+                self.steps.wait();
+            }
+        }
+    }
+
     fn file(&self, file: Arc<dyn FsFile>) -> Arc<dyn FsFile> {
         Arc::new(SlowFile(file, self.clone()))
     }
@@ -186,10 +213,8 @@ impl FsFile for SlowFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        if self.1.is_armed.swap(false, Ordering::AcqRel) {
-            self.1.steps.wait();
-            self.1.steps.wait();
-        }
+        self.1.pass(StopAt::Read, StopAt::Nothing);
+        self.1.pass(StopAt::SyncBehindRead, StopAt::Sync);
         self.0.read_at(buffer, offset)
     }
 
@@ -202,6 +227,7 @@ impl FsFile for SlowFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.1.pass(StopAt::Sync, StopAt::Nothing);
         self.0.sync_data()
     }
 }
@@ -211,13 +237,13 @@ impl FsFile for SlowFile {
 #[test]
 fn a_segment_that_somebody_reads_is_not_filled_again() {
     let disk = SimFs::new();
-    let slow = Slow { disk: disk.clone(), is_armed: Arc::default(), steps: Arc::new(Barrier::new(2)) };
+    let slow = Slow::new(&disk);
     let settings = options(&disk, Start::Initialise).fs(Arc::new(slow.clone()));
     let wal = Wal::open(&settings, || ()).unwrap();
     let mut log = wal.group(GROUP).unwrap();
     append(&mut log, 1, 1, 20);
     let reader = log.reader();
-    slow.is_armed.store(true, Ordering::Release);
+    *slow.stop_at.lock().unwrap() = StopAt::Read;
     let reading = thread::spawn(move || reader.load(LogIndex::new(1), LogIndex::new(21), usize::MAX));
     slow.steps.wait();
     for round in 1..60 {
@@ -229,4 +255,67 @@ fn a_segment_that_somebody_reads_is_not_filled_again() {
     assert!(segments.clone().max() > Some(10) && segments.count() < 10, "filled again: {:?}", disk.paths());
     slow.steps.wait();
     assert_eq!(check(&reading.join().unwrap().unwrap(), 1), 20);
+}
+
+/// While the log moves what a quiet group holds, the disk takes its time; the group's owner does not wait,
+/// and what it asks for in that moment is neither lost nor overtaken.
+#[test]
+fn nobody_waits_for_a_quiet_group_that_is_moved_f25() {
+    let disk = SimFs::new();
+    let slow = Slow::new(&disk);
+    let settings = |start| options(&disk, start).fs(Arc::new(slow.clone()));
+    let wal = Wal::open(&settings(Start::Initialise), || ()).unwrap();
+    let mut quiet = wal.group(GROUP).unwrap();
+    append(&mut quiet, 1, 1, 3);
+    let reader = quiet.reader();
+    let mut busy = wal.group(GroupId::new(2)).unwrap();
+    let mut write = move |rounds: Range<u64>| {
+        for round in rounds {
+            append(&mut busy, round * 2, round * 20 + 1, 20);
+            let mark = (round > 0).then(|| compact(1, round * 20));
+            busy.persist(Persist { mark, ..request(round * 2 + 1) }).unwrap();
+        }
+    };
+    write(0..1);
+    *slow.stop_at.lock().unwrap() = StopAt::SyncBehindRead;
+    let writing = thread::spawn(move || {
+        write(1..60);
+        write
+    });
+    slow.steps.wait();
+    let new =
+        Persist { truncate_from: Some(LogIndex::new(3)), entries: entries(1, 3, 4, BYTES), ..request(2) };
+    quiet.persist(new).unwrap();
+    assert_eq!(quiet.poll_persisted().unwrap(), None);
+    assert_eq!(reader.range().unwrap(), Some(LogIndex::new(1)..=LogIndex::new(6)));
+    slow.steps.wait();
+    let mut write = writing.join().unwrap();
+    quiet.flush_now().unwrap();
+    assert_eq!(quiet.poll_persisted().unwrap(), Some(PersistId::new(2)));
+    let read = |reader: &LogReader| reader.load(LogIndex::new(1), LogIndex::new(7), usize::MAX).unwrap();
+    assert_eq!(check(&read(&reader), 1), 6);
+    // Moved again, and this time nobody comes between.
+    write(60..120);
+    assert_eq!(check(&read(&reader), 1), 6);
+    assert!(disk.content(segment(1)).is_none(), "{:?}", disk.paths());
+    drop((quiet, write));
+    wal.close().unwrap();
+    let wal = Wal::open(&settings(Start::Existing), || ()).unwrap();
+    assert_eq!(check(&read(&wal.group(GROUP).unwrap().reader()), 1), 6);
+}
+
+/// What a closed log's handles read may be of the next life of its directory.
+#[test]
+fn handles_of_a_closed_log_read_nothing() {
+    let disk = SimFs::new();
+    let wal = initialise(&disk).unwrap();
+    let mut log = wal.group(GROUP).unwrap();
+    append(&mut log, 1, 1, 20);
+    let reader = log.reader();
+    wal.close().unwrap();
+    let (first, end) = (LogIndex::new(1), LogIndex::new(2));
+    assert!(matches!(reader.load(first, end, 1), Err(LogError::Closed)));
+    assert!(matches!(reader.range(), Err(LogError::Closed)));
+    assert!(matches!(log.read_snapshot(Position::ZERO, 0, 1), Err(LogError::Closed)));
+    assert!(matches!(log.load(first, end, 1), Err(LogError::Closed)));
 }

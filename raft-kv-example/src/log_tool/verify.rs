@@ -79,7 +79,9 @@ fn print_warnings(found: &Inspection, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     if !found.ignored_files.is_empty() {
-        writeln!(out, "files that are none of the log's: {}", found.ignored_files.join(", "))?;
+        // A name may hold what looks like a line of this text.
+        let names: Vec<_> = found.ignored_files.iter().map(|name| name.escape_debug().to_string()).collect();
+        writeln!(out, "files that are none of the log's: {}", names.join(", "))?;
     }
     Ok(())
 }

@@ -164,7 +164,7 @@ pub enum RequestRule {
     CommitWithinLog,
     /// Compaction names a position that is in the log.
     CompactionWithinLog,
-    /// A group's log is opened once at a time.
+    /// A group's log is opened once in the life of a [`Wal`](crate::Wal), also if its handle was dropped.
     OpenedOnce,
     /// A snapshot has the position, the length and the checksum that it was finished with.
     SnapshotAsWritten,

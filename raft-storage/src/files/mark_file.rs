@@ -68,7 +68,7 @@ impl MarkFile {
         if mark == self.newest && self.unreadable_slots == 0 {
             return Ok(());
         }
-        let mark = SyncMark { count: self.newest.count + 1, ..mark };
+        let mark = SyncMark { count: self.newest.count.wrapping_add(1), ..mark };
         let (at, bytes) = mark.encode();
         write_all_at(&*self.file, &bytes, at).map_err(Failure::of(Operation::Write, &self.path))?;
         self.file.sync_data().map_err(Failure::of(Operation::Sync, &self.path))?;

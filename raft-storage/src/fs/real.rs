@@ -20,6 +20,35 @@ fn check_regular(path: &Path) -> io::Result<()> {
     }
 }
 
+fn check_regular_if_there(path: &Path) -> io::Result<()> {
+    match check_regular(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        checked => checked,
+    }
+}
+
+/// Locks the directory of the lock's file as well, since a file can be removed beside a process that has it
+/// locked. `None` if somebody else has that lock. File systems that lock no directories go without.
+fn lock_directory(path: &Path) -> io::Result<Option<Option<File>>> {
+    let Some(parent) = path.parent() else { return Ok(Some(None)) };
+    let directory = File::open(parent)?;
+    Ok(match directory.try_lock() {
+        Ok(()) => Some(Some(directory)),
+        Err(TryLockError::WouldBlock) => None,
+        Err(TryLockError::Error(_)) => Some(None),
+    })
+}
+
+/// Whether somebody has the lock of the directory in which the lock's file is or was.
+fn is_directory_locked(path: &Path) -> io::Result<bool> {
+    let Some(parent) = path.parent() else { return Ok(false) };
+    match File::open(parent) {
+        Ok(directory) => Ok(matches!(directory.try_lock_shared(), Err(TryLockError::WouldBlock))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 impl Fs for RealFs {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(dir)
@@ -64,13 +93,17 @@ impl Fs for RealFs {
     }
 
     fn try_lock(&self, path: &Path, holder: &str) -> io::Result<LockOutcome> {
+        check_regular_if_there(path)?;
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => {
+                let Some(directory) = lock_directory(path)? else {
+                    return Ok(LockOutcome::Held(WITHOUT_FILE.to_owned()));
+                };
                 // In this order a full disk has room for it where the last holder's name was (F12).
                 file.write_all(holder.as_bytes())?;
                 file.set_len(holder.len() as u64)?;
-                Ok(LockOutcome::Taken(Box::new(RealLock { _file: file })))
+                Ok(LockOutcome::Taken(Box::new(RealLock { _file: file, _directory: directory })))
             }
             Err(TryLockError::WouldBlock) => Ok(LockOutcome::Held(read_holder(file)?)),
             Err(TryLockError::Error(error)) => Err(error),
@@ -78,15 +111,18 @@ impl Fs for RealFs {
     }
 
     fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {
+        check_regular_if_there(path)?;
         let file = match File::open(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(is_directory_locked(path)?.then(|| WITHOUT_FILE.to_owned()));
+            }
             Err(error) => return Err(error),
         };
         // A shared lock fails while an owner has the exclusive one. It is let go of at once: only a
         // node that starts in this very moment would find it in its way, and start at the next try.
         match file.try_lock_shared() {
-            Ok(()) => Ok(None),
+            Ok(()) => Ok(is_directory_locked(path)?.then(|| WITHOUT_FILE.to_owned())),
             Err(TryLockError::WouldBlock) => read_holder(file).map(Some),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -131,11 +167,14 @@ impl FsFile for RealFile {
 
 #[derive(Debug)]
 struct RealLock {
-    /// Closing it releases the lock.
+    /// Closing them releases the lock.
     _file: File,
+    _directory: Option<File>,
 }
 
 impl LockGuard for RealLock {}
 
 /// How much of a lock file is read to tell who holds it, in bytes.
 const HOLDER_BYTES_MAX: u64 = 256;
+/// What is known of a holder whose lock file is gone.
+const WITHOUT_FILE: &str = "a process beside which the file `lock` was removed";

@@ -119,10 +119,7 @@ impl LogStore for GroupLog {
     }
 
     fn load(&mut self, first: LogIndex, end: LogIndex, bytes_max: usize) -> Result<Vec<Entries>, LogError> {
-        self.sticky(|log| {
-            log.shared.check()?;
-            log.link.view().load(&log.shared.segments, first, end, bytes_max)
-        })
+        self.sticky(|log| log.shared.load(&log.link, first, end, bytes_max))
     }
 }
 
@@ -165,6 +162,7 @@ impl SnapshotStore for GroupLog {
         offset: u64,
         bytes_max: usize,
     ) -> Result<Option<Bytes>, LogError> {
+        self.shared.check()?;
         self.shelf.read(last, offset, bytes_max)
     }
 }

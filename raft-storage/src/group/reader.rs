@@ -32,9 +32,13 @@ impl LogReader {
     }
 
     /// The entries that there are now; none if there are none behind the mark.
-    #[must_use]
-    pub fn range(&self) -> Option<RangeInclusive<LogIndex>> {
-        self.link.view().range()
+    ///
+    /// # Errors
+    ///
+    /// If the log was closed or has failed.
+    pub fn range(&self) -> Result<Option<RangeInclusive<LogIndex>>, LogError> {
+        self.shared.check()?;
+        Ok(self.link.view().range())
     }
 
     /// Reads the entries from `first` on and before `end`, as many as fit into `bytes_max` bytes of
@@ -43,10 +47,8 @@ impl LogReader {
     /// # Errors
     ///
     /// [`OutOfRange`](LogError::OutOfRange) if not all of them are there, also because they have just been
-    /// compacted; if they cannot be read or verified (F13), or the log has failed.
+    /// compacted; if they cannot be read or verified (F13), or the log was closed or has failed.
     pub fn load(&self, first: LogIndex, end: LogIndex, bytes_max: usize) -> Result<Vec<Entries>, LogError> {
-        self.shared.check()?;
-        let stretch = self.link.view().stretch(&self.shared.segments, first, end, bytes_max)?;
-        stretch.load(first, end, bytes_max)
+        self.shared.load(&self.link, first, end, bytes_max)
     }
 }

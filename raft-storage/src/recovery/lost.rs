@@ -29,6 +29,15 @@ pub(crate) struct Left {
     window: Window,
 }
 
+/// What whole records behind a place tell of each group.
+#[derive(Debug, Default)]
+struct Behind {
+    /// The first entry.
+    firsts: BTreeMap<GroupId, LogIndex>,
+    /// The newest mark: entries up to there are in a snapshot.
+    marks: BTreeMap<GroupId, LogIndex>,
+}
+
 /// Adds to a refusal what is lost with the place it names.
 pub(crate) fn explain(dir: &DataDir, owner: &IdentityFile, error: OpenError) -> OpenError {
     let OpenError::Damaged { path, offset, damage, .. } = error else { return error };
@@ -54,23 +63,26 @@ impl Left {
         let seq = parse_segment_name(path.file_name()?.to_str()?)?;
         let offset = u32::try_from(offset).ok()?;
         let (before, chain) = self.before(seq, offset);
-        let behind = self.behind(seq, offset);
+        let Behind { firsts, marks } = self.behind(seq, offset);
         let last_of = |group: &GroupId| before.get(group).map_or(LogIndex::ZERO, |state| state.last().index);
         let lacks = |group: &GroupId, first: Option<LogIndex>| {
-            first.is_none_or(|first| first > last_of(group).next())
+            let replaced = marks.get(group).copied().unwrap_or(LogIndex::ZERO);
+            first.is_none_or(|first| first > last_of(group).next() && first > replaced.next())
         };
-        let mut gaps: Vec<(GroupId, Option<LogIndex>)> = match self.broken_header(seq, offset, chain) {
+        let header = self.broken_header(seq, offset, chain);
+        let mut gaps: Vec<(GroupId, Option<LogIndex>)> = match &header {
             // Only the body is broken.
             Some(header) if header.batch_count == 0 => return None,
             Some(header) => {
                 let group = GroupId::new(header.group);
-                vec![(group, behind.get(&group).copied())]
+                vec![(group, firsts.get(&group).copied())]
             }
-            None => behind.iter().map(|(group, first)| (*group, Some(*first))).collect(),
+            None => firsts.iter().map(|(group, first)| (*group, Some(*first))).collect(),
         };
         gaps.retain(|(group, first)| lacks(group, *first));
-        if gaps.is_empty() {
-            let ending = before.keys().filter(|group| !behind.contains_key(group));
+        // Of a record whose header is whole, nobody else's entries are lost.
+        if gaps.is_empty() && header.is_none() {
+            let ending = before.keys().filter(|group| !firsts.contains_key(group));
             gaps =
                 ending.filter(|group| last_of(group) > LogIndex::ZERO).map(|group| (*group, None)).collect();
         }
@@ -96,10 +108,10 @@ impl Left {
         (replay.into_groups(), chain)
     }
 
-    /// The first entry of each group behind a place.
-    fn behind(&mut self, seq: SegmentSeq, offset: u32) -> BTreeMap<GroupId, LogIndex> {
+    /// What whole records behind a place tell.
+    fn behind(&mut self, seq: SegmentSeq, offset: u32) -> Behind {
         let Self { segments, window, .. } = self;
-        let mut firsts = BTreeMap::new();
+        let Behind { mut firsts, mut marks } = Behind::default();
         for (at, segment) in segments.range(seq..) {
             let from = if *at == seq { offset + RecordHeader::ALIGN } else { Link::OFFSET };
             // What cannot be read does not tell.
@@ -119,12 +131,15 @@ impl Left {
                     if let Some(first) = extents.first() {
                         firsts.entry(request.group).or_insert(first.first);
                     }
+                    if let Some(new) = &request.decoded.mark {
+                        marks.insert(request.group, new.mark.last.index);
+                    }
                     Ok(())
                 });
                 shown.expect("nothing is refused above");
             }
         }
-        firsts
+        Behind { firsts, marks }
     }
 
     /// The header of the broken record, if that is whole.

@@ -6,14 +6,14 @@ use raft_core::bytes::Bytes;
 use raft_core::{Entries, LogIndex};
 
 use crate::error::{Damage, LogError};
-use crate::files::segment::{Segment, Segments};
+use crate::files::segment::Segment;
 use crate::format::extent::Extent;
 use crate::state::index::Index;
 
 /// Collects the batches of one range within a byte budget.
 #[derive(Debug)]
 pub(crate) struct Loader<'a> {
-    segments: &'a Segments,
+    segments: &'a [Arc<Segment>],
     next: LogIndex,
     end: LogIndex,
     bytes_left: usize,
@@ -30,7 +30,12 @@ struct Span {
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(segments: &'a Segments, first: LogIndex, end: LogIndex, bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        segments: &'a [Arc<Segment>],
+        first: LogIndex,
+        end: LogIndex,
+        bytes_max: usize,
+    ) -> Self {
         Self { segments, next: first, end, bytes_left: bytes_max, found: Vec::new(), is_full: false }
     }
 
@@ -103,7 +108,8 @@ impl<'a> Loader<'a> {
     /// Reads an extent, and with it those behind it that will be wanted next.
     fn read_span(&self, index: &Index, at: usize) -> Result<Span, LogError> {
         let first = index.extent(at).expect("the range is within the index");
-        let segment = self.segments.find(first.segment).expect("indexed segments are kept");
+        let holder = self.segments.iter().find(|segment| segment.seq == first.segment);
+        let segment = Arc::clone(holder.expect("a stretch has its segments"));
         let mut end = first.end();
         for next in (at + 1..).map_while(|at| index.extent(at)) {
             let bytes = (end - first.offset) as usize;

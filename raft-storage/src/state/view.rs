@@ -3,9 +3,11 @@
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use raft_core::{
-    Batches, Entries, GroupId, HardState, LogIndex, NewMark, PersistId, Position, Recovered, Term,
+    Batches, Entries, GroupId, HardState, LogIndex, NewMark, PersistId, Position, Recovered, SnapshotMark,
+    Term,
 };
 
 use super::group::{GroupState, vote_broken_by};
@@ -13,7 +15,7 @@ use super::index::Index;
 use super::load::Loader;
 use super::registry::{Completed, GroupLink};
 use crate::error::{LogError, RequestRule};
-use crate::files::segment::Segments;
+use crate::files::segment::{Segment, Segments};
 use crate::format::batch::Request;
 use crate::format::extent::Extent;
 use crate::format::segment::SegmentSeq;
@@ -40,9 +42,22 @@ pub(crate) struct View {
 /// Entries that are about to be read, with the segments they are in.
 #[derive(Debug)]
 pub(crate) struct Stretch {
+    first: LogIndex,
+    end: LogIndex,
+    bytes_max: usize,
     index: Index,
-    segments: Segments,
+    segments: Vec<Arc<Segment>>,
     waiting: Vec<Entries>,
+}
+
+/// All that a group at rest needs of the log.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    mark: Option<SnapshotMark>,
+    hard_state: HardState,
+    entries: Option<Stretch>,
+    /// How many requests had been made by then.
+    request_count: u64,
 }
 
 #[derive(Debug)]
@@ -151,20 +166,8 @@ impl View {
         (first <= last).then_some(first..=last)
     }
 
-    /// Reads entries within a byte budget.
-    pub(crate) fn load(
-        &self,
-        segments: &Segments,
-        first: LogIndex,
-        end: LogIndex,
-        bytes_max: usize,
-    ) -> Result<Vec<Entries>, LogError> {
-        self.check_range(first, end)?;
-        let waiting = self.waiting.iter().map(|batch| &batch.entries);
-        Loader::new(segments, first, end, bytes_max).load(&self.state.index, waiting)
-    }
-
-    /// All that it takes to read these entries without looking here again, whatever becomes of them.
+    /// All that it takes to read these entries within a byte budget without looking here again, whatever
+    /// becomes of them.
     pub(crate) fn stretch(
         &self,
         segments: &Segments,
@@ -175,14 +178,15 @@ impl View {
         self.check_range(first, end)?;
         let (index, is_whole) = self.state.index.stretch(first, end, bytes_max);
         // A segment that somebody has is not filled again.
-        let held = Segments::default();
+        let mut held: Vec<Arc<Segment>> = Vec::new();
         for extent in index.extents() {
-            if held.find(extent.segment).is_none() {
-                held.insert(segments.find(extent.segment).expect("indexed segments are kept"));
+            if held.last().is_none_or(|segment| segment.seq != extent.segment) {
+                held.push(segments.find(extent.segment).expect("indexed segments are kept"));
             }
         }
         let waiting = self.waiting.iter().filter(|batch| is_whole && batch.entries.first() < end);
-        Ok(Stretch { index, segments: held, waiting: waiting.map(|batch| batch.entries.clone()).collect() })
+        let waiting = waiting.map(|batch| batch.entries.clone()).collect();
+        Ok(Stretch { first, end, bytes_max, index, segments: held, waiting })
     }
 
     fn check_range(&self, first: LogIndex, end: LogIndex) -> Result<(), LogError> {
@@ -193,37 +197,43 @@ impl View {
         }
     }
 
-    /// How many bytes the entries take of a group that waits for nothing; `None` if it does, or if they
-    /// are more than this.
-    pub(crate) fn bytes_at_rest(&self, bytes_max: u64) -> Option<u64> {
-        if !self.requests.is_empty() {
-            return None;
-        }
+    /// How many bytes its entries take, with their places in memory; `None` if that is more than this.
+    pub(crate) fn held_bytes(&self, bytes_max: u64) -> Option<u64> {
         let mut bytes = 0;
         self.state.index.extents().all(|extent| {
-            bytes += u64::from(extent.byte_count);
+            bytes += u64::from(extent.byte_count) + size_of::<Extent>() as u64;
             bytes <= bytes_max
         });
         (bytes <= bytes_max).then_some(bytes)
     }
 
-    /// All that a group at rest needs of the log, in one request: once that is durable, nothing before it
-    /// matters to this group.
-    pub(crate) fn whole(&self, segments: &Segments) -> Result<Request, LogError> {
-        let (first, end) = (self.mark_position().index.next(), self.last().index.next());
-        let mut entries = Batches::default();
-        if first < end {
-            self.load(segments, first, end, usize::MAX)?.into_iter().for_each(|batch| entries.push(batch));
-        }
-        let mark = self.state.mark.clone().map(|mark| NewMark { mark, keeps_entries: false });
-        // A mark drops the log by itself.
-        let truncate_from = (mark.is_none() && first < end).then_some(first);
-        Ok(Request { mark, truncate_from, entries, hard_state: Some(self.state.hard_state) })
+    /// Whether all that was asked for is known to be durable.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.requests.is_empty()
     }
 
-    /// Notes where the entries of that request are, now that it is durable.
-    pub(crate) fn moved(&mut self, extents: impl Iterator<Item = Extent>) {
-        self.state.index.replace(extents);
+    /// All that a group at rest needs of the log; `None` if it is not.
+    pub(crate) fn whole(&self, segments: &Segments) -> Result<Option<Whole>, LogError> {
+        if !self.is_at_rest() {
+            return Ok(None);
+        }
+        let entries = match self.range() {
+            Some(range) => Some(self.stretch(segments, *range.start(), range.end().next(), usize::MAX)?),
+            None => None,
+        };
+        let (mark, hard_state, request_count) =
+            (self.state.mark.clone(), self.state.hard_state, self.heard_count);
+        Ok(Some(Whole { mark, hard_state, entries, request_count }))
+    }
+
+    /// Notes where the entries of that request are, now that it is durable; `false`, and nothing changes, if
+    /// something was asked for since.
+    pub(crate) fn moved(&mut self, whole: &Whole, extents: impl Iterator<Item = Extent>) -> bool {
+        let is_same = self.is_at_rest() && self.heard_count == whole.request_count;
+        if is_same {
+            self.state.index.replace(extents);
+        }
+        is_same
     }
 
     /// Moves the waiting batches of the oldest request into the index. Later requests may have cut
@@ -334,12 +344,23 @@ impl View {
 }
 
 impl Stretch {
-    pub(crate) fn load(
-        &self,
-        first: LogIndex,
-        end: LogIndex,
-        bytes_max: usize,
-    ) -> Result<Vec<Entries>, LogError> {
-        Loader::new(&self.segments, first, end, bytes_max).load(&self.index, self.waiting.iter())
+    /// Reads the entries.
+    pub(crate) fn load(&self) -> Result<Vec<Entries>, LogError> {
+        let loader = Loader::new(&self.segments, self.first, self.end, self.bytes_max);
+        loader.load(&self.index, self.waiting.iter())
+    }
+}
+
+impl Whole {
+    /// The request that says all of it again: once it is durable, nothing before it matters to the group.
+    pub(crate) fn request(&self) -> Result<Request, LogError> {
+        let mut entries = Batches::default();
+        if let Some(stretch) = &self.entries {
+            stretch.load()?.into_iter().for_each(|batch| entries.push(batch));
+        }
+        let mark = self.mark.clone().map(|mark| NewMark { mark, keeps_entries: false });
+        // A mark drops the log by itself.
+        let truncate_from = if mark.is_none() { entries.first() } else { None };
+        Ok(Request { mark, truncate_from, entries, hard_state: Some(self.hard_state) })
     }
 }

@@ -11,31 +11,29 @@ use crate::error::Failure;
 use crate::format::record::RecordKind;
 use crate::format::segment::SegmentSeq;
 use crate::state::registry::GroupLink;
-use crate::state::view::View;
-use crate::sync::MutexGuard;
-
-/// A group at rest; as long as this is held, its owner waits.
-struct Resting<'a> {
-    link: &'a GroupLink,
-    view: MutexGuard<'a, View>,
-}
 
 impl Writer {
-    /// Moves groups at rest out of old segments, if that frees several times as many bytes as it takes.
+    /// Moves groups at rest out of old segments, where that frees several times as many bytes as it takes.
+    ///
+    /// Their owners do not wait for it. What one asks for meanwhile is written later, so the log says the
+    /// right thing in the right order; only where the entries are is then not noted, and the old segments
+    /// stay until the next try.
     pub(super) fn move_resting(&mut self) -> Result<(), Failure> {
-        let old_end = self.segment.seq.saturating_sub(YOUNG_SEGMENTS);
-        let holding = self.registry.holding_before(old_end);
         let mut bytes_left = u64::from(self.segment.capacity / SEGMENT_SHARE);
         let mut moved = Vec::new();
-        for Resting { link, view } in self.worth_moving(&holding, old_end) {
-            let request = match view.whole(&self.segments) {
-                Ok(request) => request,
-                Err(error) => {
+        for link in self.worth_moving() {
+            let whole = link.try_view().and_then(|view| view.whole(&self.segments).transpose());
+            let request = whole.map(|whole| whole.and_then(|whole| Ok((whole.request()?, whole))));
+            let (request, whole) = match request {
+                Some(Ok(request)) => request,
+                Some(Err(error)) => {
                     // It stays where it is, and whoever reads it is told (F13).
                     slog::error!(self.logger, "what a quiet group holds in an old segment cannot be read";
                         "group" => link.id.get(), "error" => %error);
-                    break;
+                    continue;
                 }
+                // Its owner was faster.
+                None => continue,
             };
             let record_bytes = request.record_bytes();
             let has_room = self.has_room(record_bytes + u64::from(self.segment.capacity / KEPT_SHARE));
@@ -45,14 +43,17 @@ impl Writer {
             bytes_left -= record_bytes;
             let extents_before = self.extents.len();
             self.append(RecordKind::Batch, link.id.get(), &request);
-            moved.push((link, view, self.extents.len() - extents_before));
+            moved.push((link, whole, self.extents.len() - extents_before));
         }
         let mut extents = std::mem::take(&mut self.extents);
         self.commit()?;
-        let group_count = moved.len();
-        for (link, mut view, extent_count) in moved {
-            view.moved(extents.drain(..extent_count));
-            link.set_live_from(self.segment.seq);
+        let mut group_count = 0;
+        for (link, whole, extent_count) in moved {
+            let places = extents.drain(..extent_count);
+            if link.try_view().is_some_and(|mut view| view.moved(&whole, places)) {
+                link.set_live_from(self.segment.seq);
+                group_count += 1;
+            }
         }
         self.extents = extents;
         if group_count > 0 {
@@ -61,40 +62,40 @@ impl Writer {
         Ok(())
     }
 
-    /// Those of the groups, from the one on that needs the oldest segment, that are to be moved.
-    fn worth_moving<'a>(
-        &self,
-        holding: &'a [(SegmentSeq, Arc<GroupLink>)],
-        old_end: SegmentSeq,
-    ) -> Vec<Resting<'a>> {
-        // What is older goes without this.
-        let oldest = holding.first().map_or(old_end, |(live_from, _)| *live_from);
-        let segments = self.segments.all();
-        let freed_before = |end: SegmentSeq| {
-            let freed = segments.iter().filter(|segment| (oldest..end).contains(&segment.seq));
-            freed.map(|segment| u64::from(segment.capacity)).sum::<u64>()
-        };
+    /// The groups at rest that hold so many old segments that moving all who hold any would pay.
+    fn worth_moving(&self) -> Vec<Arc<GroupLink>> {
+        let mut end = self.segment.seq.saturating_sub(YOUNG_SEGMENTS);
         let bytes_max = u64::from(self.segment.capacity / SEGMENT_SHARE);
-        let (mut resting, mut worth, mut bytes) = (Vec::new(), 0, 0);
-        for (at, (_, link)) in holding.iter().enumerate() {
-            // Whoever is not at rest needs its old segments, and with them all behind.
-            let Some(view) = link.try_view() else { break };
-            let Some(own_bytes) = view.bytes_at_rest(bytes_max) else { break };
-            bytes += own_bytes + OVERHEAD_BYTES;
-            resting.push(Resting { link, view });
-            let next = holding.get(at + 1).map_or(old_end, |(live_from, _)| *live_from);
-            if bytes * FREED_TIMES <= freed_before(next) {
-                worth = resting.len();
+        let (mut resting, mut bytes) = (Vec::new(), 0);
+        for (live_from, link) in self.registry.holding_before(end) {
+            // Whoever is in the middle of something is looked at another time.
+            let Some(view) = link.try_view() else { continue };
+            let Some(held_bytes) = view.held_bytes(bytes_max) else {
+                // It stays, and with it all behind.
+                end = live_from;
+                break;
+            };
+            bytes += held_bytes + OVERHEAD_BYTES;
+            let is_at_rest = view.is_at_rest();
+            drop(view);
+            if is_at_rest {
+                resting.push((live_from, link));
             }
         }
-        resting.truncate(worth);
-        resting
+        let segments = self.segments.all();
+        let held_from = |live_from: SegmentSeq| {
+            let held = segments.iter().filter(|segment| (live_from..end).contains(&segment.seq));
+            held.map(|segment| u64::from(segment.capacity)).sum::<u64>()
+        };
+        resting.retain(|(live_from, _)| held_from(*live_from) >= bytes * FREED_TIMES);
+        resting.into_iter().map(|(_, link)| link).collect()
     }
 }
 
 /// The newest segments are left alone: most groups compact what they hold there before long.
 const YOUNG_SEGMENTS: SegmentSeq = 4;
-/// What is moved frees at least so many times as many bytes, so it adds a tenth to what is written.
+/// Before all who hold old segments are moved again, at least so many times as many bytes are written, so
+/// it adds a tenth to them.
 const FREED_TIMES: u64 = 10;
 /// For each segment that is filled, at most one part in so many of one is moved: that bounds how long
 /// others wait for it.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use raft_core::{Entries, LogIndex};
 use slog::Logger;
 
 use super::Writer;
@@ -10,8 +11,9 @@ use super::queue::{Queue, Queued, Refused, Woken};
 use crate::error::{Failure, LogError};
 use crate::files::maker::ROOM_RETRY;
 use crate::files::segment::Segments;
-use crate::state::registry::Registry;
+use crate::state::registry::{GroupLink, Registry};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Called when something that groups wait for has happened, from the thread that made it happen.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -24,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     writer: Mutex<Inner>,
     failure: OnceLock<Failure>,
+    /// Whether the files may be somebody else's by now.
+    is_closed: AtomicBool,
     wake: Wake,
     logger: Logger,
 }
@@ -57,7 +61,8 @@ impl Shared {
     ) -> Self {
         let writer = Mutex::new(Inner { writer: Some(writer), spare: Vec::new() });
         let queue = Queue::default();
-        Self { segments, registry, queue, limits, writer, failure: OnceLock::new(), wake, logger }
+        let (failure, is_closed) = (OnceLock::new(), AtomicBool::new(false));
+        Self { segments, registry, queue, limits, writer, failure, is_closed, wake, logger }
     }
 
     /// Queues a request.
@@ -74,7 +79,25 @@ impl Shared {
 
     /// Whether the log still works.
     pub(crate) fn check(&self) -> Result<(), LogError> {
-        self.failure.get().map_or(Ok(()), |failure| Err(LogError::Failed(failure.clone())))
+        match self.failure.get() {
+            Some(failure) => Err(LogError::Failed(failure.clone())),
+            None if self.is_closed.load(Ordering::Acquire) => Err(LogError::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads entries of a group. Nobody waits for it: what it takes is looked up before.
+    pub(crate) fn load(
+        &self,
+        group: &GroupLink,
+        first: LogIndex,
+        end: LogIndex,
+        bytes_max: usize,
+    ) -> Result<Vec<Entries>, LogError> {
+        self.check()?;
+        let stretch = group.view().stretch(&self.segments, first, end, bytes_max)?;
+        // If the log was closed meanwhile, somebody else may have filled the segments again.
+        stretch.load().or_else(|error| self.check().and(Err(error)))
     }
 
     /// Writes all that waits, on this thread, as far as there is room for it.
@@ -117,7 +140,9 @@ impl Shared {
     pub(crate) fn close(&self) -> Result<(), LogError> {
         self.queue.close();
         let flushed = self.flush().and_then(|()| self.write_sync_mark()).and_then(|()| self.check_room());
-        self.writer.lock().writer = None;
+        let mut inner = self.writer.lock();
+        self.is_closed.store(true, Ordering::Release);
+        inner.writer = None;
         flushed
     }
 
