@@ -68,18 +68,17 @@ impl Index {
     /// A copy of the part that has the entries from `first` on and before `end`, or the first `bytes_max`
     /// bytes of them; and whether that is all of them that are here.
     pub(crate) fn stretch(&self, first: LogIndex, end: LogIndex, bytes_max: usize) -> (Self, bool) {
-        let (mut part, mut bytes) = (Self::default(), 0);
         let from = self.extent_of(first).filter(|_| first <= self.last).unwrap_or(self.extents.len());
-        for (at, extent) in self.extents.iter().enumerate().skip(from) {
-            if extent.first >= end || bytes > bytes_max {
-                return (part, extent.first >= end);
-            }
+        let behind = self.extent_of(end.prev()).map_or(0, |at| at + 1);
+        let (mut to, mut bytes) = (from, 0);
+        while to < behind && bytes <= bytes_max {
             // What comes before `first` counts for nothing.
-            bytes += if extent.first < first { 0 } else { extent.byte_count as usize };
-            part.extents.push_back(*extent);
-            part.last = self.extents.get(at + 1).map_or(self.last, |next| next.first.prev());
+            bytes += if to == from { 0 } else { self.extents[to].byte_count as usize };
+            to += 1;
         }
-        (part, true)
+        let last = self.extents.get(to).map_or(self.last, |next| next.first.prev());
+        let extents = self.extents.range(from..to).copied().collect();
+        (Self { extents, last }, to >= behind)
     }
 
     /// Changes the place of all entries.
