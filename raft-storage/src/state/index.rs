@@ -69,16 +69,16 @@ impl Index {
     /// bytes of them; and whether that is all of them that are here.
     pub(crate) fn stretch(&self, first: LogIndex, end: LogIndex, bytes_max: usize) -> (Self, bool) {
         let from = self.extent_of(first).filter(|_| first <= self.last).unwrap_or(self.extents.len());
-        let behind = self.extent_of(end.prev()).map_or(0, |at| at + 1);
+        let is_wanted = |at: usize| self.extents.get(at).is_some_and(|extent| extent.first < end);
         let (mut to, mut bytes) = (from, 0);
-        while to < behind && bytes <= bytes_max {
+        while is_wanted(to) && bytes <= bytes_max {
             // What comes before `first` counts for nothing.
             bytes += if to == from { 0 } else { self.extents[to].byte_count as usize };
             to += 1;
         }
         let last = self.extents.get(to).map_or(self.last, |next| next.first.prev());
         let extents = self.extents.range(from..to).copied().collect();
-        (Self { extents, last }, to >= behind)
+        (Self { extents, last }, !is_wanted(to))
     }
 
     /// Changes the place of all entries.
