@@ -56,8 +56,6 @@ pub(crate) struct Whole {
     mark: Option<SnapshotMark>,
     hard_state: HardState,
     entries: Option<Stretch>,
-    /// How many requests had been made by then.
-    request_count: u64,
 }
 
 #[derive(Debug)]
@@ -221,15 +219,13 @@ impl View {
             Some(range) => Some(self.stretch(segments, *range.start(), range.end().next(), usize::MAX)?),
             None => None,
         };
-        let (mark, hard_state, request_count) =
-            (self.state.mark.clone(), self.state.hard_state, self.heard_count);
-        Ok(Some(Whole { mark, hard_state, entries, request_count }))
+        Ok(Some(Whole { mark: self.state.mark.clone(), hard_state: self.state.hard_state, entries }))
     }
 
-    /// Notes where the entries of that request are, now that it is durable; `false`, and nothing changes, if
-    /// something was asked for since.
-    pub(crate) fn moved(&mut self, whole: &Whole, extents: impl Iterator<Item = Extent>) -> bool {
-        let is_same = self.is_at_rest() && self.heard_count == whole.request_count;
+    /// Notes where the entries are of the request that said all of it, now that it is durable; `false`, and
+    /// nothing changes, if something was asked for since. The writer, whose call this is, has not written that.
+    pub(crate) fn moved(&mut self, extents: impl Iterator<Item = Extent>) -> bool {
+        let is_same = self.is_at_rest();
         if is_same {
             self.state.index.replace(extents);
         }

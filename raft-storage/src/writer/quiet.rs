@@ -23,8 +23,7 @@ impl Writer {
         let mut moved = Vec::new();
         for link in self.worth_moving() {
             let whole = link.try_view().and_then(|view| view.whole(&self.segments).transpose());
-            let request = whole.map(|whole| whole.and_then(|whole| Ok((whole.request()?, whole))));
-            let (request, whole) = match request {
+            let request = match whole.map(|whole| whole.and_then(|whole| whole.request())) {
                 Some(Ok(request)) => request,
                 Some(Err(error)) => {
                     // It stays where it is, and whoever reads it is told (F13).
@@ -43,14 +42,14 @@ impl Writer {
             bytes_left -= record_bytes;
             let extents_before = self.extents.len();
             self.append(RecordKind::Batch, link.id.get(), &request);
-            moved.push((link, whole, self.extents.len() - extents_before));
+            moved.push((link, self.extents.len() - extents_before));
         }
         let mut extents = std::mem::take(&mut self.extents);
         self.commit()?;
         let mut group_count = 0;
-        for (link, whole, extent_count) in moved {
+        for (link, extent_count) in moved {
             let places = extents.drain(..extent_count);
-            if link.try_view().is_some_and(|mut view| view.moved(&whole, places)) {
+            if link.try_view().is_some_and(|mut view| view.moved(places)) {
                 link.set_live_from(self.segment.seq);
                 group_count += 1;
             }
