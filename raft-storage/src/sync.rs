@@ -47,10 +47,6 @@ mod modelled {
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             MutexGuard(Some(self.0.lock().expect(NOT_POISONED)))
         }
-
-        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-            self.0.try_lock().ok().map(|held| MutexGuard(Some(held)))
-        }
     }
 
     impl Condvar {

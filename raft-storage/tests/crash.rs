@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::checks::{check_goes_on, check_image};
+use common::checks::{check_every_cut, check_image};
 use common::images::{cut_at_every_call, cut_during_recovery};
 use common::{
     Step, Steps, compact, entries, hard_state, initialise, open, read_all, request, reset, run, segment,
@@ -19,14 +19,7 @@ use raft_storage::fs::sim::{Call, Kept};
 
 #[test]
 fn a_power_cut_at_any_call_keeps_all_that_was_acknowledged() {
-    let mut checked = 0;
-    let count = cut_at_every_call(&workload(), |image, history, place| {
-        let found = check_image(image, history, place);
-        checked += 1;
-        if checked % 17 == 0 {
-            check_goes_on(image, &found, place);
-        }
-    });
+    let count = check_every_cut(&workload());
     assert!(count > 3_000, "only {count} images");
 }
 
@@ -71,14 +64,7 @@ fn a_power_cut_at_any_call_brings_no_record_of_a_former_life_back_f3_f18_f21() {
     let made = whole.calls(Call::Create) - 2;
     let last = (1..50).rfind(|seq| whole.content(segment(*seq)).is_some()).unwrap();
     assert!(made + 3 <= u64::from(last), "{made} files made for {last} segments");
-    let mut checked = 0;
-    let count = cut_at_every_call(&steps, |image, history, place| {
-        let found = check_image(image, history, place);
-        checked += 1;
-        if checked % 17 == 0 {
-            check_goes_on(image, &found, place);
-        }
-    });
+    let count = check_every_cut(&steps);
     assert!(count > 3_000, "only {count} images");
 }
 

@@ -79,7 +79,7 @@ fn whichever_way_a_log_is_written_its_files_are_the_same() {
         let steps = random::steps(&mut Random(seed), 120);
         let [plain, paged] = [SimFs::new(), SimFs::new()];
         let direct = PagedFs::new(Arc::new(paged.clone()));
-        for fs in [Arc::new(plain.clone()) as Arc<dyn Fs>, Arc::new(direct.clone())] {
+        for fs in [Arc::new(plain.clone()) as Arc<dyn Fs>, direct.fs()] {
             play(&settings(fs, DIR).segment_bytes(segment_bytes), &steps, &format!("seed {seed}"));
         }
         assert_eq!(plain.paths(), paged.paths(), "seed {seed}");
@@ -159,7 +159,7 @@ fn what_was_just_written_is_read_while_others_write() {
 }
 
 fn new_log(fs: &PagedFs) -> (Wal, GroupLog) {
-    let wal = Wal::open(&settings(Arc::new(fs.clone()), DIR), || ()).unwrap();
+    let wal = Wal::open(&settings(fs.fs(), DIR), || ()).unwrap();
     let log = wal.group(GROUP).unwrap();
     (wal, log)
 }
@@ -209,7 +209,7 @@ fn a_segment_that_cannot_be_opened_directly_is_written_and_synced_and_said_to_be
     let fs = PagedFs::new(Arc::new(SimFs::new()));
     let said: Arc<Mutex<Vec<String>>> = Arc::default();
     let logger = Logger::root(Keep(Arc::clone(&said)), o!());
-    let settings = settings(Arc::new(fs.clone()), DIR).logger(logger);
+    let settings = settings(fs.fs(), DIR).logger(logger);
     let count = |sign: &str| said.lock().unwrap().iter().filter(|text| text.contains(sign)).count();
     let wal = Wal::open(&settings, || ()).unwrap();
     let mut log = wal.group(GROUP).unwrap();

@@ -130,7 +130,7 @@ fn with_slow_mark() -> (SlowFs, Wal, Arc<Signal>) {
     let settings = options(&fs.disk, Start::Existing)
         .flushing(Flushing::Thread)
         .sync_mark_idle(Duration::from_millis(1))
-        .fs(Arc::new(fs.clone()));
+        .fs(fs.fs());
     let woken = Arc::new(Signal::default());
     let wake = Arc::clone(&woken);
     let wal = Wal::open(&settings, move || wake.give()).unwrap();

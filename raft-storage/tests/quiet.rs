@@ -7,8 +7,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::checks::{check_goes_on, check_image};
-use common::images::cut_at_every_call;
+use common::checks::check_every_cut;
 use common::{
     Model, Models, Step, Steps, compact, entries, hard_state, initialise, open, read_all, request, reset,
     run, segment,
@@ -258,13 +257,6 @@ fn a_power_cut_at_any_call_finds_what_is_moved_at_its_old_place_or_the_new_one()
     let whole = SimFs::new();
     run(&whole, &steps);
     assert!(whole.content(segment(1)).is_none(), "the first segment has been let go of: {:?}", whole.paths());
-    let mut checked = 0;
-    let count = cut_at_every_call(&steps, |image, history, place| {
-        let found = check_image(image, history, place);
-        checked += 1;
-        if checked % 17 == 0 {
-            check_goes_on(image, &found, place);
-        }
-    });
+    let count = check_every_cut(&steps);
     assert!(count > 2_000, "only {count} images");
 }

@@ -4,7 +4,6 @@
 
 mod common;
 
-use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +11,10 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use common::faulty::GROUP;
+use common::hooked::{Hook, HookedFs};
 use common::{compact, entries, hard_state, initialise, options, request, segment};
 use raft_core::{Batches, Entries, GroupId, LogIndex, LogStore, Persist, PersistId, Position, SnapshotStore};
-use raft_storage::fs::{Fs, FsFile, LockOutcome, SimFs};
+use raft_storage::fs::{Fs, SimFs};
 use raft_storage::{Flushing, GroupLog, Identity, LogError, LogReader, Start, Wal, WalOptions};
 
 const BYTES: usize = 300;
@@ -125,13 +125,11 @@ fn many_read_while_the_log_grows_rolls_and_is_compacted() {
     });
 }
 
-/// A disk on which, once it is told to look out, the next read or the sync behind it stands still until it
-/// is told to go on.
-#[derive(Clone, Debug)]
+/// Once it is told to look out, the next read or the sync behind it stands still until it is told to go on.
+#[derive(Debug)]
 struct Slow {
-    disk: SimFs,
-    stop_at: Arc<Mutex<StopAt>>,
-    steps: Arc<Barrier>,
+    stop_at: Mutex<StopAt>,
+    steps: Barrier,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,13 +140,13 @@ enum StopAt {
     Sync,
 }
 
-#[derive(Debug)]
-struct SlowFile(Arc<dyn FsFile>, Slow);
-
 impl Slow {
-    fn new(disk: &SimFs) -> Self {
-        let stop_at = Arc::new(Mutex::new(StopAt::Nothing));
-        Self { disk: disk.clone(), stop_at, steps: Arc::new(Barrier::new(2)) }
+    fn new() -> Arc<Self> {
+        Arc::new(Self { stop_at: Mutex::new(StopAt::Nothing), steps: Barrier::new(2) })
+    }
+
+    fn fs(self: &Arc<Self>, disk: &SimFs) -> Arc<dyn Fs> {
+        HookedFs::new(Arc::new(disk.clone()), Arc::clone(self))
     }
 
     /// Goes on from one state to another, and stands still if that is nothing.
@@ -163,76 +161,16 @@ impl Slow {
             }
         }
     }
-
-    fn file(&self, file: Arc<dyn FsFile>) -> Arc<dyn FsFile> {
-        Arc::new(SlowFile(file, self.clone()))
-    }
 }
 
-impl Fs for Slow {
-    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        self.disk.create_dir_all(dir)
+impl Hook for Slow {
+    fn before_read(&self) {
+        self.pass(StopAt::Read, StopAt::Nothing);
+        self.pass(StopAt::SyncBehindRead, StopAt::Sync);
     }
 
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.disk.list(dir)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        self.disk.open(path).map(|file| self.file(file))
-    }
-
-    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        self.disk.open_to_read(path).map(|file| self.file(file))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        self.disk.create(path).map(|file| self.file(file))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.disk.sync_dir(dir)
-    }
-
-    fn try_lock(&self, path: &Path, holder: &str) -> io::Result<LockOutcome> {
-        self.disk.try_lock(path, holder)
-    }
-
-    fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {
-        self.disk.lock_holder(path)
-    }
-}
-
-impl FsFile for SlowFile {
-    fn byte_count(&self) -> io::Result<u64> {
-        self.0.byte_count()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.1.pass(StopAt::Read, StopAt::Nothing);
-        self.1.pass(StopAt::SyncBehindRead, StopAt::Sync);
-        self.0.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.0.write_at(bytes, offset)
-    }
-
-    fn set_byte_count(&self, bytes: u64) -> io::Result<()> {
-        self.0.set_byte_count(bytes)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.1.pass(StopAt::Sync, StopAt::Nothing);
-        self.0.sync_data()
+    fn before_sync(&self, _: &Path) {
+        self.pass(StopAt::Sync, StopAt::Nothing);
     }
 }
 
@@ -241,8 +179,8 @@ impl FsFile for SlowFile {
 #[test]
 fn a_segment_that_somebody_reads_is_not_filled_again() {
     let disk = SimFs::new();
-    let slow = Slow::new(&disk);
-    let settings = options(&disk, Start::Initialise).fs(Arc::new(slow.clone()));
+    let slow = Slow::new();
+    let settings = options(&disk, Start::Initialise).fs(slow.fs(&disk));
     let wal = Wal::open(&settings, || ()).unwrap();
     let mut log = wal.group(GROUP).unwrap();
     append(&mut log, 1, 1, 20);
@@ -266,8 +204,8 @@ fn a_segment_that_somebody_reads_is_not_filled_again() {
 #[test]
 fn nobody_waits_for_a_quiet_group_that_is_moved_f25() {
     let disk = SimFs::new();
-    let slow = Slow::new(&disk);
-    let settings = |start| options(&disk, start).fs(Arc::new(slow.clone()));
+    let slow = Slow::new();
+    let settings = |start| options(&disk, start).fs(slow.fs(&disk));
     let wal = Wal::open(&settings(Start::Initialise), || ()).unwrap();
     let mut quiet = wal.group(GROUP).unwrap();
     // Each of these has a place of its own.

@@ -20,8 +20,7 @@ use raft_storage::{Flushing, OpenError, Start, Wal};
 fn a_slow_sync_of_a_snapshot_delays_neither_the_log_nor_the_caller_f25() {
     let fs = SlowFs::new(SimFs::new(), ".snap.new");
     let woken = Arc::new(Signal::default());
-    let options =
-        options_of(&fs.disk, Start::Initialise, IDENTITY).flushing(Flushing::Thread).fs(Arc::new(fs.clone()));
+    let options = options_of(&fs.disk, Start::Initialise, IDENTITY).flushing(Flushing::Thread).fs(fs.fs());
     let wake = Arc::clone(&woken);
     let wal = Wal::open(&options, move || wake.give()).unwrap();
     let mut log = wal.group(GROUP).unwrap();
@@ -60,7 +59,7 @@ fn a_group_is_woken_when_there_is_room_for_more_of_its_snapshot() {
     let options = options_of(&fs.disk, Start::Initialise, IDENTITY)
         .flushing(Flushing::Thread)
         .snapshot_room_bytes(1000)
-        .fs(Arc::new(fs.clone()));
+        .fs(fs.fs());
     let wake = move || {
         // After the test there is nobody to wake.
         let _ = ring.lock().unwrap().send(());
@@ -85,7 +84,7 @@ fn a_group_is_woken_when_there_is_room_for_more_of_its_snapshot() {
 #[test]
 fn a_log_that_closes_holds_the_directory_until_its_snapshots_are_written_f22() {
     let fs = SlowFs::new(SimFs::new(), ".snap.new");
-    let options = options_of(&fs.disk, Start::Initialise, IDENTITY).fs(Arc::new(fs.clone()));
+    let options = options_of(&fs.disk, Start::Initialise, IDENTITY).fs(fs.fs());
     let wal = Wal::open(&options, || ()).unwrap();
     let snapshot = Snapshot::new(1, 3, 1000);
     let mut log = wal.group(GROUP).unwrap();

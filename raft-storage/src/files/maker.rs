@@ -173,18 +173,22 @@ impl Maker {
         &mut self,
         seq: SegmentSeq,
         needed: u64,
-        records: impl Fn(u32) -> Vec<u8>,
+        mut records: impl FnMut(u32) -> Vec<u8>,
     ) -> Result<Arc<Segment>, Failure> {
         let needed = u32::try_from(needed.next_multiple_of(u64::from(SegmentHeader::BYTES)));
         let needed = needed.expect("requests are bounded when queued");
-        let make = |maker: &mut Self| {
+        let mut make = |maker: &mut Self| {
             let header = maker.header(seq, needed);
             let (_, seed) = header.encode();
             maker.make(&header, &records(seed))
         };
         match make(self) {
-            // Otherwise it may have its name already.
-            Err(failure) if failure.is_storage_full() && failure.operation != Operation::SyncDirectory => {
+            // If only its name could not be made durable, it may have it already.
+            Err(failure)
+                if failure.is_storage_full()
+                    && failure.operation != Operation::SyncDirectory
+                    && self.smallest != seq =>
+            {
                 self.smallest = seq;
                 make(self)
             }
@@ -289,8 +293,8 @@ fn foretell(failure: &Failure, logger: &Logger) {
 
 /// Takes a spare of exactly this length, if there is one that nobody reads any more.
 fn take_spare(spares: &mut Vec<Arc<Segment>>, capacity: u32) -> Option<Arc<Segment>> {
-    let is_free = |spare: &Arc<Segment>| spare.capacity == capacity && Arc::strong_count(spare) == 1;
-    spares.iter().rposition(is_free).map(|at| spares.remove(at))
+    let is_free = |spare: &mut Arc<Segment>| spare.capacity == capacity && Arc::get_mut(spare).is_some();
+    spares.iter_mut().rposition(is_free).map(|at| spares.remove(at))
 }
 
 /// A file that cannot be removed is only reported: it takes room, but the log no longer reads it,

@@ -20,31 +20,20 @@ fn check_regular(path: &Path) -> io::Result<()> {
     }
 }
 
-fn check_regular_if_there(path: &Path) -> io::Result<()> {
-    match check_regular(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        checked => checked,
-    }
+/// Takes the lock of the directory in which the lock's file is or was, by one of the ways to lock a file:
+/// that file can be removed beside a process that has it locked. `None` if somebody has the directory
+/// locked. File systems that lock no directories go without.
+fn lock_directory(path: &Path, lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<Option<File>> {
+    let directory = File::open(path.parent().unwrap_or(path))?;
+    let is_locked = matches!(lock(&directory), Err(TryLockError::WouldBlock));
+    Ok((!is_locked).then_some(directory))
 }
 
-/// Locks the directory of the lock's file as well, since a file can be removed beside a process that has it
-/// locked. `None` if somebody else has that lock. File systems that lock no directories go without.
-fn lock_directory(path: &Path) -> io::Result<Option<Option<File>>> {
-    let Some(parent) = path.parent() else { return Ok(Some(None)) };
-    let directory = File::open(parent)?;
-    Ok(match directory.try_lock() {
-        Ok(()) => Some(Some(directory)),
-        Err(TryLockError::WouldBlock) => None,
-        Err(TryLockError::Error(_)) => Some(None),
-    })
-}
-
-/// Whether somebody has the lock of the directory in which the lock's file is or was.
-fn is_directory_locked(path: &Path) -> io::Result<bool> {
-    let Some(parent) = path.parent() else { return Ok(false) };
-    match File::open(parent) {
-        Ok(directory) => Ok(matches!(directory.try_lock_shared(), Err(TryLockError::WouldBlock))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+/// Who has the lock, if its file says nobody.
+fn holder_without_file(path: &Path) -> io::Result<Option<String>> {
+    match lock_directory(path, File::try_lock_shared) {
+        Ok(free) => Ok(free.is_none().then(|| WITHOUT_FILE.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -93,11 +82,14 @@ impl Fs for RealFs {
     }
 
     fn try_lock(&self, path: &Path, holder: &str) -> io::Result<LockOutcome> {
-        check_regular_if_there(path)?;
+        match check_regular(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => {
-                let Some(directory) = lock_directory(path)? else {
+                let Some(directory) = lock_directory(path, File::try_lock)? else {
                     return Ok(LockOutcome::Held(WITHOUT_FILE.to_owned()));
                 };
                 // In this order a full disk has room for it where the last holder's name was (F12).
@@ -111,18 +103,15 @@ impl Fs for RealFs {
     }
 
     fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {
-        check_regular_if_there(path)?;
-        let file = match File::open(path) {
+        let file = match check_regular(path).and_then(|()| File::open(path)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(is_directory_locked(path)?.then(|| WITHOUT_FILE.to_owned()));
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return holder_without_file(path),
             Err(error) => return Err(error),
         };
         // A shared lock fails while an owner has the exclusive one. It is let go of at once: only a
         // node that starts in this very moment would find it in its way, and start at the next try.
         match file.try_lock_shared() {
-            Ok(()) => Ok(is_directory_locked(path)?.then(|| WITHOUT_FILE.to_owned())),
+            Ok(()) => holder_without_file(path),
             Err(TryLockError::WouldBlock) => read_holder(file).map(Some),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -169,7 +158,7 @@ impl FsFile for RealFile {
 struct RealLock {
     /// Closing them releases the lock.
     _file: File,
-    _directory: Option<File>,
+    _directory: File,
 }
 
 impl LockGuard for RealLock {}

@@ -19,8 +19,8 @@ use crate::writer::shared::Shared;
 
 /// The durable log of one group, and its snapshots; a [`LogStore`] and [`SnapshotStore`].
 ///
-/// It belongs to one thread at a time; others read beside it with a [`LogReader`]. The [`Wal`](crate::Wal) it comes from may be dropped or
-/// closed first; every call fails from then on.
+/// It belongs to one thread at a time; others read beside it with a [`LogReader`]. The
+/// [`Wal`](crate::Wal) it comes from may be dropped or closed first; every call fails from then on.
 #[derive(Debug)]
 pub struct GroupLog {
     shared: Arc<Shared>,

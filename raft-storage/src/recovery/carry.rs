@@ -76,15 +76,20 @@ impl Carried {
         let bodies = moving(last, self.kept_count)
             .map(|record| Ok((record, scan::read_again(&last.segment, record, window)?.to_vec())))
             .collect::<Result<Vec<_>, OpenError>>()?;
+        let mut chain = None;
         let needed = u64::from(offset + RecordHeader::BYTES);
-        let segment = maker.make_now(self.seq, needed, |seed| encode(&link, &bodies, seed).0)?;
-        let (_, chain) = encode(&link, &bodies, segment.seed);
+        let segment = maker.make_now(self.seq, needed, |seed| {
+            let (bytes, end_chain) = encode(&link, &bodies, seed);
+            chain = Some(end_chain);
+            bytes
+        })?;
         segments.insert(Arc::clone(&segment));
         if !is_replaced {
             // What stands behind the link's place is dead; only the room it takes is to be given
             // back.
             last.segment.cut(link.previous_end)?;
         }
+        let chain = chain.unwrap_or(segment.seed);
         Ok(Position { segment, offset, chain, first_live: link.first_live })
     }
 }

@@ -111,7 +111,7 @@ impl Left {
     /// What whole records behind a place tell.
     fn behind(&mut self, seq: SegmentSeq, offset: u32) -> Behind {
         let Self { segments, window, .. } = self;
-        let Behind { mut firsts, mut marks } = Behind::default();
+        let mut behind = Behind::default();
         for (at, segment) in segments.range(seq..) {
             let from = if *at == seq { offset + RecordHeader::ALIGN } else { Link::OFFSET };
             // What cannot be read does not tell.
@@ -129,17 +129,17 @@ impl Left {
                 end = record.end();
                 let shown = piece.show(|request, extents| {
                     if let Some(first) = extents.first() {
-                        firsts.entry(request.group).or_insert(first.first);
+                        behind.firsts.entry(request.group).or_insert(first.first);
                     }
                     if let Some(new) = &request.decoded.mark {
-                        marks.insert(request.group, new.mark.last.index);
+                        behind.marks.insert(request.group, new.mark.last.index);
                     }
                     Ok(())
                 });
                 shown.expect("nothing is refused above");
             }
         }
-        Behind { firsts, marks }
+        behind
     }
 
     /// The header of the broken record, if that is whole.

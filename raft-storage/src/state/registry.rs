@@ -23,7 +23,7 @@ pub(crate) struct GroupLink {
     /// The oldest segment this group needs; `u32::MAX` if none.
     live_from: AtomicU32,
     opened: AtomicBool,
-    /// Locked by the owner for the time of a call, and by the writer to move what a group at rest holds.
+    /// Locked to look something up or to note it, never while the medium is read or written.
     view: Mutex<View>,
 }
 
@@ -58,13 +58,6 @@ impl GroupLink {
         let mut view = self.view.lock();
         view.absorb(self);
         view
-    }
-
-    /// The same, unless its owner has it in use.
-    pub(crate) fn try_view(&self) -> Option<MutexGuard<'_, View>> {
-        let mut view = self.view.try_lock()?;
-        view.absorb(self);
-        Some(view)
     }
 
     /// Reports a request as durable.

@@ -22,17 +22,17 @@ impl Writer {
         let mut bytes_left = u64::from(self.segment.capacity / SEGMENT_SHARE);
         let mut moved = Vec::new();
         for link in self.worth_moving() {
-            let whole = link.try_view().and_then(|view| view.whole(&self.segments).transpose());
-            let request = match whole.map(|whole| whole.and_then(|whole| whole.request())) {
-                Some(Ok(request)) => request,
-                Some(Err(error)) => {
+            let whole = link.view().whole(&self.segments);
+            let request = match whole.and_then(|whole| whole.map(|whole| whole.request()).transpose()) {
+                Ok(Some(request)) => request,
+                // Its owner was faster.
+                Ok(None) => continue,
+                Err(error) => {
                     // It stays where it is, and whoever reads it is told (F13).
                     slog::error!(self.logger, "what a quiet group holds in an old segment cannot be read";
                         "group" => link.id.get(), "error" => %error);
                     continue;
                 }
-                // Its owner was faster.
-                None => continue,
             };
             let record_bytes = request.record_bytes();
             let has_room = self.has_room(record_bytes + u64::from(self.segment.capacity / KEPT_SHARE));
@@ -49,7 +49,7 @@ impl Writer {
         let mut group_count = 0;
         for (link, extent_count) in moved {
             let places = extents.drain(..extent_count);
-            if link.try_view().is_some_and(|mut view| view.moved(places)) {
+            if link.view().moved(places) {
                 link.set_live_from(self.segment.seq);
                 group_count += 1;
             }
@@ -67,14 +67,14 @@ impl Writer {
         let bytes_max = u64::from(self.segment.capacity / SEGMENT_SHARE);
         let (mut resting, mut bytes) = (Vec::new(), 0);
         for (live_from, link) in self.registry.holding_before(end) {
-            // Whoever is in the middle of something is looked at another time.
-            let Some(view) = link.try_view() else { continue };
+            let view = link.view();
             let Some(held_bytes) = view.held_bytes(bytes_max) else {
                 // It stays, and with it all behind.
                 end = live_from;
                 break;
             };
             bytes += held_bytes + OVERHEAD_BYTES;
+            // Whoever is in the middle of something is looked at another time.
             let is_at_rest = view.is_at_rest();
             drop(view);
             if is_at_rest {

@@ -4,7 +4,8 @@ use raft_core::{GroupId, LogStore, Persist, PersistId};
 use raft_storage::fs::SimFs;
 use raft_storage::fs::sim::Kept;
 
-use super::{History, Models, hard_state, initialise, open, read_all, request};
+use super::images::cut_at_every_call;
+use super::{History, Models, Step, hard_state, initialise, open, read_all, request};
 
 /// Opens an image and compares it with what may have survived. Returns what did.
 pub(crate) fn check_image(image: &SimFs, history: &History, place: &str) -> Models {
@@ -53,4 +54,17 @@ pub(crate) fn check_goes_on(image: &SimFs, found: &Models, place: &str) {
     let after = image.after_power_cut(|_, _| Kept::Nothing);
     let wal = open(&after).unwrap_or_else(|error| panic!("{place}: after going on: {error}"));
     assert_eq!(read_all(&wal).unwrap(), expected, "{place}: after going on");
+}
+
+/// Cuts a workload off at every call, and checks all that a power cut leaves there. Returns how many images
+/// that were.
+pub(crate) fn check_every_cut(steps: &[Step]) -> usize {
+    let mut checked = 0;
+    cut_at_every_call(steps, |image, history, place| {
+        let found = check_image(image, history, place);
+        checked += 1;
+        if checked % 17 == 0 {
+            check_goes_on(image, &found, place);
+        }
+    })
 }

@@ -8,6 +8,7 @@ pub(crate) mod checks;
 pub(crate) mod decayed;
 pub(crate) mod faulty;
 pub(crate) mod glass;
+pub(crate) mod hooked;
 pub(crate) mod images;
 pub(crate) mod lives;
 pub(crate) mod paged;

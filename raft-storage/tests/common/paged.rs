@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use raft_storage::fs::{DirectFile, Fs, FsFile, LockOutcome, PAGE_BYTES};
+use raft_storage::fs::{DirectFile, Fs, FsFile, PAGE_BYTES};
+
+use super::hooked::{Hook, HookedFs};
 
 /// What becomes of a direct write.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +17,7 @@ pub(crate) enum Fate {
     Short(usize),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct PagedFs {
     inner: Arc<dyn Fs>,
     direct: Arc<Mutex<Direct>>,
@@ -31,18 +32,22 @@ struct Direct {
 }
 
 #[derive(Debug)]
-struct PagedFile {
+struct Paged(Arc<Mutex<Direct>>);
+
+/// Counted as open until it is dropped.
+#[derive(Debug)]
+struct PagedDirectFile {
     file: Arc<dyn FsFile>,
     direct: Arc<Mutex<Direct>>,
 }
 
-/// Counted as open until it is dropped.
-#[derive(Debug)]
-struct PagedDirectFile(PagedFile);
-
 impl PagedFs {
     pub(crate) fn new(inner: Arc<dyn Fs>) -> Self {
         Self { inner, direct: Arc::default() }
+    }
+
+    pub(crate) fn fs(&self) -> Arc<dyn Fs> {
+        HookedFs::new(Arc::clone(&self.inner), Arc::new(Paged(Arc::clone(&self.direct))))
     }
 
     /// What becomes of the next direct writes; all later ones succeed.
@@ -64,84 +69,16 @@ impl PagedFs {
     pub(crate) fn open_count(&self) -> usize {
         self.direct.lock().open_count
     }
-
-    fn wrap(&self, file: Arc<dyn FsFile>) -> Arc<dyn FsFile> {
-        Arc::new(PagedFile { file, direct: Arc::clone(&self.direct) })
-    }
 }
 
-impl Fs for PagedFs {
-    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        self.inner.create_dir_all(dir)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(dir)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        self.inner.open(path).map(|file| self.wrap(file))
-    }
-
-    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        self.inner.open_to_read(path)
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        self.inner.create(path).map(|file| self.wrap(file))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.inner.sync_dir(dir)
-    }
-
-    fn try_lock(&self, path: &Path, holder: &str) -> io::Result<LockOutcome> {
-        self.inner.try_lock(path, holder)
-    }
-
-    fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {
-        self.inner.lock_holder(path)
-    }
-}
-
-impl FsFile for PagedFile {
-    fn byte_count(&self) -> io::Result<u64> {
-        self.file.byte_count()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn set_byte_count(&self, bytes: u64) -> io::Result<()> {
-        self.file.set_byte_count(bytes)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn open_direct(&self) -> io::Result<Box<dyn DirectFile>> {
-        let (file, direct) = (Arc::clone(&self.file), Arc::clone(&self.direct));
-        let mut state = direct.lock();
+impl Hook for Paged {
+    fn open_direct(&self, file: &Arc<dyn FsFile>) -> io::Result<Box<dyn DirectFile>> {
+        let mut state = self.0.lock();
         if let Some(refusal) = state.refusal {
             return Err(refusal.into());
         }
         state.open_count += 1;
-        drop(state);
-        Ok(Box::new(PagedDirectFile(Self { file, direct })))
+        Ok(Box::new(PagedDirectFile { file: Arc::clone(file), direct: Arc::clone(&self.0) }))
     }
 }
 
@@ -150,9 +87,9 @@ impl DirectFile for PagedDirectFile {
         let page = PAGE_BYTES as u64;
         assert!(pages.as_ptr().addr().is_multiple_of(PAGE_BYTES), "memory at {:p}", pages.as_ptr());
         assert!(offset.is_multiple_of(page) && (pages.len() as u64).is_multiple_of(page));
-        assert!(!pages.is_empty() && offset + pages.len() as u64 <= self.0.file.byte_count()?);
+        assert!(!pages.is_empty() && offset + pages.len() as u64 <= self.file.byte_count()?);
         let fate = {
-            let mut state = self.0.direct.lock();
+            let mut state = self.direct.lock();
             state.write_count += 1;
             state.fates.pop_front()
         };
@@ -161,14 +98,14 @@ impl DirectFile for PagedDirectFile {
             Some(Fate::Short(count)) => count.min(pages.len()),
             Some(Fate::Error(error)) => return Err(error.into()),
         };
-        assert_eq!(self.0.file.write_at(&pages[..count], offset)?, count);
-        self.0.file.sync_data()?;
+        assert_eq!(self.file.write_at(&pages[..count], offset)?, count);
+        self.file.sync_data()?;
         Ok(count)
     }
 }
 
 impl Drop for PagedDirectFile {
     fn drop(&mut self) {
-        self.0.direct.lock().open_count -= 1;
+        self.direct.lock().open_count -= 1;
     }
 }
